@@ -1,0 +1,31 @@
+package api
+
+import (
+	"context"
+
+	"sluice/internal/engine"
+	"sluice/internal/event"
+	"sluice/internal/video"
+)
+
+// Videos is what the video routes need of the store. Each method is one transaction.
+type Videos interface {
+	// Video returns one video with its progress; fault.NotFound for none or a deleted one.
+	Video(ctx context.Context, id video.ID) (video.Video, error)
+	// Videos returns up to q.Limit videos, newest first, that are not deleted.
+	Videos(ctx context.Context, q video.Query) ([]video.Video, error)
+	// Edit changes what a person may change.
+	Edit(ctx context.Context, id video.ID, edit video.Edit) (video.Video, error)
+	// Delete marks a video deleted, cancels its jobs and inserts next.
+	Delete(ctx context.Context, id video.ID, next []engine.Job) error
+	// Encode begins a new generation with settings: its ingest step and next(generation). fault.Conflict where the source is not there yet or an encode is under way.
+	Encode(ctx context.Context, id video.ID, settings video.Settings, next func(generation int) []engine.Job) (video.Video, error)
+}
+
+// History is what the history routes need of the store.
+type History interface {
+	// Steps returns the steps of the newest generation with their attempts, in the order of the way.
+	Steps(ctx context.Context, id video.ID) ([]video.Step, error)
+	// Events returns up to limit events of a video with ids above after, oldest first. They outlive their video.
+	Events(ctx context.Context, id video.ID, after int64, limit int) ([]event.Event, error)
+}

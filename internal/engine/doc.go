@@ -1,0 +1,2 @@
+// Package engine runs durable jobs over River, on SQLite and on PostgreSQL.
+package engine

@@ -1,0 +1,35 @@
+// Package event names what happened. An event is a row: written in the transaction that made it true, never changed.
+package event
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Type says what happened.
+type Type string
+
+// The types. docs/STATES.md says which move writes which.
+const (
+	UploadGranted     Type = "upload.granted"
+	SourceReceived    Type = "source.received"
+	VideoPlanned      Type = "video.planned"
+	StepFinished      Type = "step.finished"
+	StepFailed        Type = "step.failed"
+	VideoPlayable     Type = "video.playable"
+	VideoReady        Type = "video.ready"
+	VideoFailed       Type = "video.failed"
+	VideoUpdated      Type = "video.updated"
+	EncodeRequested   Type = "video.encode_requested"
+	VideoDeleted      Type = "video.deleted"
+	GenerationRetired Type = "generation.retired"
+)
+
+// Event is one thing that happened to a video.
+type Event struct {
+	ID    int64           `json:"id"` // grows with time
+	Video string          `json:"video"`
+	Type  Type            `json:"type"`
+	Time  time.Time       `json:"time"`
+	Data  json.RawMessage `json:"data,omitempty"`
+}

@@ -1,0 +1,18 @@
+package upload
+
+import (
+	"context"
+
+	"sluice/internal/engine"
+	"sluice/internal/video"
+)
+
+// Store keeps uploads and the ObjectCreated facts. Each method is one transaction.
+type Store interface {
+	// Grant records the right to put one source: a waiting video and its upload.
+	Grant(ctx context.Context, v video.Video, up video.Upload) error
+	// Received records one accepted write and what it starts: a fact (bucket, key, version or etag+time), an event and next. Where the key is that of a granted upload, its video
+	// is meant; else v is created as it is. It returns the video that the fact belongs to and whether the fact is new: the same fact comes as often as its event does, and counts
+	// once.
+	Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error)
+}

@@ -1,0 +1,71 @@
+package video
+
+import "time"
+
+// Settings are what a person may choose for one encode.
+type Settings struct {
+	MaxResolution int  `json:"max_resolution,omitempty"` // largest short side in pixels: 240, 360, 480, 720, 1080, 1440 or 2160; 0 means the server's default (1080)
+	SingleChunk   bool `json:"single_chunk,omitempty"`   // encode in one piece: what a source that misbehaves when cut falls back to
+}
+
+// Plan is what will be made of a source: a pure function of its facts and the settings.
+type Plan struct {
+	Rate          Ratio         `json:"rate"`           // output frames a second
+	Frames        int64         `json:"frames"`         // expected output frames; the last chunk decides
+	GOP           int           `json:"gop"`            // frames from one IDR to the next, ~2 s
+	SegmentFrames int           `json:"segment_frames"` // a multiple of GOP, ~4 s
+	Preroll       time.Duration `json:"preroll"`        // how far before a chunk decoding starts
+	Rungs         []Rung        `json:"rungs"`          // largest first; empty for audio only
+	Chunks        []Chunk       `json:"chunks"`         // in order; empty for audio only
+	Audio         *AudioRung    `json:"audio,omitempty"`
+	Duration      time.Duration `json:"duration"` // expected, of the longest track
+	Remux         string        `json:"remux"`    // "": use the source as it is; "mp4" or "matroska": copy the streams into that container first
+	Filter        Filter        `json:"filter"`
+}
+
+// Rung is one video rendition of the ladder.
+type Rung struct {
+	Name    string  `json:"name"` // "1080p", by the short side
+	Width   int     `json:"width"`
+	Height  int     `json:"height"`
+	MaxRate int64   `json:"max_rate"` // bits a second, the cap
+	BufSize int64   `json:"buf_size"` // bits, of the rate control's buffer
+	CRF     float64 `json:"crf"`
+	Profile string  `json:"profile"` // x264's name: "high", "main"
+	Level   string  `json:"level"`   // "4.0"
+}
+
+// AudioRung is the audio rendition.
+type AudioRung struct {
+	Stream     int    `json:"stream"` // index in the container
+	Name       string `json:"name"`   // "audio"
+	Bitrate    int64  `json:"bitrate"`
+	Channels   int    `json:"channels"`
+	SampleRate int    `json:"sample_rate"`
+	Language   string `json:"language,omitempty"`
+}
+
+// Chunk is a run of whole segments, the unit of encode work: output frames [Start, Start+Frames).
+type Chunk struct {
+	N      int   `json:"n"` // from 0
+	Start  int64 `json:"start"`
+	Frames int64 `json:"frames"` // 0: to the end (the last chunk)
+}
+
+// Filter is what the picture needs on its way, before it is scaled.
+type Filter struct {
+	Deinterlace bool `json:"deinterlace,omitempty"` // bwdif, one frame out a frame in
+	ToneMap     bool `json:"tone_map,omitempty"`    // HDR (PQ, HLG) to BT.709
+	Rotation    int  `json:"rotation,omitempty"`    // clockwise degrees
+}
+
+// Limits bound what a source may cost. Zero means no limit.
+type Limits struct {
+	Bytes    int64         // of the source
+	Duration time.Duration // of the source
+	Pixels   int64         // width × height of the source
+	Streams  int           // of the source
+	CPU      time.Duration // CPU seconds of one tool process
+	Memory   int64         // bytes of address space of one tool process
+	Output   int64         // bytes one tool process may write to one file
+}
