@@ -4,8 +4,7 @@ import "time"
 
 // Settings are what a person may choose for one encode.
 type Settings struct {
-	MaxResolution int  `json:"max_resolution,omitempty"` // largest short side in pixels: 240, 360, 480, 720, 1080, 1440 or 2160; 0 means the server's default (1080)
-	SingleChunk   bool `json:"single_chunk,omitempty"`   // encode in one piece: what a source that misbehaves when cut falls back to
+	MaxResolution int `json:"max_resolution,omitempty"` // largest short side in pixels: one of Resolutions; 0 means the server's default (1080)
 }
 
 // Plan is what will be made of a source: a pure function of its facts and the settings.
@@ -17,6 +16,7 @@ type Plan struct {
 	Preroll       time.Duration `json:"preroll"`        // how far before a chunk decoding starts
 	Rungs         []Rung        `json:"rungs"`          // largest first; empty for audio only
 	Chunks        []Chunk       `json:"chunks"`         // in order; empty for audio only
+	Threads       int           `json:"threads"`        // of each encoder; part of the plan because x264's bytes depend on it, and a second attempt must make the same bytes
 	Audio         *AudioRung    `json:"audio,omitempty"`
 	Duration      time.Duration `json:"duration"` // expected, of the longest track
 	Remux         string        `json:"remux"`    // "": use the source as it is; "mp4" or "matroska": copy the streams into that container first

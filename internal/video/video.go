@@ -77,6 +77,7 @@ type Video struct {
 	Updated     time.Time
 	Received    time.Time // when the source's ObjectCreated was recorded; zero before
 	Playable    time.Time // when it first could be played; zero before
+	Begun       time.Time // when the first step of the newest generation started; zero before
 	Progress    float64   // of the newest generation, 0..1
 }
 

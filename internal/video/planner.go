@@ -1,0 +1,93 @@
+package video
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"sluice/internal/fault"
+)
+
+const (
+	gopSeconds = 2 // an IDR every 2 s (Apple's HLS authoring spec 1.10)
+	// chunkPair: a video is cut into two chunks for each minute of it that has begun, so that chunks last 15-30 s: long enough that the preroll's
+	// decoding is a percent of the work, even in number so that two workers end together.
+	chunkPair = time.Minute
+	// uncut is the length up to which cutting a video costs more than it brings.
+	uncut = 20 * time.Second
+	// preroll is decoded before each chunk besides the longest hold: the fps filter needs the picture before the first one, the deinterlacer a few.
+	preroll = 2 * time.Second
+	// longestHold: a source that shows one picture for longer than this is encoded in one piece; every chunk would decode most of it.
+	longestHold = 30 * time.Second
+
+	audioBitrate = 128_000
+	audioRate    = 48_000
+)
+
+// MakePlan decides what is made of a source: ladder, chunks and audio. workers is how many encode steps run side by side on a machine; a video of one
+// chunk has each encoder use as many threads instead. The duration limits and codecs have been judged by the probe; what is refused here is what no
+// ladder can be made for.
+func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
+	if err := s.Validate(); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Duration: f.Duration, Threads: 1}
+	if len(f.Audio) > 0 {
+		a := f.Audio[0]
+		p.Audio = &AudioRung{Stream: a.Index, Name: "audio", Bitrate: audioBitrate, Channels: 2, SampleRate: audioRate, Language: a.Language}
+	}
+	v := f.Video
+	if v == nil {
+		if p.Audio == nil {
+			return Plan{}, fault.New(fault.Invalid, "video.plan", "no_streams", "The file holds neither video nor audio that can be played; upload one that does.", nil)
+		}
+		return p, nil
+	}
+	width, height := v.Display()
+	if math.Min(width, height) < smallest {
+		return Plan{}, fault.New(fault.Invalid, "video.plan", "too_small",
+			fmt.Sprintf("The picture is %.0f×%.0f pixels; the least side that can be made into a video is %d.", width, height, smallest), nil)
+	}
+	if v.Rate.Float() <= 0 {
+		return Plan{}, fault.New(fault.Invalid, "video.plan", "damaged", "The file gives no usable times for its pictures; export it again.", nil)
+	}
+	limit := s.MaxResolution
+	if limit == 0 {
+		limit = DefaultResolution
+	}
+	p.Rate = v.Rate
+	p.GOP = max(1, int(math.Round(gopSeconds*v.Rate.Float())))
+	p.SegmentFrames = 2 * p.GOP
+	p.Frames = max(1, int64(math.Round(v.Duration.Seconds()*v.Rate.Float())))
+	p.Preroll = preroll + 2*v.MaxHold
+	p.Filter = Filter{Deinterlace: v.Interlaced, ToneMap: v.HDR(), Rotation: v.Rotation}
+	p.Rungs = ladder(width, height, v.Rate, limit)
+	p.Chunks = chunks(p, f)
+	if len(p.Chunks) == 1 {
+		p.Threads = max(1, workers)
+	}
+	return p, nil
+}
+
+// HDR reports whether the picture needs tone mapping for the BT.709 ladder: PQ (SMPTE ST 2084) or HLG (ARIB STD-B67).
+func (v VideoFacts) HDR() bool {
+	return v.Transfer == "smpte2084" || v.Transfer == "arib-std-b67"
+}
+
+// chunks cuts the output into runs of whole segments of nearly equal length. The last one is open: what the decoder gives decides where it ends.
+func chunks(p Plan, f Facts) []Chunk {
+	length := f.Video.Duration
+	segments := (p.Frames + int64(p.SegmentFrames) - 1) / int64(p.SegmentFrames)
+	count := 2 * int64(math.Ceil(float64(length)/float64(chunkPair)))
+	if length <= uncut || !f.Seekable || f.Video.MaxHold > longestHold || segments < 2 {
+		count = 1
+	}
+	count = max(1, min(count, segments))
+	cut := make([]Chunk, count)
+	for i := range cut {
+		from, to := segments*int64(i)/count, segments*int64(i+1)/count
+		cut[i] = Chunk{N: i, Start: from * int64(p.SegmentFrames), Frames: (to - from) * int64(p.SegmentFrames)}
+	}
+	cut[count-1].Frames = 0
+	return cut
+}
