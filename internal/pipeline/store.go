@@ -21,9 +21,10 @@ type Store interface {
 	Finish(ctx context.Context, ref video.StepRef, result video.Result, last []engine.Job, done engine.Handle) error
 	// Publish ends publish: it flips the video's pointer to this generation and inserts next (the retirement of the generation before).
 	Publish(ctx context.Context, ref video.StepRef, output video.Output, next []engine.Job, done engine.Handle) error
-	// Fail ends an attempt with a failure. Where final, the step and its generation fail, the other jobs of the generation are
-	// canceled, and the video fails unless an older generation is published; else the job is left for the engine to try again (done is not completed).
-	Fail(ctx context.Context, ref video.StepRef, failure video.StepFailure, done engine.Handle) error
+	// Fail ends an attempt with a failure. Where final, the step and its generation fail, the other jobs of the video are canceled, next is inserted
+	// (the removal of what was made), this job is completed, and the video fails unless an older generation is published. Where not, the step waits
+	// again, next is ignored, and the job is left for the engine to try again (done is not completed).
+	Fail(ctx context.Context, ref video.StepRef, failure video.StepFailure, next []engine.Job, done engine.Handle) error
 }
 
 // Results reads what the steps of a generation made, and keeps their progress.
