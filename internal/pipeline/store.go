@@ -41,6 +41,9 @@ type Remover interface {
 	Removable(ctx context.Context, id video.ID) (video.Video, error)
 	// Remove deletes the rows of a deleted video (its events stay) and its ObjectCreated fact, so that the same file may come again.
 	Remove(ctx context.Context, id video.ID, done engine.Handle) error
+	// Retirable returns the key prefix of a video whose generation is not published and not under way; video.ErrStale, with the job completed, where it is, or was removed
+	// before, or the video is gone.
+	Retirable(ctx context.Context, id video.ID, generation int, done engine.Handle) (prefix string, err error)
 	// Retire marks a generation that is no longer published as removed.
 	Retire(ctx context.Context, id video.ID, generation int, done engine.Handle) error
 }
