@@ -1,0 +1,122 @@
+# Sluice: what a person or a machine does with this project. `make` alone lists it.
+#
+# DATA, LISTEN   where `make run` keeps everything and where it listens
+# TESTFLAGS      more flags for `go test`, for example TESTFLAGS=-short
+
+DATA   ?= ./data
+LISTEN ?= 127.0.0.1:8080
+
+GOLANGCI_LINT_VERSION := v2.12.2
+GOVULNCHECK_VERSION   := v1.3.0
+
+# The revision is stamped into the binary where git answers. Where it does not (no git, a tree that belongs to another
+# user, an unpacked archive) the build must not fail for it.
+BUILDVCS := $(shell git rev-parse --git-dir >/dev/null 2>&1 && echo auto || echo false)
+export GOFLAGS := -buildvcs=$(BUILDVCS) $(GOFLAGS)
+
+UI_INPUTS := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' -not -name '*.go' 2>/dev/null)
+LINT      := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
+VULN      := .tools/govulncheck-$(GOVULNCHECK_VERSION)
+NPM_CI    := npm ci --no-audit --no-fund --loglevel=error
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- build and run -------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: needs-build ui/dist/index.html ## leave bin/sluice, the page built into it
+	go build -trimpath -o bin/sluice ./cmd/sluice
+
+.PHONY: run
+run: needs-run build ## install what is missing, build and serve (DATA=./data LISTEN=127.0.0.1:8080)
+	@exec bin/sluice serve --data '$(DATA)' --listen '$(LISTEN)'
+
+.PHONY: needs-build needs-run needs-test
+needs-build needs-run needs-test: needs-%:
+	@scripts/install.sh $*
+
+# npm runs again only when the lock file changed, and the page is built again only when its sources did.
+%/node_modules/.stamp: %/package.json %/package-lock.json
+	cd $* && $(NPM_CI)
+	@touch $@
+
+ui/dist/index.html: ui/node_modules/.stamp $(UI_INPUTS)
+	cd ui && npm run --silent build
+	@touch $@
+
+# --- prove ---------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: needs-test build test/browser/node_modules/.stamp ## everything, on SQLite and PostgreSQL, with real ffmpeg and browsers
+	@scripts/test.sh $(TESTFLAGS)
+
+.PHONY: check
+check: check-format check-vet check-lint check-vuln check-ui check-scripts check-generated ## format, vet, lint, known vulnerabilities
+
+.PHONY: check-format check-vet check-lint check-vuln check-ui check-scripts check-generated
+check-format:
+	@echo "== gofmt"
+	@files=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l) && test -z "$$files" || { \
+		echo "these files want gofmt -w:"; echo "$$files"; exit 1; }
+
+check-vet:
+	@echo "== go vet"
+	@go vet ./...
+
+check-lint: $(LINT)
+	@echo "== golangci-lint $(GOLANGCI_LINT_VERSION)"
+	@$(LINT) run ./...
+
+check-vuln: $(VULN)
+	@echo "== govulncheck $(GOVULNCHECK_VERSION)"
+	@scripts/vulncheck.sh $(VULN)
+
+check-ui: needs-build ui/node_modules/.stamp
+	@echo "== ui"
+	@cd ui && npm run --silent check
+
+check-scripts:
+	@echo "== scripts"
+	@for f in scripts/*.sh .ci/run; do bash -n "$$f" || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
+	else echo "shellcheck is not installed, so the scripts were only parsed"; fi
+
+check-generated:
+	@echo "== generated code"
+	@scripts/generated.sh check
+
+$(LINT):
+	GOBIN='$(CURDIR)/.tools' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv .tools/golangci-lint $@
+
+$(VULN):
+	GOBIN='$(CURDIR)/.tools' go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv .tools/govulncheck $@
+
+# --- measure -------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: needs-test build ## CPU, wall time and quality against one ffmpeg process making the same rungs
+	go test ./test/bench -count=1 -v -timeout 60m -args -full
+
+.PHONY: drill
+drill: needs-test build ## kill the service at every step of a job, again and again
+	go test ./test/drill -count=1 -v -timeout 60m -args -full
+
+# --- keep ----------------------------------------------------------------------------------------------------------
+
+.PHONY: generate
+generate: ## write the generated code again (the first time compiles sqlc: minutes)
+	go generate ./...
+	@scripts/generated.sh record
+
+.PHONY: clean
+clean: ## remove what was built (./data stays)
+	rm -rf bin .tools ui/node_modules test/browser/node_modules
+	find ui/dist -mindepth 1 ! -name .gitkeep -delete

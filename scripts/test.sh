@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# test.sh [go test flags]: all Go tests, with a PostgreSQL of their own that is gone afterwards, however they end.
+#
+# SLUICE_TEST_POSTGRES is the URL of that server: tests that need PostgreSQL run where it is set. Two packages run at a
+# time, because those that encode keep two cores busy by themselves.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-test.XXXXXX")
+tests=
+
+# The tests are a process group of their own (set -m), so that one signal ends them with all that they started.
+finish() {
+	local code=$?
+	trap - EXIT INT TERM HUP
+	if [[ -n $tests ]] && kill -0 -- "-$tests" 2>/dev/null; then
+		kill -INT -- "-$tests" 2>/dev/null || true
+		wait "$tests" 2>/dev/null || true
+		kill -KILL -- "-$tests" 2>/dev/null || true
+	fi
+	scripts/postgres.sh stop "$dir" >/dev/null || true
+	rm -rf "$dir"
+	exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+SLUICE_TEST_POSTGRES=$(scripts/postgres.sh start "$dir")
+export SLUICE_TEST_POSTGRES
+
+set -m
+go test -p 2 -timeout 20m "$@" ./... </dev/null &
+tests=$!
+wait "$tests"
