@@ -3,6 +3,7 @@ module sluice
 go 1.26.0
 
 require (
+	github.com/Eyevinn/hls-m3u8 v0.6.0
 	github.com/Eyevinn/mp4ff v0.51.0
 	github.com/alecthomas/kong v1.13.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.1

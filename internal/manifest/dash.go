@@ -175,9 +175,10 @@ func pattern(s video.Segment) string {
 // literal is s in a template, where a dollar sign begins an identifier.
 func literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-// seconds is d as an xs:duration.
+// seconds is d as an xs:duration, to the microsecond.
 func seconds(d time.Duration) string {
-	return "PT" + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "S"
+	us := d.Microseconds()
+	return "PT" + strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%06d", us/1e6, us%1e6), "0"), ".") + "S"
 }
 
 // ratio is w:h in lowest terms.
