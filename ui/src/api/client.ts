@@ -1,0 +1,203 @@
+// The JSON API as the page uses it: shapes, one client, and problem documents turned into errors with a sentence to show.
+
+export type Status = 'waiting' | 'processing' | 'ready' | 'failed';
+
+export const statuses: Status[] = ['waiting', 'processing', 'ready', 'failed'];
+
+export interface Failure {
+  code: string;
+  message: string;
+}
+
+export interface Playback {
+  hls?: string;
+  dash?: string;
+  poster?: string;
+  thumbnail?: string;
+}
+
+export interface Rendition {
+  name: string;
+  width: number;
+  height: number;
+  codec: string;
+  bitrate: number; // bits a second
+  bytes: number;
+  frame_rate?: number;
+}
+
+export interface AudioRendition {
+  name: string;
+  codec: string;
+  bitrate: number; // bits a second
+  bytes: number;
+  channels?: number;
+  language?: string;
+}
+
+export interface Attempt {
+  number: number;
+  worker?: string;
+  started?: string | null;
+  finished?: string | null;
+  error?: Failure | null;
+}
+
+export interface Step {
+  name: string;
+  n: number;
+  state: string;
+  progress?: number; // 0..1
+  started?: string | null;
+  finished?: string | null;
+  attempts?: Attempt[] | null;
+}
+
+export interface Video {
+  id: string;
+  name: string;
+  title?: string;
+  description?: string;
+  tags?: string[] | null;
+  metadata?: Record<string, string> | null;
+  status: Status;
+  playable: boolean;
+  progress: number; // 0..1
+  eta_ms?: number | null;
+  error?: Failure | null;
+  playback?: Playback | null;
+  renditions?: Rendition[] | null;
+  audio?: AudioRendition[] | null;
+  duration_ms?: number;
+  created: string;
+  updated: string;
+  time_to_playable_ms?: number;
+  generation?: number;
+  settings?: { max_resolution?: number } | null;
+  source?: Record<string, unknown> | null;
+  steps?: Step[] | null;
+}
+
+export interface Event {
+  id: number;
+  type: string;
+  time: string;
+  data?: unknown;
+}
+
+export interface Page<T> {
+  items: T[] | null;
+  next?: string;
+}
+
+export interface Grant {
+  id: string; // of the video
+  url: string; // presigned
+  method: string;
+  headers?: Record<string, string> | null;
+  expires: string;
+}
+
+export interface Edit {
+  title?: string;
+  description?: string;
+  tags?: string[];
+  metadata?: Record<string, string>;
+}
+
+// Problem is what went wrong, with a sentence that is fit to show. status is 0 where no answer came.
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(message: string, status: number, code: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+// sentence returns the words to show for anything that was thrown.
+export function sentence(thrown: unknown): string {
+  return thrown instanceof Problem ? thrown.message : 'Something went wrong on this page; reload it and try again.';
+}
+
+async function problem(response: Response): Promise<Problem> {
+  const fallback = `The server answered ${response.status} ${response.statusText}`.trim() + '; try again.';
+  try {
+    const body = (await response.json()) as { title?: string; detail?: string; code?: string };
+    return new Problem(body.detail || body.title || fallback, response.status, body.code || 'unknown');
+  } catch {
+    return new Problem(fallback, response.status, 'unknown');
+  }
+}
+
+export class Client {
+  readonly #token: string;
+  readonly #refused: () => void;
+
+  // refused is called when the server does not take the token (any more).
+  constructor(token: string, refused: () => void) {
+    this.#token = token;
+    this.#refused = refused;
+  }
+
+  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const headers: Record<string, string> = { Authorization: `Bearer ${this.#token}`, Accept: 'application/json' };
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    let response: Response;
+    try {
+      response = await fetch(path, {
+        method,
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
+        cache: 'no-store',
+      });
+    } catch {
+      throw new Problem('The server did not answer. Check that it is running and that you are online.', 0, 'unreachable');
+    }
+    if (!response.ok) {
+      if (response.status === 401) this.#refused();
+      throw await problem(response);
+    }
+    if (response.status === 204) return undefined as T;
+    const text = await response.text();
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+
+  videos(status: Status | '', limit: number, cursor = ''): Promise<Page<Video>> {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (status) query.set('status', status);
+    if (cursor) query.set('cursor', cursor);
+    return this.#call('GET', `/v1/videos?${query}`);
+  }
+
+  video(id: string): Promise<Video> {
+    return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}`);
+  }
+
+  edit(id: string, edit: Edit): Promise<Video> {
+    return this.#call('PATCH', `/v1/videos/${encodeURIComponent(id)}`, edit);
+  }
+
+  delete(id: string): Promise<void> {
+    return this.#call('DELETE', `/v1/videos/${encodeURIComponent(id)}`);
+  }
+
+  // encode makes a new generation; maxResolution 0 leaves the choice to the server.
+  encode(id: string, maxResolution: number): Promise<Video> {
+    const settings = maxResolution ? { max_resolution: maxResolution } : {};
+    return this.#call('POST', `/v1/videos/${encodeURIComponent(id)}/encode`, settings);
+  }
+
+  events(id: string, after: number, limit: number): Promise<Page<Event>> {
+    const query = new URLSearchParams({ after: String(after), limit: String(limit) });
+    return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}/events?${query}`);
+  }
+
+  grant(file: File): Promise<Grant> {
+    const ask: Record<string, unknown> = { filename: file.name, size: file.size };
+    if (file.type) ask['content_type'] = file.type;
+    return this.#call('POST', '/v1/uploads', ask);
+  }
+}

@@ -1,0 +1,67 @@
+// The facts of a source, as the API gives them, in words. A fact that is absent is left out, never guessed.
+
+import { bitrate, bytes, clock, codec, number } from './words';
+
+export interface Fact {
+  name: string;
+  value: string;
+}
+
+type Thing = Record<string, unknown>;
+
+const thing = (v: unknown): Thing => (v && typeof v === 'object' && !Array.isArray(v) ? (v as Thing) : {});
+const text = (v: unknown): string => (typeof v === 'string' ? v : '');
+const count = (v: unknown): number => (typeof v === 'number' && Number.isFinite(v) ? v : 0);
+
+export function facts(source: unknown): Fact[] {
+  const s = thing(source);
+  const v = thing(s['video']);
+  const sounds = Array.isArray(s['audio']) ? s['audio'].map(thing) : [];
+  const list: Fact[] = [];
+  const add = (name: string, value: string) => value && list.push({ name, value });
+
+  const size = count(s['bytes']) || count(s['size']);
+  add('Size', size ? bytes(size) : '');
+  add('Container', container(text(s['container'])));
+  add('Length', count(s['duration_ms']) ? clock(count(s['duration_ms'])) : '');
+  add('Bitrate', count(s['bitrate']) ? bitrate(count(s['bitrate'])) : '');
+  add('Video', text(v['codec']) ? [codec(text(v['codec'])), text(v['profile'])].filter(Boolean).join(', ') : '');
+  add('Picture', count(v['width']) ? `${count(v['width'])} × ${count(v['height'])}${turned(count(v['rotation']))}` : '');
+  add('Frame rate', rate(v));
+  add('Pixels', [text(v['pix_fmt']), dynamic(text(v['transfer'])), v['interlaced'] === true ? 'interlaced' : ''].filter(Boolean).join(', '));
+  sounds.forEach((a, i) => add(sounds.length > 1 ? `Audio ${i + 1}` : 'Audio', sound(a)));
+  return list;
+}
+
+// container names what ffprobe lists as "mov,mp4,m4a,…" by the name people use.
+function container(name: string): string {
+  if (name.startsWith('mov,')) return 'MP4 / MOV';
+  if (name.startsWith('matroska')) return 'Matroska / WebM';
+  if (name === 'mpegts') return 'MPEG-TS';
+  return name;
+}
+
+function rate(v: Thing): string {
+  const given = v['frame_rate'];
+  const r = thing(given);
+  const n = count(given) || (count(r['den']) ? count(r['num']) / count(r['den']) : 0);
+  if (!n) return '';
+  return `${number(n)} fps${v['vfr'] === true ? ', variable' : ''}`;
+}
+
+function turned(degrees: number): string {
+  return degrees ? `, turned ${degrees}°` : '';
+}
+
+function dynamic(transfer: string): string {
+  if (transfer === 'smpte2084') return 'HDR (PQ)';
+  if (transfer === 'arib-std-b67') return 'HDR (HLG)';
+  return '';
+}
+
+function sound(a: Thing): string {
+  const n = count(a['channels']);
+  const channels = n === 1 ? 'mono' : n === 2 ? 'stereo' : n ? `${n} channels` : '';
+  const hertz = count(a['sample_rate']) ? `${number(count(a['sample_rate']) / 1000)} kHz` : '';
+  return [codec(text(a['codec'])), channels, hertz, text(a['language'])].filter(Boolean).join(', ');
+}

@@ -1,0 +1,83 @@
+// Numbers and times in words a person reads.
+
+const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+
+export function bytes(n: number): string {
+  let i = 0;
+  while (n >= 999.5 && i < units.length - 1) {
+    n /= 1000;
+    i++;
+  }
+  return `${n.toFixed(i === 0 || n >= 99.95 ? 0 : 1)} ${units[i]}`;
+}
+
+export function bitrate(bits: number): string {
+  if (bits >= 999_500) return `${(bits / 1e6).toFixed(bits >= 9.95e6 ? 0 : 1)} Mbit/s`;
+  return `${Math.round(bits / 1000)} kbit/s`;
+}
+
+// clock writes a length as 0:07, 12:34 or 1:02:03.
+export function clock(ms: number): string {
+  const s = Math.round(ms / 1000);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const h = Math.floor(s / 3600);
+  const m = Math.floor((s % 3600) / 60);
+  return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
+}
+
+// span writes a short length of time, as for how long something took.
+export function span(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+  const minutes = Math.round(ms / 60_000);
+  if (ms < 3_600_000) return ms < 600_000 ? `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s` : `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// left writes an estimate, no more exact than it is.
+export function left(ms: number): string {
+  const s = ms / 1000;
+  if (s < 5) return 'a few seconds left';
+  if (s < 50) return `about ${Math.ceil(s / 5) * 5} s left`;
+  if (s < 3300) return `about ${Math.max(1, Math.round(s / 60))} min left`;
+  return `about ${Math.max(1, Math.round(s / 3600))} h left`;
+}
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+// ago writes how long ago a time was, from now (ms).
+export function ago(time: string, now: number): string {
+  const s = (Date.parse(time) - now) / 1000;
+  if (s > -45) return 'just now';
+  if (s > -2700) return relative.format(Math.round(s / 60), 'minute');
+  if (s > -79_200) return relative.format(Math.round(s / 3600), 'hour');
+  if (s > -2_160_000) return relative.format(Math.round(s / 86_400), 'day');
+  return new Date(time).toLocaleDateString('en', { year: 'numeric', month: 'short', day: 'numeric' });
+}
+
+export function moment(time: string): string {
+  return new Date(time).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
+}
+
+export function percent(part: number): number {
+  return Math.floor(Math.min(1, Math.max(0, part)) * 100);
+}
+
+const codecs: [RegExp, string][] = [
+  [/^avc1|^h264$/, 'H.264'],
+  [/^hvc1|^hev1|^hevc$/, 'HEVC'],
+  [/^av01|^av1$/, 'AV1'],
+  [/^vp0?9/, 'VP9'],
+  [/^vp0?8/, 'VP8'],
+  [/^mp4a|^aac$/, 'AAC'],
+  [/^opus$/i, 'Opus'],
+];
+
+export function codec(name: string): string {
+  return codecs.find(([pattern]) => pattern.test(name))?.[1] ?? name;
+}
+
+// number prints a rate such as 29.97 without idle zeros.
+export function number(n: number): string {
+  return String(Math.round(n * 100) / 100);
+}

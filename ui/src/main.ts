@@ -1,0 +1,9 @@
+import { mount } from 'svelte';
+import './app.css';
+import App from './App.svelte';
+import { route } from './state/route.svelte';
+import { session } from './state/session.svelte';
+
+session.start();
+route.start();
+mount(App, { target: document.getElementById('app')! });

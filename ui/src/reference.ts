@@ -1,0 +1,15 @@
+// The API reference: Swagger UI over /openapi.json. It is large, so it lives on a page of its own.
+
+import 'swagger-ui-dist/swagger-ui.css';
+import './reference.css';
+import SwaggerUI from 'swagger-ui-dist/swagger-ui-es-bundle.js';
+
+SwaggerUI({
+  url: '/openapi.json',
+  domNode: document.getElementById('reference')!,
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  docExpansion: 'list',
+  tryItOutEnabled: false,
+  validatorUrl: null, // the default asks a public server
+});

@@ -1,0 +1,146 @@
+// The uploads of this page: a few at a time, each with its progress, each to be canceled or tried again.
+
+import { Problem, sentence, type Client, type Grant } from '../api/client';
+import { put, type Transfer } from '../api/put';
+
+const together = 2; // uploads at a time: more only share the same line
+const margin = 10_000; // ms a presigned URL must still be good for
+
+export type Phase = 'queued' | 'sending' | 'sent' | 'failed';
+
+export class Upload {
+  readonly file: File;
+  phase = $state<Phase>('queued');
+  sent = $state(0); // bytes
+  rate = $state(0); // bytes a second, smoothed
+  problem = $state('');
+  grant = $state.raw<Grant | null>(null);
+  transfer: Transfer | null = null;
+
+  constructor(file: File) {
+    this.file = file;
+  }
+
+  get part(): number {
+    return this.file.size ? Math.min(1, this.sent / this.file.size) : this.phase === 'sent' ? 1 : 0;
+  }
+
+  // left is the milliseconds the rest will take, where that can be told.
+  get left(): number | null {
+    return this.rate > 0 ? ((this.file.size - this.sent) / this.rate) * 1000 : null;
+  }
+
+  // track notes the bytes sent and smooths the rate over the last seconds.
+  track(): (bytes: number) => void {
+    let at = performance.now();
+    let before = 0;
+    return (bytes) => {
+      this.sent = Math.min(bytes, this.file.size);
+      const now = performance.now();
+      if (now - at < 500) return;
+      const rate = ((bytes - before) / (now - at)) * 1000;
+      this.rate = this.rate ? this.rate * 0.7 + rate * 0.3 : rate;
+      at = now;
+      before = bytes;
+    };
+  }
+}
+
+export class Tray {
+  items = $state<Upload[]>([]);
+  said = $state(''); // the newest outcome, for screen readers
+
+  readonly #client: Client;
+  readonly #arrived: () => void;
+
+  // arrived is called when a file has reached the server.
+  constructor(client: Client, arrived: () => void) {
+    this.#client = client;
+    this.#arrived = arrived;
+  }
+
+  get open(): boolean {
+    return this.items.some((u) => u.phase === 'queued' || u.phase === 'sending');
+  }
+
+  // holds reports whether the video is still on its way in, by this page.
+  holds(id: string): boolean {
+    return this.items.some((u) => u.grant?.id === id && u.phase !== 'sent');
+  }
+
+  add(files: Iterable<File>) {
+    for (const file of files) this.items.push(new Upload(file));
+    this.#advance();
+  }
+
+  retry(upload: Upload) {
+    upload.phase = 'queued';
+    upload.problem = '';
+    this.#advance();
+  }
+
+  // remove cancels what runs, takes the upload out of the tray, and takes the right to upload back.
+  remove(upload: Upload) {
+    this.items = this.items.filter((u) => u !== upload);
+    upload.transfer?.cancel();
+    if (upload.phase !== 'sent') this.#forget(upload);
+    this.#advance();
+  }
+
+  // settle takes finished uploads out once the list shows their videos.
+  settle(shown: (id: string) => boolean) {
+    const rest = this.items.filter((u) => u.phase !== 'sent' || !u.grant || !shown(u.grant.id));
+    if (rest.length !== this.items.length) this.items = rest;
+  }
+
+  stop() {
+    for (const upload of this.items) upload.transfer?.cancel();
+    this.items = [];
+  }
+
+  #advance() {
+    let free = together - this.items.filter((u) => u.phase === 'sending').length;
+    for (const upload of this.items) {
+      if (free <= 0) return;
+      if (upload.phase !== 'queued') continue;
+      free--;
+      upload.phase = 'sending';
+      void this.#send(upload);
+    }
+  }
+
+  async #send(upload: Upload) {
+    try {
+      if (upload.grant && Date.parse(upload.grant.expires) - Date.now() < margin) this.#forget(upload);
+      const grant = upload.grant ?? (await this.#client.grant(upload.file));
+      upload.grant = grant;
+      if (!this.items.includes(upload)) {
+        this.#forget(upload);
+        return;
+      }
+      upload.sent = 0;
+      upload.rate = 0;
+      upload.transfer = put(grant, upload.file, upload.track());
+      await upload.transfer.done;
+      upload.sent = upload.file.size;
+      upload.phase = 'sent';
+      this.said = `${upload.file.name} is uploaded.`;
+      this.#arrived();
+    } catch (thrown) {
+      if (thrown instanceof Problem && thrown.code === 'canceled') return;
+      upload.phase = 'failed';
+      upload.problem = sentence(thrown);
+      this.said = `${upload.file.name} was not uploaded: ${upload.problem}`;
+    } finally {
+      upload.transfer = null;
+      this.#advance();
+    }
+  }
+
+  #forget(upload: Upload) {
+    const id = upload.grant?.id;
+    upload.grant = null;
+    // A grant that stays behind runs out by itself; nothing is lost if this fails.
+    if (id) void this.#client.delete(id).catch(() => {});
+  }
+}
