@@ -30,8 +30,8 @@ const unbuilt = `<!doctype html>
 // Config says which other origins the page may talk to. Values are URLs of which scheme and host count; empty ones, and
 // any that has no host, add nothing: the page's own origin is always allowed.
 type Config struct {
-	Public string // where presigned uploads go
-	Edge   string // where playlists, segments and pictures come from
+	PublicURL string // where presigned uploads go
+	EdgeURL   string // where playlists, segments and pictures come from
 }
 
 // Handler serves / and /reference, and the files they need. It answers GET and HEAD; other paths are 404.
@@ -142,7 +142,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 
 // policy is the Content-Security-Policy of the page, or of the looser reference: Swagger UI sets style attributes.
 func policy(c Config, reference bool) string {
-	public, edge := origin(c.Public), origin(c.Edge)
+	public, edge := origin(c.PublicURL), origin(c.EdgeURL)
 	style := "'self'"
 	if reference {
 		style = "'self' 'unsafe-inline'"

@@ -105,11 +105,11 @@ func TestThePolicyNamesTheOtherOriginsAndNoMore(t *testing.T) {
 	}{
 		{"its own origin", Config{}, "connect-src 'self';", "media-src 'self' blob:;"},
 		{
-			"an edge and a public address", Config{Public: "https://video.example:8443/base", Edge: "https://cdn.example"},
+			"an edge and a public address", Config{PublicURL: "https://video.example:8443/base", EdgeURL: "https://cdn.example"},
 			"connect-src 'self' https://cdn.example https://video.example:8443;", "media-src 'self' blob: https://cdn.example;",
 		},
-		{"an address that would add a rule", Config{Edge: "https://a;script-src *"}, "connect-src 'self';", "media-src 'self' blob:;"},
-		{"an address of another scheme", Config{Edge: "data:text/html,x"}, "connect-src 'self';", "media-src 'self' blob:;"},
+		{"an address that would add a rule", Config{EdgeURL: "https://a;script-src *"}, "connect-src 'self';", "media-src 'self' blob:;"},
+		{"an address of another scheme", Config{EdgeURL: "data:text/html,x"}, "connect-src 'self';", "media-src 'self' blob:;"},
 	} {
 		got := get(t, handler(built, c.config), "GET", "/").Header.Get("Content-Security-Policy")
 		if !strings.Contains(got, c.connect) || !strings.Contains(got, c.media) {

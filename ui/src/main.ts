@@ -5,5 +5,6 @@ import { route } from './state/route.svelte';
 import { session } from './state/session.svelte';
 
 session.start();
+addEventListener('hashchange', () => session.start()); // the server's line pasted into an open tab
 route.start();
 mount(App, { target: document.getElementById('app')! });

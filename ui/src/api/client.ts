@@ -72,7 +72,9 @@ export interface Video {
   created: string;
   updated: string;
   time_to_playable_ms?: number;
-  generation?: number;
+  generation?: number; // that plays, 0 for none
+  newest_generation?: number;
+  received?: string; // absent until the source is there
   settings?: { max_resolution?: number } | null;
   source?: Record<string, unknown> | null;
   steps?: Step[] | null;
@@ -88,6 +90,11 @@ export interface Event {
 export interface Page<T> {
   items: T[] | null;
   next?: string;
+}
+
+export interface EventPage {
+  items: Event[] | null;
+  next?: number; // absent on the last page
 }
 
 export interface Grant {
@@ -122,11 +129,20 @@ export function sentence(thrown: unknown): string {
   return thrown instanceof Problem ? thrown.message : 'Something went wrong on this page; reload it and try again.';
 }
 
+interface ProblemDocument {
+  title?: string;
+  detail?: string;
+  code?: string;
+  errors?: { field: string; message: string }[];
+}
+
 async function problem(response: Response): Promise<Problem> {
   const fallback = `The server answered ${response.status} ${response.statusText}`.trim() + '; try again.';
   try {
-    const body = (await response.json()) as { title?: string; detail?: string; code?: string };
-    return new Problem(body.detail || body.title || fallback, response.status, body.code || 'unknown');
+    const body = (await response.json()) as ProblemDocument;
+    const fields = (body.errors ?? []).map((e) => `${e.field.replace(/^body\./, '')}: ${e.message}`);
+    const said = [body.detail || body.title || fallback, ...fields].join(' ');
+    return new Problem(said, response.status, body.code || 'unknown');
   } catch {
     return new Problem(fallback, response.status, 'unknown');
   }
@@ -184,19 +200,18 @@ export class Client {
     return this.#call('DELETE', `/v1/videos/${encodeURIComponent(id)}`);
   }
 
-  // encode makes a new generation; maxResolution 0 leaves the choice to the server.
   encode(id: string, maxResolution: number): Promise<Video> {
-    const settings = maxResolution ? { max_resolution: maxResolution } : {};
-    return this.#call('POST', `/v1/videos/${encodeURIComponent(id)}/encode`, settings);
+    return this.#call('POST', `/v1/videos/${encodeURIComponent(id)}/encode`, { max_resolution: maxResolution });
   }
 
-  events(id: string, after: number, limit: number): Promise<Page<Event>> {
+  events(id: string, after: number, limit: number): Promise<EventPage> {
     const query = new URLSearchParams({ after: String(after), limit: String(limit) });
     return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}/events?${query}`);
   }
 
   grant(file: File): Promise<Grant> {
-    const ask: Record<string, unknown> = { filename: file.name, size: file.size };
+    const ask: Record<string, unknown> = { filename: file.name };
+    if (file.size) ask['size'] = file.size;
     if (file.type) ask['content_type'] = file.type;
     return this.#call('POST', '/v1/uploads', ask);
   }

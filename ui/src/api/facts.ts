@@ -1,6 +1,6 @@
 // The facts of a source, as the API gives them, in words. A fact that is absent is left out, never guessed.
 
-import { bitrate, bytes, clock, codec, number } from './words';
+import { bytes, clock, codec, number } from './words';
 
 export interface Fact {
   name: string;
@@ -20,15 +20,13 @@ export function facts(source: unknown): Fact[] {
   const list: Fact[] = [];
   const add = (name: string, value: string) => value && list.push({ name, value });
 
-  const size = count(s['bytes']) || count(s['size']);
-  add('Size', size ? bytes(size) : '');
+  add('Size', count(s['bytes']) ? bytes(count(s['bytes'])) : '');
   add('Container', container(text(s['container'])));
   add('Length', count(s['duration_ms']) ? clock(count(s['duration_ms'])) : '');
-  add('Bitrate', count(s['bitrate']) ? bitrate(count(s['bitrate'])) : '');
-  add('Video', text(v['codec']) ? [codec(text(v['codec'])), text(v['profile'])].filter(Boolean).join(', ') : '');
+  add('Video', text(v['codec']) ? codec(text(v['codec'])) : '');
   add('Picture', count(v['width']) ? `${count(v['width'])} × ${count(v['height'])}${turned(count(v['rotation']))}` : '');
   add('Frame rate', rate(v));
-  add('Pixels', [text(v['pix_fmt']), dynamic(text(v['transfer'])), v['interlaced'] === true ? 'interlaced' : ''].filter(Boolean).join(', '));
+  add('Pixels', [text(v['pix_fmt']), v['hdr'] === true ? 'HDR' : '', v['interlaced'] === true ? 'interlaced' : ''].filter(Boolean).join(', '));
   sounds.forEach((a, i) => add(sounds.length > 1 ? `Audio ${i + 1}` : 'Audio', sound(a)));
   return list;
 }
@@ -42,21 +40,12 @@ function container(name: string): string {
 }
 
 function rate(v: Thing): string {
-  const given = v['frame_rate'];
-  const r = thing(given);
-  const n = count(given) || (count(r['den']) ? count(r['num']) / count(r['den']) : 0);
-  if (!n) return '';
-  return `${number(n)} fps${v['vfr'] === true ? ', variable' : ''}`;
+  const n = count(v['frame_rate']);
+  return n ? `${number(n)} fps${v['vfr'] === true ? ', variable' : ''}` : '';
 }
 
 function turned(degrees: number): string {
   return degrees ? `, turned ${degrees}°` : '';
-}
-
-function dynamic(transfer: string): string {
-  if (transfer === 'smpte2084') return 'HDR (PQ)';
-  if (transfer === 'arib-std-b67') return 'HDR (HLG)';
-  return '';
 }
 
 function sound(a: Thing): string {

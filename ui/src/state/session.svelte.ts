@@ -16,6 +16,7 @@ class Session {
       this.#use(decodeURIComponent(given), false);
       return;
     }
+    if (this.client) return;
     const kept = sessionStorage.getItem(key) ?? localStorage.getItem(key);
     if (kept) this.client = this.#client(kept);
   }
