@@ -1,0 +1,307 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
+)
+
+// disk is the S3 backend: versitygw's posix one, told absolute paths for buckets (it resolves them against the working directory, which is
+// the process's and not ours to change), with acceptance between the stored object and the answer. What a person does with
+// objects works; buckets are fixed by configuration, so calls that make, empty or share buckets answer NotImplemented.
+type disk struct {
+	backend.BackendUnsupported
+	folder
+	posix   *posix.Posix
+	buckets []string
+	created func(context.Context, Object) error
+	life    context.Context // ends with the endpoint
+	log     *slog.Logger
+	keys    locks
+}
+
+// patience is how long Created may take for one write; then its client is told to try again.
+const patience = time.Minute
+
+var _ backend.Backend = (*disk)(nil)
+
+func newDisk(root string) (*disk, error) {
+	// "." keeps the working directory where it is: posix.New calls os.Chdir. Nothing is resolved against it later on.
+	// Advisory lock files would go there, and are for several processes over one root.
+	p, err := posix.New(".", attributes{meta.XattrMeta{}}, posix.PosixOpts{ForceNoObjLockFile: true})
+	if err != nil {
+		return nil, err
+	}
+	return &disk{folder: folder{root}, posix: p}, nil
+}
+
+func (d *disk) String() string { return "Sluice" }
+
+// Shutdown is called by nobody but Embedded.Close.
+func (d *disk) Shutdown() { d.posix.Shutdown() }
+
+// NormalizeObjectKey is the key as stored, for access policies.
+func (d *disk) NormalizeObjectKey(_, object string) string {
+	return strings.TrimPrefix(filepath.Clean("/"+object), "/")
+}
+
+// dir returns the absolute path of a bucket.
+func (d *disk) dir(bucket *string) (*string, error) {
+	name := deref(bucket)
+	for _, b := range d.buckets {
+		if b == name {
+			dir := filepath.Join(d.root, b)
+			return &dir, nil
+		}
+	}
+	return nil, s3err.GetBucketErr(s3err.ErrNoSuchBucket, name)
+}
+
+// at is dir with a look at the key.
+func (d *disk) at(bucket, key *string) (*string, error) {
+	dir, err := d.dir(bucket)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := cleanKey(deref(key)); !ok {
+		return nil, s3err.GetAPIError(s3err.ErrBadRequest)
+	}
+	return dir, nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// accept ends a write: what was published becomes durable, Created is told, and only then may the client be.
+// The caller holds the key's lock.
+func (d *disk) accept(bucket, key string) error {
+	clean, _ := cleanKey(key)
+	bucket, clean = strings.Clone(bucket), strings.Clone(clean) // the server reuses the memory of a request's strings
+	name, ok := d.path(bucket, clean)
+	if !ok {
+		return s3err.GetAPIError(s3err.ErrBadRequest)
+	}
+	if err := d.sync(bucket, name); err != nil {
+		d.log.Error("object not synced", "bucket", bucket, "key", clean, "error", err)
+		return s3err.GetAPIError(s3err.ErrInternalError)
+	}
+	if d.created == nil {
+		return nil
+	}
+	o, err := d.describe(bucket, clean)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(d.life, patience)
+		defer cancel()
+		err = d.created(ctx, o)
+	}
+	if err != nil {
+		d.log.Error("object stored but not accepted", "bucket", bucket, "key", clean, "error", err)
+		return s3err.GetAPIError(s3err.ErrInternalError)
+	}
+	return nil
+}
+
+// lockKey holds off other writes and deletions of an object.
+func (d *disk) lockKey(bucket, key *string) func() {
+	clean, _ := cleanKey(deref(key))
+	return d.keys.acquire(strings.Clone(deref(bucket) + "/" + clean))
+}
+
+// PutObject stores a body. The key is locked once the body is staged, so a slow client holds up nobody.
+func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	dir, err := d.at(in.Bucket, in.Key)
+	if err != nil {
+		return s3response.PutObjectOutput{}, err
+	}
+	bucket := in.Bucket
+	in.Bucket = dir
+	if strings.HasSuffix(*in.Key, "/") { // a folder marker, without bytes
+		return d.posix.PutObject(ctx, in)
+	}
+	unlock := func() {}
+	defer func() { unlock() }()
+	out, err := d.posix.PutObjectWithPostFunc(ctx, in, func(f *os.File) error {
+		if err := f.Sync(); err != nil { // the bytes are durable before they are visible
+			return err
+		}
+		unlock = d.lockKey(bucket, in.Key)
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	return out, d.accept(*bucket, *in.Key)
+}
+
+// CompleteMultipartUpload joins the parts. A client may repeat it: the answer is the same, and so is what Created is told.
+func (d *disk) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
+	dir, err := d.at(in.Bucket, in.Key)
+	if err != nil {
+		return s3response.CompleteMultipartUploadResult{}, "", err
+	}
+	defer d.lockKey(in.Bucket, in.Key)()
+	inside := *in
+	inside.Bucket = dir
+	out, version, err := d.posix.CompleteMultipartUpload(ctx, &inside)
+	out.Bucket = in.Bucket
+	if err != nil {
+		return out, version, err
+	}
+	return out, version, d.accept(*in.Bucket, *in.Key)
+}
+
+// DeleteObject removes an object and the folders it leaves empty.
+func (d *disk) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	dir, err := d.at(in.Bucket, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer d.lockKey(in.Bucket, in.Key)()
+	inside := *in
+	inside.Bucket = dir
+	return d.posix.DeleteObject(ctx, &inside)
+}
+
+// DeleteObjects removes many; each answers for itself.
+func (d *disk) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
+	var out s3response.DeleteResult
+	if _, err := d.dir(in.Bucket); err != nil {
+		return out, err
+	}
+	for _, o := range in.Delete.Objects {
+		_, err := d.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId})
+		if err != nil {
+			out.Error = append(out.Error, s3err.ObjectDeleteError(o.Key, o.VersionId, err))
+			continue
+		}
+		out.Deleted = append(out.Deleted, types.DeletedObject{Key: o.Key, VersionId: o.VersionId})
+	}
+	return out, nil
+}
+
+// CopyObject reads the source as GetObject does and stores it as PutObject does, so a copy is accepted like any write.
+func (d *disk) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	var out s3response.CopyObjectOutput
+	if _, err := d.at(in.Bucket, in.Key); err != nil {
+		return out, err
+	}
+	bucket, key, _, err := backend.ParseCopySource(deref(in.CopySource))
+	if err != nil {
+		return out, err
+	}
+	replace := in.MetadataDirective == types.MetadataDirectiveReplace
+	from, _ := cleanKey(key)
+	if to, _ := cleanKey(*in.Key); bucket == *in.Bucket && from == to && !replace {
+		return out, s3err.GetAPIError(s3err.ErrInvalidCopyDest)
+	}
+	got, err := d.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &bucket, Key: &key, IfMatch: in.CopySourceIfMatch, IfNoneMatch: in.CopySourceIfNoneMatch,
+		IfModifiedSince: in.CopySourceIfModifiedSince, IfUnmodifiedSince: in.CopySourceIfUnmodifiedSince,
+	})
+	if errors.Is(err, s3err.GetAPIError(s3err.ErrNotModified)) {
+		err = s3err.GetAPIError(s3err.ErrPreconditionFailed)
+	}
+	if err != nil {
+		return out, err
+	}
+	defer got.Body.Close()
+	put := s3response.PutObjectInput{
+		Bucket: in.Bucket, Key: in.Key, Body: got.Body, ContentLength: got.ContentLength, ChecksumAlgorithm: in.ChecksumAlgorithm,
+		ContentType: got.ContentType, ContentEncoding: got.ContentEncoding, ContentDisposition: got.ContentDisposition,
+		ContentLanguage: got.ContentLanguage, CacheControl: got.CacheControl, Expires: got.ExpiresString, Metadata: got.Metadata,
+	}
+	if replace {
+		put.ContentType, put.ContentEncoding, put.ContentDisposition = in.ContentType, in.ContentEncoding, in.ContentDisposition
+		put.ContentLanguage, put.CacheControl, put.Expires, put.Metadata = in.ContentLanguage, in.CacheControl, in.Expires, in.Metadata
+	}
+	if in.TaggingDirective == types.TaggingDirectiveReplace {
+		put.Tagging = in.Tagging
+	}
+	stored, err := d.PutObject(ctx, put)
+	if err != nil {
+		return out, err
+	}
+	now := time.Now()
+	out.CopyObjectResult = &s3response.CopyObjectResult{
+		ETag: &stored.ETag, LastModified: &now, ChecksumType: stored.ChecksumType, ChecksumCRC32: stored.ChecksumCRC32,
+		ChecksumCRC32C: stored.ChecksumCRC32C, ChecksumCRC64NVME: stored.ChecksumCRC64NVME, ChecksumSHA1: stored.ChecksumSHA1, ChecksumSHA256: stored.ChecksumSHA256,
+	}
+	return out, nil
+}
+
+// UploadPartCopy stores a range of another object as a part.
+func (d *disk) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (s3response.CopyPartResult, error) {
+	var out s3response.CopyPartResult
+	if _, err := d.at(in.Bucket, in.Key); err != nil {
+		return out, err
+	}
+	bucket, key, _, err := backend.ParseCopySource(deref(in.CopySource))
+	if err != nil {
+		return out, err
+	}
+	get := &s3.GetObjectInput{Bucket: &bucket, Key: &key, IfMatch: in.CopySourceIfMatch, IfUnmodifiedSince: in.CopySourceIfUnmodifiedSince}
+	if r := deref(in.CopySourceRange); r != "" {
+		head, err := d.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+		if err != nil {
+			return out, err
+		}
+		if _, _, err := backend.ParseCopySourceRange(*head.ContentLength, r); err != nil {
+			return out, err
+		}
+		get.Range = in.CopySourceRange
+		if get.IfMatch == nil {
+			get.IfMatch = head.ETag
+		}
+	}
+	got, err := d.GetObject(ctx, get)
+	if err != nil {
+		return out, err
+	}
+	defer got.Body.Close()
+	part, err := d.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: in.Bucket, Key: in.Key, UploadId: in.UploadId, PartNumber: in.PartNumber, Body: got.Body, ContentLength: got.ContentLength,
+	})
+	if err != nil {
+		return out, err
+	}
+	return s3response.CopyPartResult{LastModified: time.Now(), ETag: part.ETag}, nil
+}
+
+// attributes shortens one attribute that versitygw stores: the sizes of all parts of a multipart upload, which from about
+// 900 parts on don't fit ext4's attribute space and make completing fail. One part is said instead, as long as the object;
+// the upload's id stays, by which a repeated completion is recognised.
+type attributes struct{ meta.XattrMeta }
+
+const multipartAttribute = "mp-metadata"
+
+func (a attributes) StoreAttribute(f *os.File, bucket, object, name string, value []byte) error {
+	if name == multipartAttribute {
+		m, err := backend.UnmarshalMpUploadMetadata(value, false)
+		if err != nil {
+			return err
+		}
+		if n := len(m.Parts); n > 1 {
+			m.Parts = m.Parts[n-1:]
+		}
+		if value, err = backend.MarshalMpUploadMetadata(m, false); err != nil {
+			return err
+		}
+	}
+	return a.XattrMeta.StoreAttribute(f, bucket, object, name, value)
+}

@@ -1,0 +1,80 @@
+// Package bucket keeps objects. S3 is the only storage API: Store is a client of any S3 endpoint, and Embedded is such
+// an endpoint in this process, for a machine that has no other: versitygw's posix backend over plain files, so an object
+// is the file <root>/<bucket>/<key> with its ETag and Content-Type in extended attributes.
+//
+// Promise. A write through Embedded is answered with 200 only after the file, its attributes and its folders are synced
+// to disk and Created has returned nil for it; writes of one key are accepted one after the other, so Created always
+// sees the object of the write it is told of. An object is replaced by linking a finished file over it, never written in
+// place: who holds a hard link (Pin) or an open file keeps the bytes.
+//
+// Cost. PutFile and Pin on Embedded are a hard link and two or three syncs, plus one reading of the file for its MD5; LocalPath costs
+// nothing. Bodies stream: a PUT of any size holds a megabyte or two of memory.
+//
+// Failure. After kill -9 an object is there whole or not at all. A write that was stored but not answered (the process
+// died, or Created failed) stays visible: its client tries again, and whoever lists the bucket finds it. Files without
+// an ETag attribute were not written through this package. Errors are fault.Error; storage that is away is
+// fault.Unavailable. A second process over the same root would break the order of writes to one key: the caller keeps it
+// out.
+package bucket
+
+import (
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sluice/internal/fault"
+)
+
+// Object is one object as it stands.
+type Object struct {
+	Bucket      string
+	Key         string
+	ETag        string    // without quotes
+	Size        int64     // bytes
+	Modified    time.Time // UTC, whole seconds: what every S3 call agrees on (HEAD has no finer clock)
+	ContentType string    // empty from List
+}
+
+// Credentials sign requests.
+type Credentials struct{ Access, Secret string }
+
+// staging is the folder in each bucket where versitygw keeps what isn't an object yet.
+const staging = ".sgwtmp"
+
+// cleanKey returns key as versitygw stores it (no empty or "." elements) and whether it can be an object's key here: valid
+// UTF-8 without control characters (XML 1.0 §2.2 can't list those), no ".." element, not in the staging folder.
+func cleanKey(key string) (string, bool) {
+	if key == "" || len(key) > 1024 || !utf8.ValidString(key) {
+		return "", false
+	}
+	for _, r := range key {
+		if r < ' ' || r == 0x7f || r == 0xfffe || r == 0xffff {
+			return "", false
+		}
+	}
+	for element := range strings.SplitSeq(key, "/") {
+		if element == ".." {
+			return "", false
+		}
+	}
+	clean := strings.TrimPrefix(path.Clean("/"+key), "/")
+	if clean == "" || clean == staging || strings.HasPrefix(clean, staging+"/") {
+		return "", false
+	}
+	return clean, true
+}
+
+func badKey(op string) error {
+	return fault.New(fault.Invalid, op, "bad_key",
+		"The object's key is empty, too long, or holds control characters or '..'; choose another one.", nil)
+}
+
+func noSuchObject(op string, cause error) error {
+	return fault.New(fault.NotFound, op, "no_such_object", "There is no such object.", cause)
+}
+
+func sourceChanged(op string, cause error) error {
+	return fault.New(fault.Conflict, op, "source_changed",
+		"The object was replaced by another one meanwhile; look at it again and repeat the request.", cause)
+}

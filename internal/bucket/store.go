@@ -1,0 +1,260 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"sluice/internal/fault"
+)
+
+// Config says where a Store's objects are.
+type Config struct {
+	Embedded *Embedded // the endpoint in this process; what follows is for any other one
+	Endpoint string    // "https://s3.eu-central-1.amazonaws.com"
+	Region   string
+	Credentials
+}
+
+// Store is the S3 client. It is safe for use by many goroutines.
+type Store struct {
+	client   *s3.Client
+	embedded *Embedded // nil for a foreign endpoint
+	options  s3.Options
+}
+
+// Open makes a Store. It makes no request.
+func Open(c Config) (*Store, error) {
+	if c.Embedded != nil {
+		c.Endpoint, c.Region, c.Credentials = "http://s3.internal", c.Embedded.region, c.Embedded.credentials
+	}
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fault.New(fault.Invalid, "bucket.open", "bad_endpoint",
+			"The storage endpoint must be an address such as https://s3.eu-central-1.amazonaws.com.", err)
+	}
+	options := s3.Options{
+		BaseEndpoint: &c.Endpoint,
+		Region:       c.Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(c.Access, c.Secret, ""),
+		UsePathStyle: true,
+		// Not every S3 knows the SDK's default checksums, and a presigned URL must not ask a browser for one.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}
+	if c.Embedded != nil {
+		options.HTTPClient = &http.Client{Transport: c.Embedded.transport}
+	}
+	return &Store{client: s3.New(options), embedded: c.Embedded, options: options}, nil
+}
+
+// Put stores size bytes of body under key, over what is there. A body that can't seek is sent once, without trying again.
+func (s *Store) Put(ctx context.Context, bucket, key string, body io.Reader, size int64, contentType string) (Object, error) {
+	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: body, ContentLength: &size, ContentType: optional(contentType)}
+	if err := s.put(ctx, in); err != nil {
+		return Object{}, failure("bucket.put", err)
+	}
+	return s.Head(ctx, bucket, key)
+}
+
+func (s *Store) put(ctx context.Context, in *s3.PutObjectInput) error {
+	var once []func(*s3.Options)
+	if _, ok := in.Body.(io.Seeker); !ok { // its hash can't be known before it is sent
+		once = append(once, s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
+	}
+	_, err := s.client.PutObject(ctx, in, once...)
+	return err
+}
+
+// PutFile makes the file at path an object, unless one is there under key: then that stays and is returned. On the
+// embedded endpoint the object is a hard link to the file, which must not be written to afterwards and may be removed;
+// Created isn't told.
+func (s *Store) PutFile(ctx context.Context, bucket, key, path, contentType string) (Object, error) {
+	const op = "bucket.put_file"
+	if s.embedded != nil {
+		return s.embedded.disk.putFile(bucket, key, path, contentType)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return Object{}, storageFault(op, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return Object{}, storageFault(op, err)
+	}
+	size := info.Size()
+	err = s.put(ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, ContentType: optional(contentType), IfNoneMatch: aws.String("*"),
+	})
+	if err != nil && !isPrecondition(err) {
+		return Object{}, failure(op, err)
+	}
+	return s.Head(ctx, bucket, key)
+}
+
+// Head describes an object; fault.NotFound, code "no_such_object", where there is none.
+func (s *Store) Head(ctx context.Context, bucket, key string) (Object, error) {
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return Object{}, failure("bucket.head", err)
+	}
+	return Object{
+		Bucket: bucket, Key: key, ETag: bare(out.ETag), Size: aws.ToInt64(out.ContentLength),
+		Modified: second(aws.ToTime(out.LastModified)), ContentType: aws.ToString(out.ContentType),
+	}, nil
+}
+
+// Get opens an object, or the part of it that rangeHeader ("bytes=0-99") names; empty means all of it. The Object's Size
+// is that of the body. The caller closes the body.
+func (s *Store) Get(ctx context.Context, bucket, key, rangeHeader string) (io.ReadCloser, Object, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, Range: optional(rangeHeader)})
+	if err != nil {
+		return nil, Object{}, failure("bucket.get", err)
+	}
+	return out.Body, Object{
+		Bucket: bucket, Key: key, ETag: bare(out.ETag), Size: aws.ToInt64(out.ContentLength),
+		Modified: second(aws.ToTime(out.LastModified)), ContentType: aws.ToString(out.ContentType),
+	}, nil
+}
+
+// List walks the objects whose keys begin with prefix, in the order of their keys. It ends at the first error.
+func (s *Store) List(ctx context.Context, bucket, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: optional(prefix)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(Object{}, failure("bucket.list", err))
+				return
+			}
+			for _, o := range page.Contents {
+				if strings.HasSuffix(aws.ToString(o.Key), "/") { // a folder marker
+					continue
+				}
+				if !yield(Object{
+					Bucket: bucket, Key: aws.ToString(o.Key), ETag: bare(o.ETag), Size: aws.ToInt64(o.Size),
+					Modified: second(aws.ToTime(o.LastModified)),
+				}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Delete removes an object; that there is none is no error.
+func (s *Store) Delete(ctx context.Context, bucket, key string) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	if err = failure("bucket.delete", err); fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// batch is how many keys one DeleteObjects may name.
+const batch = 1000
+
+// DeletePrefix removes every object whose key begins with prefix, which must not be empty, and returns how many there were.
+// Folders that it leaves empty go too.
+func (s *Store) DeletePrefix(ctx context.Context, bucket, prefix string) (n int, err error) {
+	const op = "bucket.delete_prefix"
+	if strings.Trim(prefix, "/") == "" {
+		return 0, badKey(op)
+	}
+	var keys []types.ObjectIdentifier
+	flush := func() error {
+		if len(keys) == 0 {
+			return nil
+		}
+		out, err := s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+			Bucket: &bucket, Delete: &types.Delete{Objects: keys, Quiet: aws.Bool(true)},
+		})
+		if err != nil {
+			return failure(op, err)
+		}
+		n += len(keys) - len(out.Errors)
+		keys = keys[:0]
+		for _, e := range out.Errors {
+			return fault.New(fault.Unavailable, op, "storage_unavailable", "Some objects could not be removed; try again later.",
+				errors.New(aws.ToString(e.Code)+": "+aws.ToString(e.Message)))
+		}
+		return nil
+	}
+	for o, err := range s.List(ctx, bucket, prefix) {
+		if err != nil {
+			return n, err
+		}
+		keys = append(keys, types.ObjectIdentifier{Key: aws.String(o.Key)})
+		if len(keys) == batch {
+			if err := flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, flush()
+}
+
+// LocalPath returns the file of an object, on the embedded endpoint only and only for keys that can be one; whether it is
+// there isn't looked at. Reading it is safe beside writers: an object is replaced, never changed.
+func (s *Store) LocalPath(bucket, key string) (path string, ok bool) {
+	if s.embedded == nil {
+		return "", false
+	}
+	return s.embedded.disk.path(bucket, key)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func bare(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
+
+func isPrecondition(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && (api.ErrorCode() == "PreconditionFailed" || api.ErrorCode() == "ConditionalRequestConflict")
+}
+
+// failure is what an S3 error means to a caller; nil stays nil.
+func failure(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be reached at the moment; try again later.", err)
+	}
+	switch api.ErrorCode() {
+	case "NoSuchKey", "NotFound":
+		return noSuchObject(op, err)
+	case "NoSuchBucket":
+		return fault.New(fault.NotFound, op, "no_such_bucket", "There is no such bucket; make it, or name another one in the configuration.", err)
+	case "InvalidRange":
+		return fault.New(fault.Invalid, op, "bad_range", "The range lies outside the object; ask for a part of it.", err)
+	case "BadRequest", "KeyTooLongError":
+		return badKey(op)
+	case "PreconditionFailed", "ConditionalRequestConflict":
+		return sourceChanged(op, err)
+	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
+		return fault.New(fault.Unavailable, op, "storage_refused", "The storage refuses Sluice's keys; check the storage settings.", err)
+	default:
+		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be used at the moment; try again later.", err)
+	}
+}
