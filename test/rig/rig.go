@@ -1,0 +1,249 @@
+// Package rig starts a real Sluice for tests: the built binary, a data folder, the real tools. It is used by the end-to-end tests, the drills and the
+// benchmarks, and by nothing that ships.
+package rig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Root is the repository's folder.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, serr := os.Stat(filepath.Join(dir, "go.mod")); serr == nil {
+			return dir
+		}
+		if filepath.Dir(dir) == dir {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatal("the repository's folder is not above the test's")
+	return ""
+}
+
+// Media is a file of the media corpus beside the repository; the test is skipped where that is not there.
+func Media(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(Root(t), "..", "shared", "media", filepath.FromSlash(name))
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("the media corpus is not beside the repository (%s)", name)
+	}
+	return path
+}
+
+// Make has ffmpeg make a file from what lavfi generates: args come before the output's name.
+func Make(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	all := append([]string{"-nostdin", "-v", "error", "-y"}, args...)
+	if out, err := exec.Command("ffmpeg", append(all, path)...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg could not make %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// Clip is a moving test picture with a tone, of that many seconds.
+func Clip(t testing.TB, name, size string, seconds int, more ...string) string {
+	t.Helper()
+	args := []string{
+		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%s:rate=25:duration=%d", size, seconds),
+		"-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:sample_rate=48000:duration=%d", seconds),
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac",
+	}
+	return Make(t, name, append(args, more...)...)
+}
+
+var built struct {
+	sync.Mutex
+	paths map[string]string
+}
+
+// Binary builds cmd/sluice, once a test process and tag.
+func Binary(t testing.TB, tags string) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path := built.paths[tags]; path != "" {
+		return path
+	}
+	dir, err := os.MkdirTemp("", "sluice-rig-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "sluice")
+	build := exec.Command("go", "build", "-tags", tags, "-o", path, "./cmd/sluice")
+	build.Dir = Root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	if built.paths == nil {
+		built.paths = map[string]string{}
+	}
+	built.paths[tags] = path
+	return path
+}
+
+// Clean removes the binaries; a TestMain calls it last.
+func Clean() {
+	built.Lock()
+	defer built.Unlock()
+	for _, path := range built.paths {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+}
+
+// Server is one running Sluice.
+type Server struct {
+	Data, URL, Token string
+	Usage            *syscall.Rusage // of the server and its children, after it ended
+
+	t    testing.TB
+	cmd  *exec.Cmd
+	log  *lockedBuffer
+	done chan error
+}
+
+// Options say how a server is started. The zero value is a fresh server with the defaults.
+type Options struct {
+	Data string   // empty for a fresh folder
+	Tags string   // build tags
+	Args []string // more flags of serve
+	Env  []string // more environment
+}
+
+// Start starts a server on a free port and waits until it takes work. It is ended with the test.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s := Launch(t, o)
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		select {
+		case err := <-s.done:
+			s.done <- err
+			t.Fatalf("the server ended at its start: %v\n%s", err, s.Log())
+		default:
+		}
+		if s.find() && s.ready() {
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server is not ready after a minute\n%s", s.Log())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Launch starts a server and returns at once.
+func Launch(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Data == "" {
+		o.Data = filepath.Join(t.TempDir(), "data")
+	}
+	_ = os.Remove(filepath.Join(o.Data, "server.json")) // of a server that was killed
+	s := &Server{Data: o.Data, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
+	s.cmd = exec.Command(Binary(t, o.Tags), append([]string{"serve", "--data", o.Data, "--listen", "127.0.0.1:0"}, o.Args...)...)
+	s.cmd.Env = append(os.Environ(), o.Env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { s.done <- s.cmd.Wait() }()
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", s.Log())
+		}
+	})
+	return s
+}
+
+func (s *Server) find() bool {
+	body, err := os.ReadFile(filepath.Join(s.Data, "server.json"))
+	if err != nil {
+		return false
+	}
+	var file struct{ URL string }
+	token, terr := os.ReadFile(filepath.Join(s.Data, "admin.token"))
+	if json.Unmarshal(body, &file) != nil || terr != nil {
+		return false
+	}
+	s.URL, s.Token = file.URL, strings.TrimSpace(string(token))
+	return true
+}
+
+func (s *Server) ready() bool {
+	response, err := http.Get(s.URL + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// Log is what the server has printed.
+func (s *Server) Log() string { return s.log.String() }
+
+// PID is the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Stop ends the server in order and returns how it ended.
+func (s *Server) Stop() error {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	return s.Wait(30 * time.Second)
+}
+
+// Kill ends the server as kill -9 does.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.Wait(10 * time.Second)
+}
+
+// Wait waits for the server's end.
+func (s *Server) Wait(limit time.Duration) error {
+	select {
+	case err := <-s.done:
+		s.done <- err
+		if s.cmd.ProcessState != nil {
+			s.Usage, _ = s.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		}
+		return err
+	case <-time.After(limit):
+		return errors.New("the server does not end")
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var _ io.Writer = (*lockedBuffer)(nil)
