@@ -1,0 +1,194 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// UploadOptions say how to upload one file. The zero value is good.
+type UploadOptions struct {
+	Name        string // of the video; empty for the file's own name
+	ContentType string // media type; empty for what the name's suffix says
+	Settings    Settings
+}
+
+// grant is the right to put one source.
+type grant struct {
+	ID      string            `json:"id"`
+	URL     string            `json:"url"`
+	Method  string            `json:"method"`
+	Headers map[string]string `json:"headers"`
+	Expires time.Time         `json:"expires"`
+}
+
+type grantRequest struct {
+	Filename    string    `json:"filename"`
+	ContentType string    `json:"content_type,omitempty"`
+	Size        int64     `json:"size,omitempty"`
+	Settings    *Settings `json:"settings,omitempty"`
+}
+
+const (
+	putTries = 6               // of one file
+	putStall = 2 * time.Minute // without one byte taken, or without an answer after the last one, a try is given up
+)
+
+// errExpired says that the presigned address is past its time.
+var errExpired = errors.New("the upload's address has expired")
+
+// Upload sends file and returns the id of the video that it becomes; the video need not be playable yet. progress (if not nil) is called from one goroutine
+// at a time with the bytes sent so far; it goes back when the file has to be sent again, as it is when the server or the way to it fails for a while. An
+// address that expires on the way is replaced by a new one.
+func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, progress func(sent, size int64)) (id string, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return "", fmt.Errorf("client: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("client: %s is not a regular file", file.Name())
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	want := grantRequest{Filename: o.Name, ContentType: o.ContentType, Size: info.Size()}
+	if want.Filename == "" {
+		want.Filename = filepath.Base(file.Name())
+	}
+	if want.ContentType == "" {
+		want.ContentType = mime.TypeByExtension(filepath.Ext(want.Filename))
+	}
+	if o.Settings != (Settings{}) {
+		want.Settings = &o.Settings
+	}
+	g, err := c.grant(ctx, want)
+	if err != nil {
+		return "", err
+	}
+	pause := c.pause
+	for n := 1; ; n++ {
+		err = c.put(ctx, g, io.NewSectionReader(file, 0, info.Size()), progress)
+		switch {
+		case err == nil:
+			return g.ID, nil
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case n == putTries || !errors.Is(err, errExpired) && !temporary(err):
+			return "", err
+		}
+		if !sleep(ctx, pause) {
+			return "", ctx.Err()
+		}
+		pause = min(2*pause, 10*time.Second)
+		if errors.Is(err, errExpired) || time.Now().After(g.Expires) {
+			if c.arrived(ctx, g.ID) {
+				return g.ID, nil
+			}
+			if g, err = c.grant(ctx, want); err != nil {
+				return "", err
+			}
+		}
+	}
+}
+
+// grant asks for the right to put one source. Asking twice only leaves a video that waits, so it may be repeated.
+func (c *Client) grant(ctx context.Context, want grantRequest) (grant, error) {
+	var g grant
+	err := c.repeat(ctx, true, func() error { return c.call(ctx, http.MethodPost, "/v1/uploads", want, &g) })
+	return g, err
+}
+
+// arrived reports whether the source of an upload is there after all: its PUT may have ended while its answer was lost. One that is not is
+// removed, as nothing can come to it any more.
+func (c *Client) arrived(ctx context.Context, id string) bool {
+	v, err := c.Video(ctx, id)
+	if err != nil {
+		return false
+	}
+	if !v.Received.IsZero() {
+		return true
+	}
+	_ = c.Delete(ctx, id) // left behind, it waits and harms nobody
+	return false
+}
+
+// put sends the file once.
+func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, progress func(sent, size int64)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := fmt.Errorf("nothing was taken for %s", putStall)
+	watch := time.AfterFunc(putStall, func() { cancel(stalled) })
+	defer watch.Stop()
+
+	size := content.Size()
+	body := &meter{content: content, tell: func(sent int64) {
+		watch.Reset(putStall)
+		progress(sent, size)
+	}}
+	req, err := http.NewRequestWithContext(ctx, g.Method, g.URL, body)
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	req.ContentLength = size
+	if size == 0 {
+		req.Body = http.NoBody // or the length would count as unknown
+	}
+	for k, v := range g.Headers {
+		req.Header.Set(k, v)
+	}
+	// A refusal then comes before the file is sent (RFC 9110 §10.1.1).
+	req.Header.Set("Expect", "100-continue")
+	res, err := c.http.Do(req)
+	body.stop()
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return unreachable(err)
+	}
+	defer func() { _ = res.Body.Close() }() // drained as far as it is of use
+	if res.StatusCode < 300 {
+		return nil
+	}
+	// S3 errors are XML; only whether the signature is too old matters here.
+	text, _ := io.ReadAll(io.LimitReader(res.Body, maxProblem))
+	if res.StatusCode == http.StatusForbidden && (bytes.Contains(bytes.ToLower(text), []byte("expired")) || time.Now().After(g.Expires)) {
+		return errExpired
+	}
+	return &Error{Status: res.StatusCode, Code: "upload_refused", Detail: fmt.Sprintf("The server refused the file with %d %s", res.StatusCode, http.StatusText(res.StatusCode))}
+}
+
+// meter tells how much of the content was read, until it is stopped: the transport may still read after the answer has come.
+type meter struct {
+	content *io.SectionReader
+	tell    func(sent int64)
+	sent    int64
+
+	mu      sync.Mutex
+	stopped bool
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.content.Read(p)
+	m.sent += int64(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n > 0 && !m.stopped {
+		m.tell(m.sent)
+	}
+	return n, err
+}
+
+func (m *meter) stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopped = true
+}

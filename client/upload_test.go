@@ -1,0 +1,175 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answerGrant answers POST /v1/uploads with the address of upload number n.
+func answerGrant(w http.ResponseWriter, r *http.Request, n int, expires time.Duration) {
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, `{"id":"v%d","url":"http://%s/bucket/v%d?sig=1","method":"PUT","headers":{"Content-Type":"video/mp4"},"expires":%q}`,
+		n, r.Host, n, time.Now().Add(expires).UTC().Format(time.RFC3339Nano))
+}
+
+func TestAnUploadSendsTheFileWithItsHeadersAndTellsProgress(t *testing.T) {
+	content := strings.Repeat("0123456789", 50_000)
+	var got, token, kind, length string
+	c, s, _ := start(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			answerGrant(w, r, 1, time.Minute)
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		got, token, kind, length = string(b), r.Header.Get("Authorization"), r.Header.Get("Content-Type"), r.Header.Get("Content-Length")
+	})
+	var last int64
+	id, err := c.Upload(t.Context(), file(t, "a.mp4", content), UploadOptions{ContentType: "video/mp4", Settings: Settings{MaxResolution: 480}}, func(sent, size int64) {
+		if sent < last || size != int64(len(content)) {
+			t.Errorf("told %d of %d after %d", sent, size, last)
+		}
+		last = sent
+	})
+	if err != nil || id != "v1" || got != content || last != int64(len(content)) {
+		t.Errorf("%q %v; %d bytes came, %d told", id, err, len(got), last)
+	}
+	if token != "" {
+		t.Error("the token was shown to the bucket")
+	}
+	if kind != "video/mp4" || length != "500000" {
+		t.Errorf("type %q, length %q", kind, length)
+	}
+	if want := `POST /v1/uploads {"filename":"a.mp4","content_type":"video/mp4","size":500000,"settings":{"max_resolution":480}}`; s.requests()[0] != want {
+		t.Errorf("asked %s\nwant  %s", s.requests()[0], want)
+	}
+}
+
+func TestAnUploadIsSentAgainWhenTheServerFailsForAWhile(t *testing.T) {
+	var got string
+	c, _, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch n {
+		case 1:
+			refuse(w, 503, "busy")
+		case 2:
+			answerGrant(w, r, 1, time.Minute)
+		case 3:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 4:
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			_ = conn.Close()
+		default:
+			b, _ := io.ReadAll(r.Body)
+			got = string(b)
+		}
+	})
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "content"), UploadOptions{}, nil); err != nil || id != "v1" || got != "content" {
+		t.Errorf("%q %v %q", id, err, got)
+	}
+}
+
+func TestAnAddressThatExpiredIsReplacedAndItsVideoRemoved(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch n {
+		case 1:
+			answerGrant(w, r, 1, time.Minute)
+		case 2:
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>`)
+		case 3:
+			fmt.Fprint(w, `{"id":"v1","status":"waiting"}`)
+		case 4:
+			w.WriteHeader(http.StatusNoContent)
+		case 5:
+			answerGrant(w, r, 2, time.Minute)
+		}
+	})
+	id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{ContentType: "video/mp4"}, nil)
+	grant := `POST /v1/uploads {"filename":"a.mp4","content_type":"video/mp4","size":1}`
+	want := []string{grant, "PUT /bucket/v1?sig=1", "GET /v1/videos/v1", "DELETE /v1/videos/v1", grant, "PUT /bucket/v2?sig=1"}
+	if err != nil || id != "v2" || !reflect.DeepEqual(s.requests(), want) {
+		t.Errorf("%q %v; asked %q", id, err, s.requests())
+	}
+}
+
+func TestASourceThatArrivedThoughItsAnswerWasLostIsNotSentAgain(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch n {
+		case 1:
+			answerGrant(w, r, 1, -time.Second)
+		case 2:
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			fmt.Fprint(w, `{"id":"v1","status":"processing","received":"2026-03-09T14:05:06.789Z"}`)
+		}
+	})
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
+		t.Errorf("%q %v; asked %q", id, err, s.requests())
+	}
+}
+
+func TestARefusedFileIsNotSentAgain(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 1 {
+			answerGrant(w, r, 1, time.Minute)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<Error><Code>SignatureDoesNotMatch</Code></Error>`)
+	})
+	_, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Status != 403 || len(s.requests()) != 2 || strings.Contains(err.Error(), "sig=1") {
+		t.Errorf("%v; asked %q", err, s.requests())
+	}
+}
+
+func TestAnEmptyFileIsSentWithItsLength(t *testing.T) {
+	var length string
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 1 {
+			answerGrant(w, r, 1, time.Minute)
+			return
+		}
+		length = r.Header.Get("Content-Length")
+	})
+	_, err := c.Upload(t.Context(), file(t, "a.mp4", ""), UploadOptions{ContentType: "video/mp4"}, nil)
+	if err != nil || length != "0" || s.requests()[0] != `POST /v1/uploads {"filename":"a.mp4","content_type":"video/mp4"}` {
+		t.Errorf("%v; length %q; asked %q", err, length, s.requests())
+	}
+}
+
+func TestAFolderIsNotUploaded(t *testing.T) {
+	c, s, _ := start(t, func(int, http.ResponseWriter, *http.Request) {})
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dir.Close() })
+	if _, err := c.Upload(t.Context(), dir, UploadOptions{}, nil); err == nil || len(s.requests()) != 0 {
+		t.Errorf("%v; asked %q", err, s.requests())
+	}
+}
+
+func TestAnUploadEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c, _, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 1 {
+			answerGrant(w, r, 1, time.Minute)
+			return
+		}
+		cancel()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	if _, err := c.Upload(ctx, file(t, "a.mp4", "x"), UploadOptions{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
