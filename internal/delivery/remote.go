@@ -1,0 +1,114 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// serveRemote answers from the bucket. An error means that nothing was written yet.
+func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, t target) error {
+	object, err := e.Objects.Head(r.Context(), e.MediaBucket, t.key)
+	if err != nil {
+		return err
+	}
+	get := func(span string) (io.ReadCloser, error) {
+		body, now, err := e.Objects.Get(r.Context(), e.MediaBucket, t.key, span)
+		if err == nil && now.ETag != object.ETag {
+			return nil, errors.Join(errors.New("the object changed while it was sent"), body.Close())
+		}
+		return body, err
+	}
+	reader := &reader{get: get, size: object.Size, end: last(r.Header.Get("Range"), object.Size)}
+	defer reader.drop()
+	describe(w.Header(), t, object.ETag)
+	http.ServeContent(w, r, "", object.Modified, reader)
+	if reader.err != nil {
+		if r.Context().Err() == nil {
+			e.Logger.ErrorContext(r.Context(), "a stream broke off", "path", r.URL.Path, "error", reader.err)
+		}
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+	return nil
+}
+
+// reader lets http.ServeContent, which knows everything about conditions and ranges, read a remote object: it seeks in
+// thought, and asks for bytes once they are wanted.
+type reader struct {
+	get  func(span string) (io.ReadCloser, error)
+	size int64
+	end  int64 // last byte of the range that is wanted, so that no more is asked for
+
+	at    int64
+	body  io.ReadCloser // from at on; nil after a seek
+	until int64         // where body ends
+	err   error         // why reading failed
+}
+
+// Seek moves to where reading goes on.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the start")
+	}
+	r.drop()
+	r.at = offset
+	return offset, nil
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if r.at >= r.size {
+		return 0, io.EOF
+	}
+	if r.body == nil {
+		r.until = r.size
+		if r.at <= r.end {
+			r.until = r.end + 1
+		}
+		if r.body, r.err = r.get(fmt.Sprintf("bytes=%d-%d", r.at, r.until-1)); r.err != nil {
+			return 0, r.err
+		}
+	}
+	n, err := r.body.Read(p)
+	r.at += int64(n)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF) && r.at == r.until:
+		r.drop()
+		err = nil // whoever wants more than the range (If-Range said no) gets it from another body
+	case errors.Is(err, io.EOF):
+		r.err = io.ErrUnexpectedEOF
+		err = r.err
+	default:
+		r.err = err
+	}
+	return n, err
+}
+
+// drop closes what is being read, if anything is. Nobody wants more of it, so it doesn't matter how that goes.
+func (r *reader) drop() {
+	if r.body != nil {
+		_ = r.body.Close()
+		r.body = nil
+	}
+}
+
+// last is the last byte of the one range that a Range header asks for, of an object of size bytes; the object's own last
+// byte where the header is absent, open-ended, or for ServeContent to refuse.
+func last(header string, size int64) int64 {
+	span, ok := strings.CutPrefix(header, "bytes=")
+	from, to, dash := strings.Cut(span, "-")
+	end, err := strconv.ParseInt(strings.TrimSpace(to), 10, 64)
+	if !ok || !dash || err != nil || strings.TrimSpace(from) == "" || end >= size {
+		return size - 1
+	}
+	return end
+}
