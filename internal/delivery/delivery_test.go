@@ -224,14 +224,14 @@ func TestACatalogThatIsAwayIsNotAMissingVideo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "local")
 	s.catalog.mu.Lock()
-	s.catalog.err = fault.New(fault.Unavailable, "catalog", "catalog_unavailable", "Try again.", errors.New("the inner cause"))
+	s.err = fault.New(fault.Unavailable, "catalog", "catalog_unavailable", "Try again.", errors.New("the inner cause"))
 	s.catalog.mu.Unlock()
 	resp, body := s.do(t, "GET", segment)
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || strings.Contains(body, "inner cause") || !strings.Contains(s.logged(), "inner cause") {
 		t.Errorf("%d %s, logged %s", resp.StatusCode, body, s.logged())
 	}
 	s.catalog.mu.Lock()
-	s.catalog.err = nil
+	s.err = nil
 	s.catalog.mu.Unlock()
 	if resp, _ := s.do(t, "GET", segment); resp.StatusCode != 200 {
 		t.Errorf("the error is remembered: %d", resp.StatusCode)

@@ -58,15 +58,12 @@ func frames(total, each uint64) []uint64 {
 	return list
 }
 
-// length is the duration of the longest track.
+// length is when the last track ends.
 func length(tracks []video.Track) time.Duration {
 	var most time.Duration
 	for _, t := range tracks {
-		ticks := uint64(0)
-		for _, s := range t.Segments {
-			ticks += s.Duration
-		}
-		most = max(most, time.Duration(micros(ticks, t.Timescale))*time.Microsecond)
+		last := t.Segments[len(t.Segments)-1]
+		most = max(most, time.Duration(micros(last.Start+last.Duration, t.Timescale))*time.Microsecond)
 	}
 	return most
 }
