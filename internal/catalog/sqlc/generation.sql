@@ -1,0 +1,30 @@
+-- name: InsertGeneration :exec
+INSERT INTO generation (video, n, state, settings, facts, plan, output, created, updated) VALUES ($1, $2, 'waiting', $3, '', '', '', $4, $4);
+
+-- name: Generation :one
+SELECT * FROM generation WHERE video = $1 AND n = $2;
+
+-- name: GenerationState :one
+SELECT g.state FROM generation g JOIN video v ON v.id = g.video WHERE g.video = $1 AND g.n = $2 AND v.status <> 'deleting';
+
+-- name: PlanGeneration :execrows
+UPDATE generation SET state = 'planned', facts = $3, plan = $4, updated = $5 WHERE video = $1 AND n = $2 AND state = 'waiting';
+
+-- name: PublishGeneration :execrows
+UPDATE generation SET state = 'published', output = $3, updated = $4 WHERE video = $1 AND n = $2 AND state = 'planned';
+
+-- name: SupersedeGenerations :exec
+UPDATE generation SET state = 'superseded', updated = $3 WHERE video = $1 AND n <> $2 AND state = 'published';
+
+-- name: EndGeneration :execrows
+-- EndGeneration fails or cancels what is under way.
+UPDATE generation SET state = $3, updated = $4 WHERE video = $1 AND n = $2 AND state IN ('waiting', 'planned');
+
+-- name: RetireGeneration :execrows
+UPDATE generation SET state = 'retired', updated = $3 WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled');
+
+-- name: InsertRendition :exec
+INSERT INTO rendition (video, generation, name, kind, codec, width, height, average, peak, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: RemoveRenditionsOf :exec
+DELETE FROM rendition WHERE video = $1 AND generation = $2;

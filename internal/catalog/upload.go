@@ -1,0 +1,115 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"sluice/internal/catalog/sqlc"
+	"sluice/internal/engine"
+	"sluice/internal/event"
+	"sluice/internal/video"
+)
+
+// Grant records the right to put one source: a waiting video and its upload.
+func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload) error {
+	return s.write(ctx, func(t tx) error {
+		v.Source = nil
+		row, err := insertion(v, t.now)
+		if err != nil {
+			return err
+		}
+		if err := t.InsertVideo(ctx, row); err != nil {
+			return err
+		}
+		if err := t.InsertUpload(ctx, sqlc.InsertUploadParams{
+			Bucket: up.Bucket, Key: up.Key, Video: row.ID, Type: up.Type, Size: up.Size, Expires: up.Expires.UnixMilli(),
+		}); err != nil {
+			return err
+		}
+		return t.event(ctx, row.ID, event.UploadGranted, fields{"name": v.Name, "type": up.Type, "size": up.Size})
+	})
+}
+
+// Received records one accepted write and what it starts, once however often it is told. See upload.Store.
+func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error) {
+	err = s.write(ctx, func(t tx) error {
+		id, fresh = v.ID, false
+		fact := sqlc.FactVideoParams{Bucket: src.Bucket, Key: src.Key, Etag: src.ETag, Modified: src.Modified.UnixMilli()}
+		// The fact comes first: of several transactions with the same one, all but the first wait here, and then find it.
+		rows, err := t.InsertFact(ctx, sqlc.InsertFactParams{
+			Bucket: fact.Bucket, Key: fact.Key, Etag: fact.Etag, Modified: fact.Modified, Video: string(id), Size: src.Size, Recorded: t.now,
+		})
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			known, err := t.FactVideo(ctx, fact)
+			id = video.ID(known)
+			return err
+		}
+		fresh = true
+		settings := ""
+		if id, settings, err = t.place(ctx, v, src); err != nil {
+			return err
+		}
+		if id != v.ID {
+			if err := t.SetFactVideo(ctx, sqlc.SetFactVideoParams{
+				Bucket: fact.Bucket, Key: fact.Key, Etag: fact.Etag, Modified: fact.Modified, Video: string(id),
+			}); err != nil {
+				return err
+			}
+		}
+		if err := t.begin(ctx, string(id), 1, settings); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, next(id)); err != nil {
+			return err
+		}
+		return t.event(ctx, string(id), event.SourceReceived, fields{"key": src.Key, "etag": src.ETag, "size": src.Size})
+	})
+	return id, fresh, err
+}
+
+// place finds or makes the video that a new source belongs to, and returns it with its settings. The first write to a granted key is that upload's; a second
+// one can't change what was received, and becomes a video of the same name.
+func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id video.ID, settings string, err error) {
+	source, err := marshal(src)
+	if err != nil {
+		return "", "", err
+	}
+	up, err := t.UploadByKey(ctx, sqlc.UploadByKeyParams{Bucket: src.Bucket, Key: src.Key})
+	granted := err == nil
+	if granted {
+		settings, err = t.AttachSource(ctx, sqlc.AttachSourceParams{ID: up.Video, Source: source, Received: t.now})
+		if err == nil {
+			return video.ID(up.Video), settings, nil
+		}
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return "", "", err
+	}
+	if granted {
+		name, err := t.NameVideo(ctx, up.Video)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return "", "", err
+		}
+		if err == nil {
+			v.Name = name
+		}
+	}
+	v.Source = &src
+	row, err := insertion(v, t.now)
+	if err != nil {
+		return "", "", err
+	}
+	return v.ID, row.Settings, t.InsertVideo(ctx, row)
+}
+
+// begin makes a generation and its ingest step.
+func (t tx) begin(ctx context.Context, id string, n int64, settings string) error {
+	if err := t.InsertGeneration(ctx, sqlc.InsertGenerationParams{Video: id, N: n, Settings: settings, Created: t.now}); err != nil {
+		return err
+	}
+	return t.InsertStep(ctx, sqlc.InsertStepParams{Video: id, Generation: n, Name: string(video.Ingest), Weight: ingestWeight})
+}

@@ -1,0 +1,184 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"sluice/internal/catalog/sqlc"
+	"sluice/internal/engine"
+	"sluice/internal/event"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// Video returns one video with its progress; fault.NotFound for none or a deleted one.
+func (s *Store) Video(ctx context.Context, id video.ID) (v video.Video, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		v, err = one(ctx, q, id)
+		return err
+	})
+	return v, err
+}
+
+func one(ctx context.Context, q *sqlc.Queries, id video.ID) (video.Video, error) {
+	row, err := q.Video(ctx, string(id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return video.Video{}, missing("catalog.video")
+	}
+	if err != nil {
+		return video.Video{}, err
+	}
+	return videoOf(row.Video, row.Progress)
+}
+
+const (
+	pageLimit = 100                          // of Videos and Events, where the caller names none or more
+	aboveAll  = "zzzzzzzzzzzzzzzzzzzzzzzzzz" // no id sorts above it: a ULID starts with 0 to 7
+)
+
+func page(limit int) int32 {
+	if limit <= 0 || limit > pageLimit {
+		return pageLimit
+	}
+	return int32(limit)
+}
+
+// Videos returns up to q.Limit videos (100 where it is 0 or more than that), newest first, that are not deleted.
+func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, error) {
+	before := string(query.Before)
+	if before == "" {
+		before = aboveAll
+	}
+	var videos []video.Video
+	err := s.read(ctx, func(q *sqlc.Queries) error {
+		if query.Status == "" {
+			rows, err := q.Videos(ctx, sqlc.VideosParams{Before: before, Most: page(query.Limit)})
+			for i := 0; i < len(rows) && err == nil; i++ {
+				videos, err = appendRow(videos, rows[i].Video, rows[i].Progress)
+			}
+			return err
+		}
+		if query.Status == video.Deleting {
+			return nil
+		}
+		rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Status: string(query.Status), Before: before, Most: page(query.Limit)})
+		for i := 0; i < len(rows) && err == nil; i++ {
+			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress)
+		}
+		return err
+	})
+	return videos, err
+}
+
+func appendRow(videos []video.Video, row sqlc.Video, progress float64) ([]video.Video, error) {
+	v, err := videoOf(row, progress)
+	return append(videos, v), err
+}
+
+// Edit changes what a person may change.
+func (s *Store) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video.Video, err error) {
+	err = s.write(ctx, func(t tx) error {
+		row, err := t.lock(ctx, "catalog.edit", id)
+		if err != nil {
+			return err
+		}
+		changed := sqlc.EditVideoParams{ID: row.ID, Title: row.Title, Description: row.Description, Tags: row.Tags, Metadata: row.Metadata}
+		if edit.Title != nil {
+			changed.Title = *edit.Title
+		}
+		if edit.Description != nil {
+			changed.Description = *edit.Description
+		}
+		if edit.Tags != nil {
+			if changed.Tags, err = marshal(*edit.Tags); err != nil {
+				return err
+			}
+		}
+		if edit.Metadata != nil {
+			if changed.Metadata, err = marshal(*edit.Metadata); err != nil {
+				return err
+			}
+		}
+		if err := t.EditVideo(ctx, changed); err != nil {
+			return err
+		}
+		if err := t.event(ctx, row.ID, event.VideoUpdated, nil); err != nil {
+			return err
+		}
+		v, err = one(ctx, t.Queries, id)
+		return err
+	})
+	return v, err
+}
+
+// Delete marks a video deleted, cancels its jobs and inserts next. A deleted video is fault.NotFound.
+func (s *Store) Delete(ctx context.Context, id video.ID, next []engine.Job) error {
+	return s.write(ctx, func(t tx) error {
+		row, err := t.lock(ctx, "catalog.delete", id)
+		if err != nil {
+			return err
+		}
+		if err := t.SetStatus(ctx, sqlc.SetStatusParams{ID: row.ID, Status: string(video.Deleting)}); err != nil {
+			return err
+		}
+		if _, err := t.EndGeneration(ctx, sqlc.EndGenerationParams{Video: row.ID, N: row.Newest, State: canceled, Updated: t.now}); err != nil {
+			return err
+		}
+		if err := t.CancelSteps(ctx, sqlc.CancelStepsParams{Video: row.ID, Generation: row.Newest, Finished: t.now}); err != nil {
+			return err
+		}
+		if err := s.jobs.CancelGroup(ctx, t.raw, row.ID); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, next); err != nil {
+			return err
+		}
+		return t.event(ctx, row.ID, event.VideoDeleted, nil)
+	})
+}
+
+// Encode begins a new generation with settings. fault.Conflict, code "no_source", where nothing was received yet, and "busy" where the newest generation is
+// under way.
+func (s *Store) Encode(ctx context.Context, id video.ID, settings video.Settings, next func(generation int) []engine.Job) (v video.Video, err error) {
+	text, err := marshal(settings)
+	if err != nil {
+		return v, err
+	}
+	err = s.write(ctx, func(t tx) error {
+		row, err := t.lock(ctx, "catalog.encode", id)
+		if err != nil {
+			return err
+		}
+		if row.Source == "" {
+			return fault.New(fault.Conflict, "catalog.encode", "no_source", "The video has no source yet; upload one first.", nil)
+		}
+		state, err := t.GenerationState(ctx, sqlc.GenerationStateParams{Video: row.ID, N: row.Newest})
+		if err != nil {
+			return err
+		}
+		if state == waiting || state == planned {
+			return fault.New(fault.Conflict, "catalog.encode", "busy", "The video is being encoded; wait until it is ready or has failed.", nil)
+		}
+		n := row.Newest + 1
+		if err := t.begin(ctx, row.ID, n, text); err != nil {
+			return err
+		}
+		status := video.Waiting
+		if row.Published > 0 {
+			status = video.Ready
+		}
+		if err := t.RestartVideo(ctx, sqlc.RestartVideoParams{ID: row.ID, Status: string(status), Settings: text, Newest: n}); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, next(int(n))); err != nil {
+			return err
+		}
+		if err := t.event(ctx, row.ID, event.EncodeRequested, fields{"generation": n, "settings": settings}); err != nil {
+			return err
+		}
+		v, err = one(ctx, t.Queries, id)
+		return err
+	})
+	return v, err
+}

@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// dialect is the SQL that differs.
+type dialect struct {
+	millis string // the database's clock, epoch milliseconds
+	now    string // the database's clock, as River's columns keep it
+	holder string // who has a running job: the last of those that tried it
+	lock   string // keeps a selected row as it is until the transaction ends
+}
+
+var (
+	postgres = dialect{
+		millis: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`,
+		now:    `now()`,
+		holder: `attempted_by[array_upper(attempted_by, 1)]`,
+		lock:   ` FOR UPDATE`,
+	}
+	lite = dialect{ // its transactions have the file to themselves
+		millis: `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+		now:    `datetime('now', 'subsec')`,
+		holder: `attempted_by ->> '$[#-1]'`,
+	}
+)
+
+func (tx Tx) dialect() dialect {
+	if tx.pgx != nil {
+		return postgres
+	}
+	return lite
+}
+
+// beat tells the other processes that this one lives, and takes the jobs of those that don't. All times are the database's, so that no clock of a machine
+// matters.
+type beat struct {
+	db        DB
+	id        string
+	lostAfter time.Duration
+	log       *slog.Logger
+
+	seen  int64        // epoch ms of the last beat
+	grace int64        // epoch ms until which nobody is judged
+	heard atomic.Int64 // unix ns by our clock, for Ready
+}
+
+func (b *beat) last() time.Time { return time.Unix(0, b.heard.Load()) }
+
+// strike beats once, gives the jobs of silent processes back, and returns which of the running tries this process should not go on with, and why.
+func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.lostAfter) // a beat that comes later is none
+	defer cancel()
+	var now int64
+	var rescued int64
+	var over map[Handle]error
+	err := b.db.InTx(ctx, func(tx Tx) (err error) {
+		d := tx.dialect()
+		if err := tx.QueryRowContext(ctx, `INSERT INTO worker (id, seen) VALUES ($1, `+d.millis+`)
+			ON CONFLICT (id) DO UPDATE SET seen = excluded.seen RETURNING seen`, b.id).Scan(&now); err != nil {
+			return err
+		}
+		if b.judges(now) {
+			if rescued, err = b.rescue(ctx, tx, now-b.lostAfter.Milliseconds()); err != nil {
+				return err
+			}
+		}
+		over, err = ask(ctx, tx, running)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.stalled(now) {
+		b.grace = now + b.lostAfter.Milliseconds()
+	}
+	b.seen = now
+	b.heard.Store(time.Now().UnixNano())
+	if rescued > 0 {
+		b.log.Warn("took over the jobs of a silent process", "jobs", rescued)
+	}
+	return over, nil
+}
+
+// stalled reports whether this process was silent itself: then, as after a machine's sleep, all others look lost, and get time to be heard.
+func (b *beat) stalled(now int64) bool {
+	return b.seen > 0 && now-b.seen > b.lostAfter.Milliseconds()/2
+}
+
+func (b *beat) judges(now int64) bool { return !b.stalled(now) && now >= b.grace }
+
+// rescue gives back the running jobs of processes not seen since horizon, then forgets those processes. A job whose tries are used up is tried once more,
+// numbered Max+1, so that its worker can tell its records; lost again, it is dead.
+func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) {
+	d := tx.dialect()
+	orphan := ` WHERE state = 'running' AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = ` + d.holder + ` AND w.seen > $1)`
+	var n int64
+	for _, move := range []string{
+		`state = 'cancelled', finalized_at = ` + d.now + orphan + ` AND metadata ->> 'cancel_attempted_at' IS NOT NULL`,
+		`state = 'discarded', finalized_at = ` + d.now + orphan + ` AND attempt > max_attempts`,
+		`state = 'available'` + orphan,
+	} {
+		result, err := tx.ExecContext(ctx, `UPDATE river_job SET `+move, horizon)
+		if err != nil {
+			return 0, fmt.Errorf("rescue jobs: %w", err)
+		}
+		moved, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		n += moved
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE seen <= $1`, horizon)
+	return n, err
+}
+
+// end tells the others that this process has stopped.
+func (b *beat) end(ctx context.Context) error {
+	return b.db.InTx(ctx, func(tx Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE id = $1`, b.id)
+		return err
+	})
+}
+
+// ask returns which tries should end, because their job was canceled or has gone to another worker. It finds what a lost notification didn't tell. A job
+// that is completed is left alone: its worker is tidying up.
+func ask(ctx context.Context, tx Tx, running []Handle) (map[Handle]error, error) {
+	if len(running) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(running))
+	for i, h := range running {
+		ids[i] = strconv.FormatInt(h.id, 10)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id, state, attempt, `+tx.dialect().holder+`, metadata ->> 'cancel_attempted_at' IS NOT NULL
+		FROM river_job WHERE id IN (`+strings.Join(ids, ",")+`)`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	over := map[Handle]error{}
+	for rows.Next() {
+		var now Handle
+		var state string
+		var canceled bool
+		if err := rows.Scan(&now.id, &state, &now.number, &now.worker, &canceled); err != nil {
+			return nil, err
+		}
+		for _, h := range running {
+			switch {
+			case h.id != now.id || state == "completed":
+			case state == "running" && h != now, state == "available", state == "retryable":
+				over[h] = ErrLost
+			case canceled:
+				over[h] = ErrCanceled
+			}
+		}
+	}
+	return over, rows.Err()
+}
+
+// watch beats each second, oftener where LostAfter is short, until ctx is done.
+func (e *Engine) watch(ctx context.Context) {
+	tick := time.NewTicker(min(time.Second, e.cfg.LostAfter/4))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		tries := e.tries()
+		handles := make([]Handle, len(tries))
+		for i, t := range tries {
+			handles[i] = t.Handle
+		}
+		over, err := e.beat.strike(ctx, handles)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.log.Error("the beat failed; others may take this process's jobs over", "error", err)
+			}
+			continue
+		}
+		for _, t := range tries {
+			if why := over[t.Handle]; why != nil {
+				t.cancel(why)
+			}
+		}
+	}
+}
+
+func (e *Engine) tries() []*try {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]*try, 0, len(e.running))
+	for t := range e.running {
+		all = append(all, t)
+	}
+	return all
+}

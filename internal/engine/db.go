@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
+
+	"sluice/internal/fault"
+)
+
+// DB is where jobs and records live: exactly one of SQLite and Pool is set.
+type DB struct {
+	SQLite *sql.DB       // the single write connection: a second writer would only wait for the first
+	Read   *sql.DB       // for reads: query-only connections on SQLite, the pool seen through database/sql on PostgreSQL
+	Pool   *pgxpool.Pool // PostgreSQL
+}
+
+const (
+	readers    = 8                // SQLite read connections
+	poolConns  = 20               // PostgreSQL connections, where the URL doesn't say pool_max_conns
+	leastConns = 4                // one listens for River, one holds the lock of a migration, one migrates
+	busyWait   = 10 * time.Second // how long SQLite waits for another process's write
+)
+
+// OpenDB opens a SQLite file, made where there is none, or, by its URL (postgres://…), a PostgreSQL database. It makes no tables.
+func OpenDB(ctx context.Context, dsn string) (DB, error) {
+	if IsPostgres(dsn) {
+		return openPostgres(ctx, dsn)
+	}
+	return openSQLite(ctx, dsn)
+}
+
+// IsPostgres tells a PostgreSQL URL from the path of a SQLite file.
+func IsPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
+func openPostgres(ctx context.Context, dsn string) (DB, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil { // its text may hold the password
+		return DB{}, fault.New(fault.Invalid, "engine.open", "bad_database_url", "The database URL can't be read; write postgres://user:password@host:port/name.", nil)
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		cfg.MaxConns = poolConns
+	}
+	cfg.MaxConns = max(cfg.MaxConns, leastConns)
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err == nil {
+		err = pool.Ping(ctx)
+	}
+	if err != nil {
+		if pool != nil {
+			pool.Close()
+		}
+		return DB{}, unavailable("engine.open", err)
+	}
+	return DB{Pool: pool, Read: stdlib.OpenDBFromPool(pool)}, nil
+}
+
+func openSQLite(ctx context.Context, path string) (DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return DB{}, unavailable("engine.open", err)
+	}
+	open := func(conns int, more url.Values) (*sql.DB, error) {
+		more.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyWait.Milliseconds()))
+		more.Add("_pragma", "foreign_keys(1)")
+		source := url.URL{Scheme: "file", Path: path, RawQuery: more.Encode()}
+		db, err := sql.Open("sqlite", source.String())
+		if err != nil {
+			return nil, err
+		}
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		return db, db.PingContext(ctx)
+	}
+	// WAL lets readers go on beside the writer. FULL makes a commit outlive a power cut: NORMAL would lose the last ones.
+	write, err := open(1, url.Values{"_txlock": {"immediate"}, "_pragma": {"journal_mode(WAL)", "synchronous(FULL)"}})
+	if err != nil {
+		return DB{}, unavailable("engine.open", errors.Join(err, closeAll(write)))
+	}
+	read, err := open(readers, url.Values{"_pragma": {"query_only(1)"}})
+	if err != nil {
+		return DB{}, unavailable("engine.open", errors.Join(err, closeAll(write, read)))
+	}
+	return DB{SQLite: write, Read: read}, nil
+}
+
+func closeAll(dbs ...*sql.DB) error {
+	var errs []error
+	for _, db := range dbs {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes every connection. Engines on it must have stopped.
+func (db DB) Close() error {
+	err := closeAll(db.Read, db.SQLite)
+	if db.Pool != nil {
+		db.Pool.Close()
+	}
+	return err
+}
+
+func unavailable(op string, cause error) error {
+	return fault.New(fault.Unavailable, op, "database_unavailable", "The database can't be reached or opened; check that it runs and that its disk is not full.", cause)
+}
+
+// Statements runs SQL: what sqlc calls DBTX.
+type Statements interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+	PrepareContext(context.Context, string) (*sql.Stmt, error)
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+// Tx is one open transaction, seen as SQL by records and as River's by jobs.
+type Tx struct {
+	Statements
+	sqlite *sql.Tx
+	pgx    pgx.Tx
+}
+
+// maxTries bounds how often a transaction that lost against another is begun again.
+const maxTries = 8
+
+// InTx runs f in one transaction and commits it where f returns nil. On SQLite it holds the write lock from its start; on PostgreSQL it is READ
+// COMMITTED. f may run several times, because a transaction that lost to another (a deadlock, a busy file) is begun again: it must change nothing but the
+// database. f must not use db: on SQLite that would wait for itself.
+func (db DB) InTx(ctx context.Context, f func(Tx) error) error {
+	for try := 1; ; try++ {
+		err := db.once(ctx, f)
+		if err == nil || !lost(err) || ctx.Err() != nil {
+			return safe("engine.tx", err)
+		}
+		if try == maxTries {
+			return fault.New(fault.Unavailable, "engine.tx", "database_busy", "The database is busy; try again.", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)):
+		}
+	}
+}
+
+// View runs f with a database that stands still. f must only read.
+func (db DB) View(ctx context.Context, f func(Statements) error) error {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if db.Pool != nil {
+		opts.Isolation = sql.LevelRepeatableRead // one snapshot for all of f; SQLite's transactions have that anyway
+	}
+	tx, err := db.Read.BeginTx(ctx, opts)
+	if err != nil {
+		return safe("engine.view", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return safe("engine.view", f(tx))
+}
+
+// safe makes an error of the database one that may be shown. What f itself says goes through.
+func safe(op string, err error) error {
+	var known *fault.Error
+	var p *pgconn.PgError
+	var s *sqlite.Error
+	var c *pgconn.ConnectError
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &s) && (s.Code()&0xff == 10 || s.Code()&0xff == 13 || s.Code()&0xff == 14): // IOERR, FULL, CANTOPEN: sqlite.org/rescode.html
+		return unavailable(op, err)
+	case errors.As(err, &p) && (p.Code[:2] == "08" || p.Code[:2] == "53" || p.Code[:2] == "57"): // connection, resources, shutdown: PostgreSQL, appendix A
+		return unavailable(op, err)
+	case errors.As(err, &c), errors.Is(err, driver.ErrBadConn), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrUnexpectedEOF):
+		return unavailable(op, err)
+	}
+	return err
+}
+
+func (db DB) once(ctx context.Context, f func(Tx) error) error {
+	if db.Pool == nil {
+		return db.onceSQLite(ctx, f)
+	}
+	conn, err := db.Read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var raw *pgx.Conn
+	if err := conn.Raw(func(c any) error { raw = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, raw, func(tx pgx.Tx) error { return f(Tx{Statements: conn, pgx: tx}) })
+}
+
+func (db DB) onceSQLite(ctx context.Context, f func(Tx) error) error {
+	tx, err := db.SQLite.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	if err := f(Tx{Statements: tx, sqlite: tx}); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// lost reports whether err says that a transaction lost to another and would do better alone.
+func lost(err error) bool {
+	var p *pgconn.PgError
+	if errors.As(err, &p) {
+		return p.Code == "40001" || p.Code == "40P01" // serialization_failure, deadlock_detected: PostgreSQL, appendix A
+	}
+	var s *sqlite.Error
+	if errors.As(err, &s) {
+		code := s.Code() & 0xff
+		return code == 5 || code == 6 // SQLITE_BUSY, SQLITE_LOCKED: sqlite.org/rescode.html
+	}
+	return false
+}

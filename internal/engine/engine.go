@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+
+	"sluice/internal/fault"
+)
+
+// Attempt is one try at a job.
+type Attempt struct {
+	Job    Job
+	ID     int64 // of the job
+	Number int   // which try, from 1. Max+1 where the workers of all tries were lost: then there is only the failure to be told
+	Max    int
+	Worker string // the process that runs it
+	Handle Handle
+}
+
+// Worker does one try. Returning nil completes the job, if it was not completed in a transaction. Returning an error has it tried again later, or ends it as
+// dead where the error is permanent (fault.Permanent) or this was the last try. Its context is canceled with the cause ErrStopped, ErrCanceled or ErrLost;
+// it must return soon then.
+type Worker func(ctx context.Context, a Attempt) error
+
+// Queue is a limit that jobs share.
+type Queue struct {
+	Name    string
+	Workers int // tries side by side in this process
+}
+
+// Backoff is how long a failed job waits: First, twice as long after each further try, at most Max; each drawn from within a fifth of that.
+type Backoff struct {
+	First time.Duration // 0 means 1 s
+	Max   time.Duration // 0 means 5 min
+}
+
+// Config is what an Engine is made from.
+type Config struct {
+	Name      string            // of this machine, for people who read attempts; a random part is added
+	Workers   map[string]Worker // by kind
+	Queues    []Queue           // none: this engine only inserts
+	Backoff   Backoff
+	LostAfter time.Duration // how long a process may be silent before its jobs are given to others; 0 means 5 s
+	Logger    *slog.Logger  // nil discards
+}
+
+const (
+	defaultLostAfter = 5 * time.Second
+	// River tells its processes of an insert at most once in each fetchPause, and looks unasked each fetchEvery: a job starts within their sum.
+	fetchPause = 50 * time.Millisecond
+	fetchEvery = 250 * time.Millisecond
+	// never keeps River's own rescue, which knows nothing of beats, from touching a long job.
+	never = 100 * 365 * 24 * time.Hour
+)
+
+// Engine runs jobs and inserts them. It may be used by many goroutines.
+type Engine struct {
+	db     DB
+	cfg    Config
+	id     string // of this process in worker and river_job
+	log    *slog.Logger
+	client client
+	pilot  *pilot
+	beat   beat
+
+	mu      sync.Mutex
+	running map[*try]struct{}
+	stopped bool          // tries under way are given back
+	gone    chan struct{} // closed when nobody waits for settling any more
+	beats   context.CancelFunc
+	beating sync.WaitGroup
+}
+
+// New makes an engine on db, whose tables Migrate has made.
+func New(db DB, cfg Config) (*Engine, error) {
+	if cfg.LostAfter == 0 {
+		cfg.LostAfter = defaultLostAfter
+	}
+	if cfg.Backoff.First == 0 {
+		cfg.Backoff.First = time.Second
+	}
+	if cfg.Backoff.Max == 0 {
+		cfg.Backoff.Max = 5 * time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		db:      db,
+		cfg:     cfg,
+		id:      processID(cfg.Name),
+		log:     cfg.Logger,
+		pilot:   &pilot{ours: map[int64]int{}},
+		running: map[*try]struct{}{},
+		gone:    make(chan struct{}),
+	}
+	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, log: cfg.Logger}
+	c, err := newClient(db, e.river(), e.pilot)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "engine.new", "bad_engine_config", "The job queues are set up wrongly; give each queue a name and at least one worker.", err)
+	}
+	e.client = c
+	return e, nil
+}
+
+// processID names this process as no other, within River's 100 characters.
+func processID(name string) string {
+	const longest = 60
+	if len(name) > longest {
+		name = name[:longest]
+	}
+	return strings.TrimLeft(name+"-", "-") + strings.ToLower(rand.Text()[:12])
+}
+
+func (e *Engine) river() *river.Config {
+	cfg := &river.Config{
+		ID:                          e.id,
+		DiscardedJobRetentionPeriod: -1, // dead jobs are kept for people to look at
+		FetchCooldown:               fetchPause,
+		FetchPollInterval:           fetchEvery,
+		JobTimeout:                  -1,
+		Logger:                      quiet(e.cfg.Logger),
+		RescueStuckJobsAfter:        never,
+		SkipUnknownJobCheck:         true, // another process may know the kind
+	}
+	if len(e.cfg.Queues) == 0 {
+		return cfg
+	}
+	cfg.Queues = map[string]river.QueueConfig{}
+	for _, q := range e.cfg.Queues {
+		cfg.Queues[q.Name] = river.QueueConfig{MaxWorkers: q.Workers}
+	}
+	cfg.Workers = river.NewWorkers()
+	for kind, f := range e.cfg.Workers {
+		river.AddWorkerArgs(cfg.Workers, args{kind: kind}, &worker{engine: e, do: f})
+	}
+	return cfg
+}
+
+// Start begins to take jobs, until Stop; ctx bounds the start alone.
+func (e *Engine) Start(ctx context.Context) error {
+	if _, err := e.beat.strike(ctx, nil); err != nil { // a job of a process without a beat would be taken from it
+		return unavailable("engine.start", err)
+	}
+	beats, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	e.beats = cancel
+	e.beating.Go(func() { e.watch(beats) })
+	if err := e.client.Start(context.WithoutCancel(ctx)); err != nil {
+		cancel()
+		return unavailable("engine.start", err)
+	}
+	return nil
+}
+
+// Stop takes no more jobs, cancels the contexts of running tries, waits for them until ctx is done, and gives their jobs back: available at once, the try
+// not counted. An engine that only inserts has nothing to stop.
+func (e *Engine) Stop(ctx context.Context) error {
+	if e.beats == nil {
+		return nil
+	}
+	e.mu.Lock()
+	e.stopped = true
+	for t := range e.running {
+		t.cancel(ErrStopped)
+	}
+	e.mu.Unlock()
+	err := e.client.StopAndCancel(ctx)
+	if err != nil {
+		err = fault.New(fault.Unavailable, "engine.stop", "jobs_not_stopped", "Some jobs did not stop in time; others take them over.", err)
+	}
+	close(e.gone)
+	e.beats()
+	e.beating.Wait()
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.LostAfter)
+	defer cancel()
+	if berr := e.beat.end(leave); berr != nil {
+		e.log.Warn("the beat could not be ended; others wait before they take jobs over", "error", berr)
+	}
+	return err
+}
+
+// Ready returns nil while this engine takes jobs and the database hears its beat.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	stopped := e.stopped
+	e.mu.Unlock()
+	if stopped || time.Since(e.beat.last()) > e.cfg.LostAfter {
+		return fault.New(fault.Unavailable, "engine.ready", "not_ready", "The server is not taking jobs; it is starting, stopping, or cut off from its database.", nil)
+	}
+	return nil
+}
+
+// Insert adds jobs in tx.
+func (e *Engine) Insert(ctx context.Context, tx Tx, jobs ...Job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	all := make([]river.InsertManyParams, len(jobs))
+	for i, j := range jobs {
+		var err error
+		if all[i], err = j.params(); err != nil {
+			return err
+		}
+	}
+	if err := e.client.insert(ctx, tx, all); err != nil {
+		return fmt.Errorf("insert jobs: %w", err)
+	}
+	return nil
+}
+
+// Complete ends h's job in tx. A job that another worker has taken meanwhile stays that worker's, without an error: what fences the records is their own
+// state.
+func (e *Engine) Complete(ctx context.Context, tx Tx, h Handle) error {
+	if h.id == 0 {
+		return nil
+	}
+	held, err := held(ctx, tx, h)
+	if err != nil || !held {
+		return err
+	}
+	return e.client.set(ctx, tx, riverdriver.JobSetStateCompleted(h.id, time.Now(), nil))
+}
+
+// CancelGroup cancels the unfinished jobs of a group, save those named. Those that run, in whichever process, have their contexts canceled within 2 s of the
+// commit; then they end as canceled, unless they succeed.
+func (e *Engine) CancelGroup(ctx context.Context, tx Tx, name string, except ...int64) error {
+	ids, err := group(ctx, tx, name, except)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := e.client.cancel(ctx, tx, id); err != nil {
+			return fmt.Errorf("cancel a job: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+// Package enginetest gives tests databases of their own: the same test runs on SQLite and on PostgreSQL.
+//
+// A SQLite database is a file in the test's folder. A PostgreSQL database costs a CREATE DATABASE, ~50 ms, on a server that scripts/postgres.sh starts
+// once a test binary (~2 s), unless the caller names one.
+package enginetest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Off, as a server, skips PostgreSQL.
+const Off = "off"
+
+var server string
+
+// Main runs a package's tests with a PostgreSQL server: the one at that URL, whose user may create databases; one of its own where it is empty; none where
+// it is Off. It returns the exit code.
+func Main(m *testing.M, at string) int {
+	if server = at; at != "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "sluice-engine")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	defer func() {
+		if out, err := script("stop", dir).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		}
+	}()
+	start := script("start", dir)
+	start.Stderr = os.Stderr
+	out, err := start.Output()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "PostgreSQL could not be started; set SLUICE_TEST_POSTGRES to a server's URL, or to off:", err)
+		return 1
+	}
+	server = strings.TrimSpace(string(out))
+	return m.Run()
+}
+
+func script(verb, dir string) *exec.Cmd {
+	_, file, _, _ := runtime.Caller(0)
+	return exec.Command(filepath.Join(filepath.Dir(file), "../../../scripts/postgres.sh"), verb, dir)
+}
+
+// Each runs f twice, side by side with other tests, with the name of a new, empty database: what engine.OpenDB takes.
+func Each(t *testing.T, f func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		f(t, filepath.Join(t.TempDir(), "sluice.db"))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		if server == Off {
+			t.Skip("PostgreSQL is switched off")
+		}
+		f(t, create(t))
+	})
+}
+
+// create makes a database that is dropped when the test ends.
+func create(t *testing.T) string {
+	t.Helper()
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "test_" + strings.ToLower(rand.Text())
+	run(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() { run(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	at.Path = "/" + name
+	return at.String()
+}
+
+func run(t *testing.T, statement string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,10 @@
+package engine_test
+
+import (
+	"os"
+	"testing"
+
+	"sluice/internal/engine/enginetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))) }
