@@ -1,0 +1,237 @@
+package ffmpeg
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"sluice/internal/fault"
+	"sluice/internal/sandbox"
+)
+
+// tailSize is how much of a tool's messages is kept: bytes.
+const tailSize = 8 << 10
+
+// spec is one process to run.
+type spec struct {
+	op       string         // for errors: "ffmpeg.probe"
+	probe    bool           // ffprobe instead of ffmpeg
+	bare     bool           // args alone, without the common global options
+	args     []string       // without the program
+	reads    []string       // the files it may read, besides dir
+	dir      string         // scratch: its working folder, the only one it may write
+	stdout   io.Writer      // nil: dropped
+	progress func(progress) // ffmpeg only; called in order from another goroutine, never after run returns; nil: not reported
+}
+
+// progress is how far an ffmpeg process is.
+type progress struct {
+	Frames int64         // written so far
+	Time   time.Duration // of the last packet written
+}
+
+// result is what a process that ended well left behind.
+type result struct {
+	Tail   string        // the last of its messages
+	CPU    time.Duration // user and system time
+	MaxRSS int64         // bytes; at least the server's own peak, which the kernel counts to a child before its exec
+}
+
+// run runs one process to its end. It fails with a fault.Error: "canceled" and "timeout" by ctx, "too_costly",
+// "out_of_memory", "output_too_large", "disk_full" by the limits, "tool_failed" for any other bad end. The result is
+// filled in either case.
+func (t *Tool) run(ctx context.Context, s spec) (result, error) {
+	program, globals := t.ffmpeg, []string{"-nostdin", "-hide_banner", "-loglevel", "warning", "-nostats"}
+	if s.probe {
+		program, globals = t.ffprobe, []string{"-hide_banner", "-loglevel", "warning"}
+	}
+	if s.bare {
+		globals = nil
+	}
+	if s.progress != nil {
+		globals = append(globals, "-progress", "pipe:3", "-stats_period", "0.5")
+	}
+	limits := t.config.Limits
+	cmd, err := sandbox.Command(ctx, sandbox.Policy{
+		Read: s.reads, Write: []string{s.dir},
+		CPU: limits.CPU, Memory: limits.Memory, FileSize: limits.Output,
+		Unconfined: t.config.Unsandboxed,
+	}, program, append(globals, s.args...)...)
+	if err != nil {
+		return result{}, fault.New(fault.Internal, s.op, "tool_failed", "The media tool could not be prepared.", err)
+	}
+	said := &tail{size: tailSize}
+	cmd.Stdout, cmd.Stderr = s.stdout, said
+	finish := func() {}
+	if s.progress != nil {
+		if finish, err = report(cmd, s.progress); err != nil {
+			return result{}, fault.New(fault.Unavailable, s.op, "tool_failed", "The media tool could not be started; try again.", err)
+		}
+	}
+	err = cmd.Run()
+	finish()
+	r := result{Tail: said.String()}
+	if state := cmd.ProcessState; state != nil {
+		r.CPU = state.UserTime() + state.SystemTime()
+		if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+			r.MaxRSS = usage.Maxrss << 10 // getrusage(2): kilobytes
+		}
+		t.cpu.Add(int64(r.CPU))
+		t.runs.Add(1)
+	}
+	if err == nil && exhausted(r.Tail) {
+		err = errors.New("exit status 0 after a failure") // ffmpeg 5.1: a demuxer's or writer's failure alone is no failure of the program
+	}
+	if err != nil {
+		return r, t.explain(ctx, s.op, cmd.ProcessState, r, err)
+	}
+	return r, nil
+}
+
+// exhausted reports whether a tool said that memory or disk ran out, whatever it exited with.
+func exhausted(said string) bool { return noMemory(said) || noSpace(said) }
+
+func noMemory(said string) bool {
+	return strings.Contains(said, "Cannot allocate memory") || strings.Contains(said, "malloc of size")
+}
+
+func noSpace(said string) bool {
+	return strings.Contains(said, "No space left on device") || strings.Contains(said, "Disk quota exceeded")
+}
+
+// report gives cmd a pipe as descriptor 3 and reads ffmpeg's progress blocks from it. finish ends the reading.
+func report(cmd *sandbox.Cmd, to func(progress)) (finish func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.ExtraFiles = []*os.File{w}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var p progress
+		lines := bufio.NewScanner(r)
+		for lines.Scan() {
+			key, value, _ := strings.Cut(lines.Text(), "=")
+			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			switch {
+			case key == "frame" && err == nil:
+				p.Frames = n
+			case key == "out_time_us" && err == nil:
+				p.Time = time.Duration(n) * time.Microsecond
+			case key == "progress":
+				to(p)
+			}
+		}
+		_, _ = io.Copy(io.Discard, r) // after an overlong line, so that the tool does not block
+	}()
+	return func() {
+		_ = w.Close()
+		<-done
+		_ = r.Close()
+	}, nil
+}
+
+// toolError carries what a tool said into an error's cause.
+type toolError struct {
+	tail string
+	err  error
+}
+
+func (e *toolError) Error() string {
+	if line := lastLine(e.tail); line != "" {
+		return fmt.Sprintf("%v: %s", e.err, line)
+	}
+	return e.err.Error()
+}
+
+func (e *toolError) Unwrap() error { return e.err }
+
+// Detail returns the tail of what the tool said before err, for operators; empty where no tool was at fault. It may
+// name files of this machine.
+func Detail(err error) string {
+	var e *toolError
+	if errors.As(err, &e) {
+		return e.tail
+	}
+	return ""
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+// explain turns a process's bad end into an error.
+func (t *Tool) explain(ctx context.Context, op string, state *os.ProcessState, r result, err error) error {
+	cause := &toolError{tail: r.Tail, err: err}
+	var signal syscall.Signal
+	if state != nil {
+		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			signal = status.Signal()
+		}
+	}
+	limit := t.config.Limits.CPU
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fault.New(fault.Canceled, op, "canceled", "The work was canceled.", &toolError{r.Tail, context.Canceled})
+	case ctx.Err() != nil:
+		return fault.New(fault.Unavailable, op, "timeout", "The work took too long; try again.", &toolError{r.Tail, ctx.Err()})
+	case sandbox.SetupFailed(state):
+		return fault.New(fault.Unavailable, op, "sandbox_failed", "The media tool could not be started in its sandbox; see the server's log.", cause)
+	case signal == syscall.SIGXCPU, limit > 0 && r.CPU >= limit:
+		// ffmpeg catches SIGXCPU and ends like after TERM, so that the time tells more than the exit code.
+		return fault.New(fault.TooLarge, op, "too_costly",
+			"The file costs more CPU time than the server allows. Upload a smaller or simpler version, or raise the CPU limit.", cause)
+	case signal == syscall.SIGXFSZ, strings.Contains(r.Tail, "File too large"):
+		return fault.New(fault.TooLarge, op, "output_too_large",
+			"An output grew over the server's limit for one file. Upload a shorter version, or raise the output limit.", cause)
+	case noSpace(r.Tail):
+		return fault.New(fault.Unavailable, op, "disk_full", "The server's disk is full. Free some space; the work is tried again.", cause)
+	case noMemory(r.Tail):
+		return fault.New(fault.TooLarge, op, "out_of_memory",
+			"The file needs more memory than the server allows. Upload a version of smaller resolution, or raise the memory limit.", cause)
+	default:
+		return fault.New(fault.Internal, op, "tool_failed", "The media tool failed on this file; see the details of the attempt.", cause)
+	}
+}
+
+// tail keeps the last size bytes written to it.
+type tail struct {
+	size int
+	b    []byte
+	cut  bool // something was dropped
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > 2*t.size {
+		t.trim()
+	}
+	return len(p), nil
+}
+
+func (t *tail) trim() {
+	if over := len(t.b) - t.size; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+		t.cut = true
+	}
+}
+
+// String returns whole lines, as valid UTF-8.
+func (t *tail) String() string {
+	t.trim()
+	b := t.b
+	if t.cut {
+		b = b[bytes.IndexByte(b, '\n')+1:]
+	}
+	return strings.ToValidUTF8(string(b), "?")
+}
