@@ -1,0 +1,159 @@
+// A person's first visit, on the real server: sign in, upload, follow, watch, edit, encode state, delete.
+//
+//   SLUICE_URL    of a server that runs
+//   SLUICE_TOKEN  its admin token
+//   SLUICE_FILE   a small video of 8 s or more
+//   SHOTS         folder for screenshots; none are taken without it
+//   CHROMIUM      the browser, /usr/bin/chromium unless told
+
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, need, until } from './browser.mjs';
+
+let browser, url, token, file;
+
+before(async () => {
+  url = need('SLUICE_URL').replace(/\/$/, '');
+  token = need('SLUICE_TOKEN');
+  file = need('SLUICE_FILE');
+  if (process.env.SHOTS) await mkdir(process.env.SHOTS, { recursive: true });
+  browser = await launch();
+});
+
+after(() => browser?.close());
+
+// open makes a page that notes what a person would see as a fault: script errors and refusals by the content policy.
+async function open(t, width, height) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: 'light' });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  const faults = [];
+  page.on('pageerror', (e) => faults.push(e.message));
+  page.on('console', (m) => {
+    if (m.type() === 'error' && /Content Security Policy|CORS/.test(m.text())) faults.push(m.text());
+  });
+  return { page, faults };
+}
+
+async function shot(page, name) {
+  if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
+}
+
+// fits fails where the page is wider than its window.
+async function fits(page) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `the page is ${over} pixels wider than its window`);
+}
+
+for (const [device, width, height] of [
+  ['desktop', 1440, 900],
+  ['phone', 360, 740],
+]) {
+  test(`A video goes from a file to the screen and away again on a ${device}`, { timeout: 240_000 }, async (t) => {
+    const { page, faults } = await open(t, width, height);
+
+    await page.goto(url + '/');
+    await page.getByLabel('Admin token').fill('not the token');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('The server does not know this token').waitFor();
+    await page.getByLabel('Admin token').fill(token);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Videos' }).waitFor();
+
+    const id = await upload(page);
+    const card = page.locator(`li[data-id="${id}"]`);
+    await card.waitFor({ timeout: 60_000 });
+    await fits(page);
+    await shot(page, `${device}-processing`);
+    const status = await until('the end of the encode', async () => {
+      const now = await card.getAttribute('data-status');
+      return (now === 'ready' || now === 'failed') && now;
+    }, 180_000);
+    assert.equal(status, 'ready', await card.innerText());
+    await until('the poster', () => card.locator('img').evaluate((img) => img.complete && img.naturalWidth > 0));
+    await fits(page);
+    await shot(page, `${device}-videos`);
+
+    await card.getByRole('link').click();
+    const video = page.locator('video');
+    await video.waitFor();
+    await video.evaluate((v) => ((v.muted = true), v.play()));
+    const start = await video.evaluate((v) => v.currentTime);
+    await until('2 s of playback', () => video.evaluate((v, from) => v.currentTime >= from + 2, start));
+    assert.ok(await video.evaluate((v) => v.videoWidth > 0), 'no picture');
+
+    const title = `Seen on a ${device} <b>&amp;`;
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByLabel('Title').fill(title);
+    await page.getByLabel('Tags').fill('first, second, first');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { level: 1, name: title }).waitFor();
+    assert.deepEqual(await page.getByRole('list', { name: 'Tags' }).locator('li').allInnerTexts(), ['first', 'second']);
+    await fits(page);
+    await shot(page, `${device}-video`);
+
+    await page.locator('summary', { hasText: 'Events' }).click();
+    await page.getByText('video.ready').first().waitFor();
+    await page.locator('summary', { hasText: 'Steps' }).click();
+    await page.getByRole('cell', { name: 'publish' }).waitFor();
+    await fits(page);
+
+    await page.getByRole('button', { name: 'Delete video' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('heading', { name: 'Videos' }).waitFor();
+    await until('the card to go', async () => (await card.count()) === 0);
+    const answer = await page.request.get(`${url}/v1/videos/${id}`, { headers: { Authorization: `Bearer ${token}` } });
+    assert.equal(answer.status(), 404);
+
+    assert.deepEqual(faults, []);
+  });
+}
+
+// upload puts the file in by the file chooser, sees its progress grow, and returns the id of its video.
+async function upload(page) {
+  // Slow enough to be watched: a loopback upload is over before the page has drawn it.
+  const network = await page.context().newCDPSession(page);
+  await network.send('Network.emulateNetworkConditions', {
+    offline: false, latency: 20, downloadThroughput: -1, uploadThroughput: 400_000,
+  });
+  const granted = page.waitForResponse((r) => r.url().endsWith('/v1/uploads') && r.request().method() === 'POST');
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: /^(Upload|Choose files)$/ }).first().click();
+  await (await chooser).setFiles(file);
+  const bar = page.getByRole('progressbar', { name: `Upload of ${basename(file)}` });
+  await until('progress of the upload', async () => {
+    const part = Number(await bar.getAttribute('aria-valuenow', { timeout: 15_000 }));
+    return part > 0 && part <= 100;
+  }, 30_000);
+  const id = (await (await granted).json()).id;
+  await network.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+  return id;
+}
+
+test('The address that the server prints signs in and leaves no token behind', { timeout: 30_000 }, async (t) => {
+  const { page, faults } = await open(t, 1024, 768);
+  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  assert.ok(!page.url().includes(token), page.url());
+  await page.reload();
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Admin token').waitFor();
+  await page.reload();
+  await page.getByLabel('Admin token').waitFor();
+  assert.deepEqual(faults, []);
+});
+
+test('The reference page shows the API without help from another host', { timeout: 30_000 }, async (t) => {
+  const { page, faults } = await open(t, 1280, 900);
+  const hosts = new Set();
+  page.on('request', (r) => r.url().startsWith('http') && hosts.add(new URL(r.url()).origin));
+  await page.goto(`${url}/reference`);
+  await page.getByText('/v1/uploads').first().waitFor();
+  await fits(page);
+  await shot(page, 'reference');
+  assert.deepEqual([...hosts], [new URL(url).origin]);
+  assert.deepEqual(faults, []);
+});

@@ -1,0 +1,89 @@
+// Runs in the browser: three players behind one small face, so that one test drives them all.
+//
+// play(name, url) resolves when the first picture can be shown. Afterwards window.player has
+//   rungs()     how many video renditions the player found
+//   force(n)    plays rung n from now on, 0 the smallest, and throws away what is buffered ahead where the player can
+//   errors      what the player reported
+
+const video = document.querySelector('video');
+const errors = [];
+
+// load brings in a library that puts its name on window, as a page with a script tag does.
+function load(source) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement('script');
+    script.src = source;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error(`${source} did not load`));
+    document.head.append(script);
+  });
+}
+
+const makers = {
+  async hls(url) {
+    await load('/lib/hls.js');
+    const hls = new window.Hls();
+    hls.on('hlsError', (_, data) => errors.push(`${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`));
+    const parsed = new Promise((resolve) => hls.once('hlsManifestParsed', resolve));
+    hls.loadSource(url);
+    hls.attachMedia(video);
+    await parsed;
+    const rungs = () => hls.levels.map((l, i) => ({ i, bits: l.bitrate })).sort((a, b) => a.bits - b.bits);
+    return { rungs: () => rungs().length, force: (n) => (hls.currentLevel = rungs()[n].i) };
+  },
+
+  async shaka(url) {
+    await load('/lib/shaka.js');
+    window.shaka.polyfill.installAll();
+    const player = new window.shaka.Player();
+    player.addEventListener('error', (e) => errors.push(`${e.detail.code} ${e.detail.data}`));
+    await player.attach(video);
+    await player.load(url).catch((e) => {
+      throw new Error(`shaka ${e.code} ${e.data}`); // its own error has no message
+    });
+    const rungs = () => player.getVariantTracks().sort((a, b) => a.bandwidth - b.bandwidth);
+    return {
+      rungs: () => rungs().length,
+      force(n) {
+        player.configure('abr.enabled', false);
+        player.selectVariantTrack(rungs()[n], true);
+      },
+    };
+  },
+
+  async dash(url) {
+    await load('/lib/dash.js');
+    const player = window.dashjs.MediaPlayer().create();
+    player.updateSettings({ streaming: { buffer: { fastSwitchEnabled: true } } });
+    player.on('error', (e) => errors.push(`${e.error?.code ?? ''} ${e.error?.message ?? e.error}`));
+    const ready = new Promise((resolve) => player.on('streamInitialized', resolve));
+    player.initialize(video, url, false);
+    await ready;
+    const rungs = () => player.getRepresentationsByType('video').toSorted((a, b) => a.bandwidth - b.bandwidth);
+    return {
+      rungs: () => rungs().length,
+      force(n) {
+        player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+        player.setRepresentationForTypeById('video', rungs()[n].id, true);
+      },
+    };
+  },
+};
+
+video.addEventListener('error', () => errors.push(`video element: ${video.error?.code} ${video.error?.message}`));
+
+async function start(name, url) {
+  window.player = { errors, ...(await makers[name](url)) };
+  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+    await new Promise((resolve) => video.addEventListener('loadeddata', resolve, { once: true }));
+  }
+}
+
+// A player that never begins says why in its errors, if anywhere.
+window.play = (name, url) => {
+  const late = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`${name} has not begun after 20 s: ${errors.join('; ') || 'no error reported'}`)), 20_000);
+  });
+  return Promise.race([start(name, url), late]);
+};
+window.loaded = true;

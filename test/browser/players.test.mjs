@@ -1,0 +1,95 @@
+// Plays one ready video with the players of other houses, from another origin than Sluice's.
+//
+//   SLUICE_HLS   URL of its multivariant playlist
+//   SLUICE_DASH  URL of its MPD
+//   CHROMIUM     the browser, /usr/bin/chromium unless told
+//
+// SLUICE_URL, SLUICE_TOKEN and SLUICE_VIDEO (an id) may stand in for the two URLs. The video wants two renditions and 8 s or more.
+
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import { launch, need, serve, until } from './browser.mjs';
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+let browser, site, urls;
+
+before(async () => {
+  urls = await playback();
+  site = await serve({
+    '/': here('player.html'),
+    '/player.mjs': here('player.mjs'),
+    '/lib/hls.js': here('node_modules/hls.js/dist/hls.js'),
+    '/lib/shaka.js': here('node_modules/shaka-player/dist/shaka-player.compiled.js'),
+    '/lib/dash.js': here('node_modules/dashjs/dist/modern/umd/dash.all.min.js'),
+  });
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+async function playback() {
+  if (process.env.SLUICE_HLS && process.env.SLUICE_DASH) return { hls: process.env.SLUICE_HLS, dash: process.env.SLUICE_DASH };
+  const answer = await fetch(`${need('SLUICE_URL')}/v1/videos/${need('SLUICE_VIDEO')}`, {
+    headers: { Authorization: `Bearer ${need('SLUICE_TOKEN')}` },
+  });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return (await answer.json()).playback;
+}
+
+for (const [player, form] of [
+  ['hls', 'hls'],
+  ['shaka', 'dash'],
+  ['shaka', 'hls'],
+  ['dash', 'dash'],
+]) {
+  test(`${player} plays ${form.toUpperCase()}, switches levels, seeks and ends`, { timeout: 90_000 }, async (t) => {
+    const page = await browser.newPage();
+    t.after(() => page.close());
+    page.on('pageerror', (e) => t.diagnostic(`page error: ${e.message}`));
+    await page.goto(site.url + '/');
+    await page.waitForFunction('window.loaded');
+    await page.evaluate(([name, url]) => window.play(name, url), [player, urls[form]]);
+    const time = () => page.evaluate(() => document.querySelector('video').currentTime);
+    const width = () => page.evaluate(() => document.querySelector('video').videoWidth);
+
+    const rungs = await page.evaluate(() => window.player.rungs());
+    assert.ok(rungs >= 2, `the player found ${rungs} renditions; the test wants a video with two or more`);
+
+    // The smallest first, so that the switch upwards is seen wherever the player's own choice began.
+    await page.evaluate(() => window.player.force(0));
+    await page.evaluate(() => document.querySelector('video').play());
+    const start = await time();
+    await until('2 s of playback', async () => (await time()) >= start + 2);
+    const small = await until('a picture', width);
+
+    await page.evaluate((n) => window.player.force(n), rungs - 1);
+    const large = await until(`a picture wider than ${small}`, async () => {
+      const now = await width();
+      return now > small && now;
+    });
+
+    // Near the end, but before the last rendition's segments are all there: the seek has to load.
+    const end = await page.evaluate(() => document.querySelector('video').duration);
+    await page.evaluate(() => {
+      const video = document.querySelector('video');
+      window.over = new Promise((resolve) => video.addEventListener('ended', () => resolve(video.currentTime), { once: true }));
+      video.currentTime = video.duration - 1.5;
+      return video.play();
+    });
+    const stopped = await until('the end', () => Promise.race([page.evaluate(() => window.over), wait(20_000)]), 20_000);
+    assert.ok(Math.abs(stopped - end) < 0.5, `ended at ${stopped} s of ${end} s`);
+
+    const errors = await page.evaluate(() => window.player.errors);
+    assert.deepEqual(errors, []);
+    t.diagnostic(`${rungs} renditions, ${small} → ${large} pixels wide, ended at ${stopped.toFixed(2)} s of ${end.toFixed(2)} s`);
+  });
+}
+
+function wait(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
