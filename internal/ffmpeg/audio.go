@@ -1,0 +1,213 @@
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+const (
+	// aacFrame is how many samples a channel one AAC-LC access unit holds (ISO/IEC 14496-3).
+	aacFrame = 1024
+	// audioSegment is the length of audio segments where there is no video to follow.
+	audioSegment = 4 * time.Second
+	// shortTail is how many access units (0.4 s) stay with the last segment instead of making one of their own.
+	shortTail = 18
+	// largestGap is how many seconds sound may be from its time before silence is put in or samples are dropped: half of the
+	// 20 ms that A/V may differ by.
+	largestGap = "0.010"
+)
+
+// errBroken says that encoded audio is not one unbroken run of access units from time 0.
+var errBroken = errors.New("the audio does not run on")
+
+// audioArgs is the one command that encodes the audio of src. Silence fills what is missing before the first sample and
+// in gaps, so that sample n of the output always belongs to time n/SampleRate. times are the input options that say what time 0 is.
+func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, times ...string) []string {
+	filter := fmt.Sprintf("aresample=%d:async=1:min_hard_comp=%s:first_pts=0,aformat=sample_fmts=fltp:sample_rates=%d:channel_layouts=%s",
+		a.SampleRate, largestGap, a.SampleRate, layout(a.Channels))
+	args := []string{"-max_error_rate", "1"}
+	args = append(args, inputArgs(limits, src, times...)...)
+	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
+	args = append(args, strip()...)
+	args = append(args, "-af", filter, "-c:a", "aac", "-b:a", fmt.Sprint(a.Bitrate), "-flags:a", "+bitexact")
+	args = append(args, muxArgs("")...)
+	return append(args, "-frag_duration", "1000000", "file:audio.mp4")
+}
+
+// levelArgs is the command that brings audio whose form changes on its way (5.1 to stereo and back, as in broadcasts)
+// to one form, times untouched: the filters of audioArgs begin anew at each change and would fill from 0 again.
+func levelArgs(limits video.Limits, src string, stream int, a video.AudioRung) []string {
+	args := []string{"-max_error_rate", "1"}
+	args = append(args, inputArgs(limits, src, "-copyts", "-start_at_zero")...)
+	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
+	args = append(args, strip()...)
+	return append(args, "-af", fmt.Sprintf("aformat=sample_fmts=s16:sample_rates=%d:channel_layouts=%s", a.SampleRate, layout(a.Channels)),
+		"-c:a", "flac", "-avoid_negative_ts", "disabled", "-f", "matroska", "file:level.mkv")
+}
+
+func layout(channels int) string {
+	if channels == 1 {
+		return "mono"
+	}
+	return "stereo"
+}
+
+// EncodeAudio encodes the plan's audio stream of src in one pass as AAC-LC, and writes its init and media segments
+// below dir. Sample 1024 of the media is time 0: what comes before is the encoder's priming, which the edit list of the
+// init segment takes away again; Segment.Start counts from the first sample of the media, priming included.
+//
+// report is told the time reached; it may be nil. It fails as run does, and with fault.Invalid "damaged_audio" where
+// no sound can be decoded.
+func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p video.Plan, dir string, report func(time.Duration)) (TrackFiles, error) {
+	const op = "ffmpeg.audio"
+	a := *p.Audio
+	stream := 0
+	for i, s := range f.Audio {
+		if s.Index == a.Stream {
+			stream = i
+		}
+	}
+	scratch, err := os.MkdirTemp(dir, "audio-")
+	if err != nil {
+		return TrackFiles{}, unwritable(op, err)
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	s := spec{op: op, reads: []string{src}, dir: scratch, args: audioArgs(t.config.Limits, src, stream, a, "-copyts", "-start_at_zero")}
+	if report != nil {
+		s.progress = func(p progress) { report(p.Time) }
+	}
+	track, err := t.encodeAudio(ctx, s, dir, p)
+	if errors.Is(err, errBroken) {
+		t.log.InfoContext(ctx, "audio is brought to one form first", "why", err)
+		level := filepath.Join(scratch, "level.mkv")
+		if _, err := t.run(ctx, spec{op: op, reads: s.reads, dir: scratch, args: levelArgs(t.config.Limits, src, stream, a)}); err != nil {
+			return TrackFiles{}, err
+		}
+		s.reads, s.args = []string{level}, audioArgs(t.config.Limits, level, 0, a, "-copyts")
+		track, err = t.encodeAudio(ctx, s, dir, p)
+	}
+	return track, err
+}
+
+// encodeAudio runs s, which makes audio.mp4, and packs that.
+func (t *Tool) encodeAudio(ctx context.Context, s spec, dir string, p video.Plan) (TrackFiles, error) {
+	var track TrackFiles
+	_, err := t.run(ctx, s)
+	if err == nil {
+		track, err = packAudio(filepath.Join(s.dir, "audio.mp4"), dir, p)
+		err = packed(s.op, err)
+	}
+	if errors.Is(err, errShort) || err != nil && noOutput(err) {
+		return TrackFiles{}, fault.New(fault.Invalid, s.op, "damaged_audio", "The sound cannot be decoded; export the file again, or without its sound.", err)
+	}
+	return track, err
+}
+
+// packAudio cuts what the encoder made into segments that begin as near as access units can to those of the video.
+func packAudio(in, dir string, p video.Plan) (TrackFiles, error) {
+	a := *p.Audio
+	m, err := openMovie(in)
+	if err != nil {
+		return TrackFiles{}, err
+	}
+	defer m.close()
+	if int(m.scale) != a.SampleRate {
+		return TrackFiles{}, fmt.Errorf("%d ticks a second instead of %d", m.scale, a.SampleRate)
+	}
+	entry, codec, err := aacEntry(m, a)
+	if err != nil {
+		return TrackFiles{}, err
+	}
+	pack, err := newPackager(dir, video.Track{Kind: video.AudioTrack, Name: a.Name, Codec: codec, Channels: a.Channels, SampleRate: a.SampleRate,
+		Language: a.Language, Timescale: m.scale}, 1)
+	if err != nil {
+		return TrackFiles{}, err
+	}
+	if err := pack.writeInit(entry, aacFrame); err != nil {
+		return TrackFiles{}, err
+	}
+	if err := packUnits(m, pack, segmentLength(p)); err != nil {
+		return TrackFiles{}, err
+	}
+	return pack.files, nil
+}
+
+// segmentLength is the length of video segments in seconds.
+func segmentLength(p video.Plan) float64 {
+	if p.SegmentFrames == 0 {
+		return audioSegment.Seconds()
+	}
+	return float64(p.SegmentFrames) / p.Rate.Float()
+}
+
+// packUnits moves access units from m to pack, a segment of about length seconds at a time. The times that the encoder
+// gave them must run on from the priming without a break.
+func packUnits(m *movie, pack *packager, length float64) error {
+	var queue []sample
+	var units, first int64 // units seen, and the first of the queue
+	flush := func(end int64) error {
+		err := pack.writeSegment(queue[:end-first], first*aacFrame)
+		first, queue = end, append([]sample(nil), queue[end-first:]...)
+		return err
+	}
+	for {
+		samples, err := m.fragment()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		for _, s := range samples {
+			if want := (units - 1) * aacFrame; s.present != want {
+				return fmt.Errorf("%w: an access unit is at %d instead of %d", errBroken, s.present, want)
+			}
+			s.present += aacFrame
+			s.length, s.sync = aacFrame, true
+			queue = append(queue, s)
+			units++
+		}
+		for end := segmentEnd(pack.next, length, m.scale); units > end+shortTail; end = segmentEnd(pack.next, length, m.scale) {
+			if err := flush(end); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case units < 2: // the priming alone
+		return fmt.Errorf("%w: no sound", errShort)
+	case len(queue) > 0:
+		return flush(units)
+	default:
+		return nil
+	}
+}
+
+// segmentEnd is the access unit whose start is nearest to the end of the n-th video segment, counted from the priming's.
+func segmentEnd(n int64, length float64, rate uint32) int64 {
+	return 1 + int64(math.Round(float64(n)*length*float64(rate)/aacFrame))
+}
+
+// aacEntry is the sample entry of the audio's init segment, and its codec string (RFC 6381).
+func aacEntry(m *movie, a video.AudioRung) (mp4.Box, string, error) {
+	box, err := m.sampleEntry()
+	if err != nil {
+		return nil, "", err
+	}
+	made, ok := box.(*mp4.AudioSampleEntryBox)
+	if !ok || made.Esds == nil {
+		return nil, "", errors.New("no AAC in the output")
+	}
+	return mp4.CreateAudioSampleEntryBox("mp4a", uint16(a.Channels), 16, uint16(a.SampleRate), made.Esds), "mp4a.40.2", nil
+}

@@ -1,0 +1,283 @@
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// preset is x264's trade of CPU for bytes; docs/adr/0002-chunked-encode.md has the figures.
+const preset = "veryfast"
+
+// reorder is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
+// much larger than they would be without B-frames, and the edit list of its init segment takes them back.
+const reorder = 2
+
+// errShort says that a chunk lacks pictures that its plan promises.
+var errShort = errors.New("the chunk lacks pictures")
+
+// timescale is how many ticks a second a video track counts, and how many ticks one frame lasts: whole at every rate,
+// and fine enough (≥ 10,000) for players that round.
+func timescale(rate video.Ratio) (scale uint32, frame int64) {
+	scale, frame = uint32(rate.Num), rate.Den
+	for scale < 10_000 {
+		scale, frame = scale*10, frame*10
+	}
+	return scale, frame
+}
+
+// decodeArgs opens src and makes the pictures of one chunk as the outputs [v0], [v1] … of a filter graph, one a rung.
+// Times are the source's own throughout (-copyts -start_at_zero), so that each picture says which output frame it is.
+// fromStart decodes everything before the chunk instead of its preroll.
+func decodeArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, fromStart bool) []string {
+	n := strconv.Itoa(threads)
+	options := []string{"-threads", n, "-copyts", "-start_at_zero", "-noautorotate", "-reinit_filter", "0"}
+	if start := float64(c.Start)/p.Rate.Float() - p.Preroll.Seconds(); start > 0 && !fromStart {
+		options = append(options, "-ss", strconv.FormatFloat(start, 'f', 6, 64))
+	}
+	// A source may be damaged in most of its packets and still be worth its pictures: the checks on what comes out decide.
+	args := []string{"-max_error_rate", "1", "-filter_complex_threads", n}
+	args = append(args, inputArgs(limits, src, options...)...)
+	return append(args, "-filter_complex", graph(*f.Video, p, c, fromStart))
+}
+
+// chunkArgs is the command of one chunk: one decode, one output v0.mp4, v1.mp4 … a rung.
+func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, fromStart bool) []string {
+	args := decodeArgs(limits, src, f, p, c, threads, fromStart)
+	scale, _ := timescale(p.Rate)
+	for i, r := range p.Rungs {
+		args = append(args, "-map", fmt.Sprintf("[v%d]", i))
+		args = append(args, strip()...)
+		args = append(args, "-c:v", "libx264", "-preset", preset, "-profile:v", r.Profile, "-level:v", r.Level,
+			"-crf", strconv.FormatFloat(r.CRF, 'f', -1, 64), "-maxrate", fmt.Sprint(r.MaxRate), "-bufsize", fmt.Sprint(r.BufSize),
+			"-g", strconv.Itoa(p.GOP), "-keyint_min", strconv.Itoa(p.GOP), "-sc_threshold", "0", "-flags:v", "+cgop+bitexact",
+			"-threads", strconv.Itoa(threads), "-fps_mode", "passthrough")
+		args = append(args, muxArgs("+frag_keyframe")...)
+		args = append(args, "-video_track_timescale", fmt.Sprint(scale), fmt.Sprintf("file:v%d.mp4", i))
+	}
+	return args
+}
+
+// muxArgs, with flags added, writes a fragmented MP4 whose boxes tell decode and presentation times as they are: without edit lists and
+// without the shifts by which the muxer would otherwise begin at 0.
+func muxArgs(flags string) []string {
+	return []string{"-f", "mp4", "-movflags", "+empty_moov+default_base_moof+frag_discont+skip_trailer" + flags,
+		"-use_editlist", "0", "-avoid_negative_ts", "disabled", "-fflags", "+bitexact"}
+}
+
+// EncodeChunk encodes all rungs of one chunk from one decode of src and writes their init and media segments below dir,
+// one track a rung in the plan's order; it also returns how many frames each track has. The pictures are those that one
+// pass over the source would show at output frames [Start, Start+Frames): measured by the times in the files made, not
+// presumed. Where the preroll does not reach the picture before the chunk, the chunk is decoded from the source's
+// beginning instead, which costs that decoding and is always exact.
+//
+// report is told the frames made so far; it may be nil. threads bounds each encoder, the decoder and the filters. It
+// fails as run does, with fault.Invalid "truncated" where the video ends before the chunk does, and "damaged" where
+// there is no picture at all.
+func (t *Tool) EncodeChunk(ctx context.Context, src string, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
+	report func(frames int64)) ([]TrackFiles, int64, error) {
+	const op = "ffmpeg.encode"
+	if c.Start > 0 {
+		tracks, frames, err := t.encodeChunk(ctx, src, f, p, c, dir, threads, report, false)
+		if !errors.Is(err, errShort) {
+			return tracks, frames, err
+		}
+		t.log.InfoContext(ctx, "a chunk is decoded from the source's beginning", "chunk", c.N, "why", err)
+	}
+	tracks, frames, err := t.encodeChunk(ctx, src, f, p, c, dir, threads, report, true)
+	switch {
+	case !errors.Is(err, errShort):
+		return tracks, frames, err
+	case frames == 0 && c.Start == 0:
+		return nil, 0, fault.New(fault.Invalid, op, "damaged", "No picture of the video can be decoded; export it again and upload that.", err)
+	default:
+		end := time.Duration(float64(c.Start+frames) / p.Rate.Float() * float64(time.Second))
+		return nil, 0, fault.New(fault.Invalid, op, "truncated",
+			fmt.Sprintf("The video cannot be decoded beyond %s although the file says that it goes on; upload the whole file.", end.Round(time.Millisecond)), err)
+	}
+}
+
+// encodeChunk is one try. With errShort, the frames are how many pictures there were from the chunk's start.
+func (t *Tool) encodeChunk(ctx context.Context, src string, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
+	report func(int64), fromStart bool) (tracks []TrackFiles, frames int64, err error) {
+	const op = "ffmpeg.encode"
+	scratch, err := os.MkdirTemp(dir, "encode-")
+	if err != nil {
+		return nil, 0, unwritable(op, err)
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	s := spec{op: op, args: chunkArgs(t.config.Limits, src, f, p, c, threads, fromStart), reads: []string{src}, dir: scratch}
+	if report != nil {
+		s.progress = func(p progress) { report(p.Frames) }
+	}
+	if _, err := t.run(ctx, s); err != nil {
+		if noOutput(err) {
+			err = fmt.Errorf("%w: %w", errShort, err)
+		}
+		return nil, 0, err
+	}
+	for i, r := range p.Rungs {
+		track, n, err := packVideo(filepath.Join(scratch, fmt.Sprintf("v%d.mp4", i)), dir, p, c, r)
+		if err != nil {
+			return nil, n, packed(op, err)
+		}
+		if i > 0 && n != frames {
+			return nil, 0, packed(op, fmt.Errorf("%s has %d frames, %s %d", r.Name, n, p.Rungs[0].Name, frames))
+		}
+		frames, tracks = n, append(tracks, track)
+	}
+	return tracks, frames, nil
+}
+
+// packVideo cuts what the encoder made of a chunk into segments of p.SegmentFrames and checks each picture's time.
+func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung) (TrackFiles, int64, error) {
+	m, err := openMovie(in)
+	if err != nil {
+		return TrackFiles{}, 0, fmt.Errorf("%s: %w", r.Name, err)
+	}
+	defer m.close()
+	scale, tick := timescale(p.Rate)
+	if m.scale != scale {
+		return TrackFiles{}, 0, fmt.Errorf("%s: %d ticks a second instead of %d", r.Name, m.scale, scale)
+	}
+	entry, codec, err := avcEntry(m, r)
+	if err != nil {
+		return TrackFiles{}, 0, fmt.Errorf("%s: %w", r.Name, err)
+	}
+	pack, err := newPackager(dir, video.Track{Kind: video.VideoTrack, Name: r.Name, Codec: codec, Width: r.Width, Height: r.Height,
+		FrameRate: p.Rate, Timescale: scale}, c.Start/int64(p.SegmentFrames)+1)
+	if err != nil {
+		return TrackFiles{}, 0, err
+	}
+	if err := pack.writeInit(entry, reorder*tick); err != nil {
+		return TrackFiles{}, 0, err
+	}
+	frames, err := packFrames(m, pack, p, c.Start, tick)
+	if err == nil && (frames == 0 || c.Frames > 0 && frames < c.Frames) {
+		err = fmt.Errorf("%w: %d of %d", errShort, frames, c.Frames)
+	} else if err == nil && c.Frames > 0 && frames > c.Frames {
+		err = fmt.Errorf("%d frames instead of %d", frames, c.Frames)
+	}
+	if err != nil {
+		return TrackFiles{}, frames, fmt.Errorf("%s: %w", r.Name, err)
+	}
+	return pack.files, frames, nil
+}
+
+// packFrames moves the frames from m to pack, a segment at a time. The frames are start, start+1, … and each lasts
+// tick.
+func packFrames(m *movie, pack *packager, p video.Plan, start, tick int64) (frames int64, err error) {
+	var queue []sample
+	flush := func(count int) error {
+		err := pack.writeSegment(queue[:count], (start+frames)*tick)
+		frames += int64(count)
+		queue = append(queue[:0:0], queue[count:]...)
+		return err
+	}
+	for {
+		samples, err := m.fragment()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return frames, err
+		}
+		for _, s := range samples {
+			s.length = uint32(tick)
+			s.present += reorder * tick
+			queue = append(queue, s)
+		}
+		if first := queue[0].present - reorder*tick; frames == 0 && first != start*tick {
+			return 0, fmt.Errorf("%w: the first is at %d instead of %d", errShort, first, start*tick)
+		}
+		for len(queue) > p.SegmentFrames {
+			if err := errors.Join(checkFrames(queue[:p.SegmentFrames], p, start+frames, tick), flush(p.SegmentFrames)); err != nil {
+				return frames, err
+			}
+		}
+	}
+	if len(queue) > 0 {
+		err = errors.Join(checkFrames(queue, p, start+frames, tick), flush(len(queue)))
+	}
+	return frames, err
+}
+
+// checkFrames proves that samples show each of the frames first, first+1, … once, with an IDR at each GOP's start.
+func checkFrames(samples []sample, p video.Plan, first, tick int64) error {
+	seen := make([]bool, len(samples))
+	for i, s := range samples {
+		if i%p.GOP == 0 && !s.sync {
+			return fmt.Errorf("frame %d is no IDR", first+int64(i))
+		}
+		at := s.present - (reorder+first)*tick
+		if n := at / tick; at < 0 || at%tick != 0 || n >= int64(len(seen)) || seen[n] {
+			return fmt.Errorf("a picture at %d ticks is out of place in the segment of frame %d", s.present, first)
+		} else {
+			seen[n] = true
+		}
+	}
+	return nil
+}
+
+// avcEntry is the sample entry of a rung's init segment, and its codec string (RFC 6381).
+func avcEntry(m *movie, r video.Rung) (mp4.Box, string, error) {
+	box, err := m.sampleEntry()
+	if err != nil {
+		return nil, "", err
+	}
+	made, ok := box.(*mp4.VisualSampleEntryBox)
+	if !ok || made.AvcC == nil {
+		return nil, "", errors.New("no H.264 in the output")
+	}
+	entry := mp4.CreateVisualSampleEntryBox("avc1", uint16(r.Width), uint16(r.Height), made.AvcC)
+	entry.CompressorName = ""
+	for _, child := range made.Children {
+		switch child.(type) {
+		case *mp4.ColrBox, *mp4.PaspBox:
+			entry.AddChild(child)
+		}
+	}
+	c := made.AvcC
+	return entry, fmt.Sprintf("avc1.%02x%02x%02x", c.AVCProfileIndication, c.ProfileCompatibility, c.AVCLevelIndication), nil
+}
+
+// noOutput reports whether a run ended badly because nothing could be decoded.
+func noOutput(err error) bool {
+	said := Detail(err)
+	for _, s := range []string{"Cannot determine format of input stream", "does not contain any stream", "matches no streams", "Output file is empty"} {
+		if strings.Contains(said, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// unwritable is the fault of a scratch folder that takes no files.
+func unwritable(op string, err error) error {
+	return fault.New(fault.Unavailable, op, "scratch_unavailable", "The server cannot write its scratch files; free some disk space. The work is tried again.", err)
+}
+
+// packed is the fault of an output that is not what its plan says; errShort and errBroken stay for the caller to judge.
+func packed(op string, err error) error {
+	var disk *fs.PathError
+	switch {
+	case err == nil, errors.Is(err, errShort), errors.Is(err, errBroken):
+		return err
+	case errors.As(err, &disk):
+		return unwritable(op, err)
+	default:
+		return fault.New(fault.Internal, op, "bad_output", "The encoder's output is not what was planned; the work is tried again.", err)
+	}
+}

@@ -1,0 +1,174 @@
+package ffmpeg
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/internal/video"
+)
+
+// The picture's way, the same for encodes and stills: normalize → deinterlace → (time) → upright. Everything in it
+// depends on the source's facts alone, never on the chunk, so that cutting a source cannot change a picture.
+
+// colour names the tags that go with upright pictures, in ffmpeg's words.
+type colour struct {
+	matrix, primaries, transfer string
+}
+
+// normalize undoes what a source may change in mid-stream: pictures of another size or pixel format are brought to
+// those of the facts. It is a no-op on all others. It is the only guard: -reinit_filter 0 keeps ffmpeg from building
+// the graph anew at a change, which would start the time line again.
+func normalize(v video.VideoFacts) []string {
+	filters := []string{fmt.Sprintf("scale=%d:%d:flags=bicubic", v.Width, v.Height)}
+	if strings.HasPrefix(v.PixFmt, "yuv") || strings.HasPrefix(v.PixFmt, "gbr") || strings.HasPrefix(v.PixFmt, "gray") {
+		filters = append(filters, "format="+v.PixFmt)
+	}
+	return filters
+}
+
+// deinterlace makes one picture of each two fields, of those frames that the source marks as interlaced.
+func deinterlace(f video.Filter) []string {
+	if !f.Deinterlace {
+		return nil
+	}
+	return []string{"bwdif=mode=send_frame:deint=interlaced"}
+}
+
+// upright brings a decoded picture to width×height as a viewer sees it: square pixels, turned, over black where it is
+// transparent, 8-bit 4:2:0 in limited range, SDR, tagged with its colours.
+func upright(v video.VideoFacts, f video.Filter, width, height int) []string {
+	across, down := width, height
+	if f.Rotation%180 != 0 {
+		across, down = height, width
+	}
+	var filters []string
+	if hasAlpha(v.PixFmt) {
+		filters = append(filters, "premultiply=inplace=1")
+	}
+	filters = append(filters, toSDR(v, f, fmt.Sprintf("scale=%d:%d:flags=bicubic", across, down))...)
+	switch f.Rotation {
+	case 90:
+		filters = append(filters, "transpose=clock")
+	case 180:
+		filters = append(filters, "hflip", "vflip")
+	case 270:
+		filters = append(filters, "transpose=cclock")
+	}
+	c := colours(v, f)
+	return append(filters, "setsar=1", fmt.Sprintf("setparams=field_mode=prog:range=tv:color_primaries=%s:color_trc=%s:colorspace=%s",
+		c.primaries, c.transfer, c.matrix))
+}
+
+// toSDR scales and converts to limited-range 8-bit 4:2:0. HDR and wide gamut are scaled first, because the tone curve
+// works on 32-bit floats and costs by the pixel.
+func toSDR(v video.VideoFacts, f video.Filter, scale string) []string {
+	span := "limited"
+	if v.FullRange {
+		span = "full"
+	}
+	input := fmt.Sprintf("min=%s:pin=%s:rin=%s",
+		known(v.Matrix, "bt2020nc", "bt709", "bt2020c"), known(v.Primaries, "bt2020", "bt709", "smpte432"), span)
+	switch {
+	case f.ToneMap:
+		// 1 is the reference white of 100 cd/m² that both PQ and HLG are brought to; 10 is the 1000 cd/m² that nearly
+		// all PQ is mastered for and the nominal peak of HLG (ITU-R BT.2408). Explicit, because the filter's own guess
+		// follows side data that may come and go.
+		return []string{scale,
+			fmt.Sprintf("zscale=%s:tin=%s:t=linear:npl=100", input, known(v.Transfer, "smpte2084", "arib-std-b67")),
+			"format=gbrpf32le", "zscale=p=bt709", "tonemap=tonemap=hable:desat=0:peak=10",
+			"zscale=t=bt709:m=bt709:r=limited", "format=yuv420p"}
+	case wideGamut(v):
+		return []string{scale, fmt.Sprintf("zscale=%s:tin=bt709:t=bt709:p=bt709:m=bt709:r=limited", input), "format=yuv420p"}
+	case isRGB(v.PixFmt):
+		return []string{scale + ":out_color_matrix=bt709:out_range=tv", "format=yuv420p"}
+	default:
+		return []string{scale + ":out_range=tv", "format=yuv420p"}
+	}
+}
+
+// colours are the tags of upright pictures. SDR keeps the source's matrix (converting BT.601 to BT.709 would cost a
+// trip through RGB and gain nothing: every player reads the tags); where it gives none, the size tells, as players guess.
+func colours(v video.VideoFacts, f video.Filter) colour {
+	if f.ToneMap || wideGamut(v) || isRGB(v.PixFmt) {
+		return colour{"bt709", "bt709", "bt709"}
+	}
+	guess := "smpte170m"
+	if v.Height >= 720 || v.Width >= 1280 {
+		guess = "bt709"
+	}
+	c := colour{matrix: known(v.Matrix, guess, "bt709", "smpte170m", "bt470bg")}
+	c.primaries = known(v.Primaries, c.matrix, "bt709", "smpte170m", "bt470bg")
+	c.transfer = known(v.Transfer, "bt709", "smpte170m", "iec61966-2-1") // BT.601 and BT.709 share one curve
+	return c
+}
+
+// wideGamut reports SDR whose colours BT.709 cannot name.
+func wideGamut(v video.VideoFacts) bool {
+	return !isRGB(v.PixFmt) && (strings.HasPrefix(v.Matrix, "bt2020") || v.Primaries == "bt2020" || v.Primaries == "smpte432")
+}
+
+func hasAlpha(pixFmt string) bool {
+	for _, s := range []string{"yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16"} {
+		if strings.HasPrefix(pixFmt, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func isRGB(pixFmt string) bool {
+	for _, s := range []string{"gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr", "pal8"} {
+		if strings.HasPrefix(pixFmt, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// known returns value if it is one of the names, else the first of them.
+func known(value string, names ...string) string {
+	if slices.Contains(names, value) {
+		return value
+	}
+	return names[0]
+}
+
+// timing brings pictures to the output's rate and cuts the chunk [Start, Start+Frames) out of them. Without a start_time
+// the fps filter begins at the first picture it gets; so a chunk whose first picture is missing, because the source
+// holds one for longer than the preroll, comes out short instead of wrong. From the source's beginning, the first
+// picture is shown from time 0 on, as in one pass.
+func timing(p video.Plan, c video.Chunk, fromStart bool) []string {
+	fps := fmt.Sprintf("fps=%d/%d", p.Rate.Num, p.Rate.Den)
+	if fromStart || c.Start == 0 {
+		fps += ":start_time=0"
+	}
+	switch {
+	case c.Start == 0 && c.Frames == 0:
+		return []string{fps}
+	case c.Frames == 0:
+		return []string{fps, fmt.Sprintf("trim=start_pts=%d", c.Start)}
+	default:
+		return []string{fps, fmt.Sprintf("trim=start_pts=%d:end_pts=%d", c.Start, c.Start+c.Frames)}
+	}
+}
+
+// graph is the filter graph of one chunk: one decode in, one labelled output [v0], [v1] … a rung. The lower rungs are
+// scaled from the top one: it has the source's own size, or already is the cheaper picture to scale.
+func graph(v video.VideoFacts, p video.Plan, c video.Chunk, fromStart bool) string {
+	top := p.Rungs[0]
+	stem := append(normalize(v), deinterlace(p.Filter)...)
+	stem = append(stem, timing(p, c, fromStart)...)
+	stem = append(stem, upright(v, p.Filter, top.Width, top.Height)...)
+	if len(p.Rungs) == 1 {
+		return "[0:V:0]" + strings.Join(stem, ",") + "[v0]"
+	}
+	text := fmt.Sprintf("[0:V:0]%s,split=%d[v0]", strings.Join(stem, ","), len(p.Rungs))
+	for i := range p.Rungs[1:] {
+		text += fmt.Sprintf("[s%d]", i+1)
+	}
+	for i, r := range p.Rungs[1:] {
+		text += fmt.Sprintf(";[s%d]scale=%d:%d:flags=bicubic,setsar=1[v%d]", i+1, r.Width, r.Height, i+1)
+	}
+	return text
+}
