@@ -91,6 +91,8 @@ for (const [device, width, height] of [
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('heading', { level: 1, name: title }).waitFor();
     assert.deepEqual(await page.getByRole('list', { name: 'Tags' }).locator('li').allInnerTexts(), ['first', 'second']);
+    await until('playback to go on after the edit', () => video.evaluate((v, from) => v.currentTime > from + 2.5 && !v.paused, start));
+    await page.evaluate(() => scrollTo(0, 0));
     await fits(page);
     await shot(page, `${device}-video`);
 

@@ -38,9 +38,9 @@ export function span(ms: number): string {
 export function left(ms: number): string {
   const s = ms / 1000;
   if (s < 5) return 'a few seconds left';
-  if (s < 50) return `about ${Math.ceil(s / 5) * 5} s left`;
-  if (s < 3300) return `about ${Math.max(1, Math.round(s / 60))} min left`;
-  return `about ${Math.max(1, Math.round(s / 3600))} h left`;
+  if (s < 50) return `about ${Math.ceil(s / 5) * 5}\u00a0s left`;
+  if (s < 3300) return `about ${Math.max(1, Math.round(s / 60))}\u00a0min left`;
+  return `about ${Math.max(1, Math.round(s / 3600))}\u00a0h left`;
 }
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });

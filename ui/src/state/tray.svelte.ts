@@ -63,9 +63,9 @@ export class Tray {
     return this.items.some((u) => u.phase === 'queued' || u.phase === 'sending');
   }
 
-  // holds reports whether the video is still on its way in, by this page.
+  // holds reports whether the tray still speaks for the video.
   holds(id: string): boolean {
-    return this.items.some((u) => u.grant?.id === id && u.phase !== 'sent');
+    return this.items.some((u) => u.grant?.id === id);
   }
 
   add(files: Iterable<File>) {
