@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sluice/test/rig"
+)
+
+// node runs one file of test/browser with more environment; the test is skipped where npm ci has not been run there.
+func node(t *testing.T, file string, env ...string) {
+	t.Helper()
+	dir := filepath.Join(rig.Root(t), "test", "browser")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "playwright-core")); err != nil {
+		t.Skip("the browser tests are not installed; make test does that")
+	}
+	cmd := exec.Command("node", "--test", "--test-reporter=spec", file)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
+	s := rig.Start(t, rig.Options{})
+	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "1280x720", 16), "clip.mp4"), 2*time.Minute)
+	if v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	node(t, "players.test.mjs", "SLUICE_HLS="+v.Playback.HLS, "SLUICE_DASH="+v.Playback.DASH)
+}
+
+func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
+	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
+		t.Skip("the page is not built; make build does that")
+	}
+	s := rig.Start(t, rig.Options{})
+	node(t, "page.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_FILE="+rig.Clip(t, "clip.mp4", "640x360", 12))
+}
