@@ -8,6 +8,7 @@ LISTEN ?= 127.0.0.1:8080
 
 GOLANGCI_LINT_VERSION := v2.12.2
 GOVULNCHECK_VERSION   := v1.3.0
+SQLC_VERSION          := v1.30.0
 
 # The revision is stamped into the binary where git answers. Where it does not (no git, a tree that belongs to another
 # user, an unpacked archive) the build must not fail for it.
@@ -68,6 +69,7 @@ check-format:
 check-vet:
 	@echo "== go vet"
 	@go vet ./...
+	@go vet -tags drill ./cmd/sluice
 
 check-lint: $(LINT)
 	@echo "== golangci-lint $(GOLANGCI_LINT_VERSION)"
@@ -113,7 +115,7 @@ drill: needs-test build ## kill the service at every step of a job, again and ag
 
 .PHONY: generate
 generate: ## write the generated code again (the first time compiles sqlc: minutes)
-	go generate ./...
+	cd internal/catalog/sqlc && go run github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION) generate
 	@scripts/generated.sh record
 
 .PHONY: clean

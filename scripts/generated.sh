@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../internal/catalog"
 
-record=sqlc.sum
+record=sqlc/sqlc.sum
 
 sums() {
 	{
