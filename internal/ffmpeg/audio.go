@@ -32,10 +32,14 @@ const (
 var errBroken = errors.New("the audio does not run on")
 
 // audioArgs is the one command that encodes the audio of src. Silence fills what is missing before the first sample and
-// in gaps, so that sample n of the output always belongs to time n/SampleRate. times are the input options that say what time 0 is.
-func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, times ...string) []string {
+// in gaps, so that sample n of the output always belongs to time n/SampleRate. shift is the phase of
+// the pictures in seconds; times are the input options that say what time 0 is.
+func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, shift float64, times ...string) []string {
 	filter := fmt.Sprintf("aresample=%d:async=1:min_hard_comp=%s:first_pts=0,aformat=sample_fmts=fltp:sample_rates=%d:channel_layouts=%s",
-		a.SampleRate, largestGap, a.SampleRate, layout(a.Channels))
+		a.SampleRate, largestGap, a.SampleRate, channelLayout(a.Channels))
+	if math.Abs(shift) > negligible {
+		filter = fmt.Sprintf("asetpts=PTS+round(%.6f/TB),%s", shift, filter)
+	}
 	args := []string{"-max_error_rate", "1"}
 	args = append(args, inputArgs(limits, src, times...)...)
 	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
@@ -52,11 +56,11 @@ func levelArgs(limits video.Limits, src string, stream int, a video.AudioRung) [
 	args = append(args, inputArgs(limits, src, "-copyts", "-start_at_zero")...)
 	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
 	args = append(args, strip()...)
-	return append(args, "-af", fmt.Sprintf("aformat=sample_fmts=s16:sample_rates=%d:channel_layouts=%s", a.SampleRate, layout(a.Channels)),
+	return append(args, "-af", fmt.Sprintf("aformat=sample_fmts=s16:sample_rates=%d:channel_layouts=%s", a.SampleRate, channelLayout(a.Channels)),
 		"-c:a", "flac", "-avoid_negative_ts", "disabled", "-f", "matroska", "file:level.mkv")
 }
 
-func layout(channels int) string {
+func channelLayout(channels int) string {
 	if channels == 1 {
 		return "mono"
 	}
@@ -83,7 +87,7 @@ func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p vid
 		return TrackFiles{}, unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	s := spec{op: op, reads: []string{src}, dir: scratch, args: audioArgs(t.config.Limits, src, stream, a, "-copyts", "-start_at_zero")}
+	s := spec{op: op, reads: []string{src}, dir: scratch, args: audioArgs(t.config.Limits, src, stream, a, phase(f, p), "-copyts", "-start_at_zero")}
 	if report != nil {
 		s.progress = func(p progress) { report(p.Time) }
 	}
@@ -94,7 +98,7 @@ func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p vid
 		if _, err := t.run(ctx, spec{op: op, reads: s.reads, dir: scratch, args: levelArgs(t.config.Limits, src, stream, a)}); err != nil {
 			return TrackFiles{}, err
 		}
-		s.reads, s.args = []string{level}, audioArgs(t.config.Limits, level, 0, a, "-copyts")
+		s.reads, s.args = []string{level}, audioArgs(t.config.Limits, level, 0, a, phase(f, p), "-copyts")
 		track, err = t.encodeAudio(ctx, s, dir, p)
 	}
 	return track, err

@@ -21,9 +21,9 @@ import (
 // preset is x264's trade of CPU for bytes; docs/adr/0002-chunked-encode.md has the figures.
 const preset = "veryfast"
 
-// reorder is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
+// lead is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
 // much larger than they would be without B-frames, and the edit list of its init segment takes them back.
-const reorder = 2
+const lead = 2
 
 // errShort says that a chunk lacks pictures that its plan promises.
 var errShort = errors.New("the chunk lacks pictures")
@@ -50,7 +50,7 @@ func decodeArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c 
 	// A source may be damaged in most of its packets and still be worth its pictures: the checks on what comes out decide.
 	args := []string{"-max_error_rate", "1", "-filter_complex_threads", n}
 	args = append(args, inputArgs(limits, src, options...)...)
-	return append(args, "-filter_complex", graph(*f.Video, p, c, fromStart))
+	return append(args, "-filter_complex", graph(f, p, c, fromStart))
 }
 
 // chunkArgs is the command of one chunk: one decode, one output v0.mp4, v1.mp4 … a rung.
@@ -161,7 +161,7 @@ func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung) (Track
 	if err != nil {
 		return TrackFiles{}, 0, err
 	}
-	if err := pack.writeInit(entry, reorder*tick); err != nil {
+	if err := pack.writeInit(entry, lead*tick); err != nil {
 		return TrackFiles{}, 0, err
 	}
 	frames, err := packFrames(m, pack, p, c.Start, tick)
@@ -196,10 +196,10 @@ func packFrames(m *movie, pack *packager, p video.Plan, start, tick int64) (fram
 		}
 		for _, s := range samples {
 			s.length = uint32(tick)
-			s.present += reorder * tick
+			s.present += lead * tick
 			queue = append(queue, s)
 		}
-		if first := queue[0].present - reorder*tick; frames == 0 && first != start*tick {
+		if first := queue[0].present - lead*tick; frames == 0 && first != start*tick {
 			return 0, fmt.Errorf("%w: the first is at %d instead of %d", errShort, first, start*tick)
 		}
 		for len(queue) > p.SegmentFrames {
@@ -221,7 +221,10 @@ func checkFrames(samples []sample, p video.Plan, first, tick int64) error {
 		if i%p.GOP == 0 && !s.sync {
 			return fmt.Errorf("frame %d is no IDR", first+int64(i))
 		}
-		at := s.present - (reorder+first)*tick
+		if s.present < (first+int64(i))*tick {
+			return fmt.Errorf("the picture at %d ticks comes before it is decoded", s.present)
+		}
+		at := s.present - (lead+first)*tick
 		if n := at / tick; at < 0 || at%tick != 0 || n >= int64(len(seen)) || seen[n] {
 			return fmt.Errorf("a picture at %d ticks is out of place in the segment of frame %d", s.present, first)
 		} else {

@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 
 // The picture's way, the same for encodes and stills: normalize → deinterlace → (time) → upright. Everything in it
 // depends on the source's facts alone, never on the chunk, so that cutting a source cannot change a picture.
+
+// negligible is a shift in time that is not worth a filter: the rounding of Matroska's milliseconds, in seconds.
+const negligible = 0.0006
 
 // colour names the tags that go with upright pictures, in ffmpeg's words.
 type colour struct {
@@ -134,12 +138,27 @@ func known(value string, names ...string) string {
 	return names[0]
 }
 
+// phase is how far everything of a source is moved so that the pictures of a constant rate fall onto the output's frames:
+// at most half a frame, in seconds. A track that starts between two frames would otherwise be rounded by up to 20 ms at
+// 25 frames a second, and one that starts half way would stutter, its jitter rounded up and down by turns. The sound is
+// moved along. Pictures of a varying rate have no phase; they are rounded one by one.
+func phase(f video.Facts, p video.Plan) float64 {
+	if f.Video == nil || f.Video.VFR || p.Rate.IsZero() {
+		return 0
+	}
+	start := f.Video.Start.Seconds()
+	return math.Round(start*p.Rate.Float())/p.Rate.Float() - start
+}
+
 // timing brings pictures to the output's rate and cuts the chunk [Start, Start+Frames) out of them. Without a start_time
 // the fps filter begins at the first picture it gets; so a chunk whose first picture is missing, because the source
 // holds one for longer than the preroll, comes out short instead of wrong. From the source's beginning, the first
 // picture is shown from time 0 on, as in one pass.
-func timing(p video.Plan, c video.Chunk, fromStart bool) []string {
+func timing(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) []string {
 	fps := fmt.Sprintf("fps=%d/%d", p.Rate.Num, p.Rate.Den)
+	if shift := phase(f, p); math.Abs(shift) > negligible {
+		fps = fmt.Sprintf("setpts=PTS+round(%.6f/TB),%s", shift, fps)
+	}
 	if fromStart || c.Start == 0 {
 		fps += ":start_time=0"
 	}
@@ -155,10 +174,10 @@ func timing(p video.Plan, c video.Chunk, fromStart bool) []string {
 
 // graph is the filter graph of one chunk: one decode in, one labelled output [v0], [v1] … a rung. The lower rungs are
 // scaled from the top one: it has the source's own size, or already is the cheaper picture to scale.
-func graph(v video.VideoFacts, p video.Plan, c video.Chunk, fromStart bool) string {
-	top := p.Rungs[0]
+func graph(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) string {
+	v, top := *f.Video, p.Rungs[0]
 	stem := append(normalize(v), deinterlace(p.Filter)...)
-	stem = append(stem, timing(p, c, fromStart)...)
+	stem = append(stem, timing(f, p, c, fromStart)...)
 	stem = append(stem, upright(v, p.Filter, top.Width, top.Height)...)
 	if len(p.Rungs) == 1 {
 		return "[0:V:0]" + strings.Join(stem, ",") + "[v0]"
