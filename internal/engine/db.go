@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,7 +188,7 @@ func safe(op string, err error) error {
 		return err
 	case errors.As(err, &s) && (s.Code()&0xff == 10 || s.Code()&0xff == 13 || s.Code()&0xff == 14): // IOERR, FULL, CANTOPEN: sqlite.org/rescode.html
 		return unavailable(op, err)
-	case errors.As(err, &p) && (p.Code[:2] == "08" || p.Code[:2] == "53" || p.Code[:2] == "57"): // connection, resources, shutdown: PostgreSQL, appendix A
+	case errors.As(err, &p) && slices.Contains([]string{"08", "53", "57"}, p.Code[:min(2, len(p.Code))]): // connection, resources, shutdown: PostgreSQL, appendix A
 		return unavailable(op, err)
 	case errors.As(err, &c), errors.Is(err, driver.ErrBadConn), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrUnexpectedEOF):
 		return unavailable(op, err)
@@ -196,22 +197,9 @@ func safe(op string, err error) error {
 }
 
 func (db DB) once(ctx context.Context, f func(Tx) error) error {
-	if db.Pool == nil {
-		return db.onceSQLite(ctx, f)
+	if db.Pool != nil {
+		return db.oncePostgres(ctx, f)
 	}
-	conn, err := db.Read.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	var raw *pgx.Conn
-	if err := conn.Raw(func(c any) error { raw = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
-		return err
-	}
-	return pgx.BeginFunc(ctx, raw, func(tx pgx.Tx) error { return f(Tx{Statements: conn, pgx: tx}) })
-}
-
-func (db DB) onceSQLite(ctx context.Context, f func(Tx) error) error {
 	tx, err := db.SQLite.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -221,6 +209,36 @@ func (db DB) onceSQLite(ctx context.Context, f func(Tx) error) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// oncePostgres begins a transaction of pgx, which River needs, on a connection of database/sql, which sqlc needs.
+func (db DB) oncePostgres(ctx context.Context, f func(Tx) error) error {
+	conn, err := db.Read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var raw *pgx.Conn
+	if err := conn.Raw(func(c any) error { raw = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		return err
+	}
+	tx, err := raw.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// A connection that broke, or whose statement came after its context's end, database/sql has given away; then it is no longer ours to roll back,
+		// and its end ends the transaction.
+		if conn.Raw(func(any) error { return nil }) == nil {
+			back, cancel := context.WithTimeout(context.WithoutCancel(ctx), busyWait)
+			defer cancel()
+			_ = tx.Rollback(back) // after a commit it does nothing
+		}
+	}()
+	if err := f(Tx{Statements: conn, pgx: tx}); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
 }
 
 // lost reports whether err says that a transaction lost to another and would do better alone.

@@ -161,17 +161,11 @@ func (e *Engine) Start(ctx context.Context) error {
 }
 
 // Stop takes no more jobs, cancels the contexts of running tries, waits for them until ctx is done, and gives their jobs back: available at once, the try
-// not counted. An engine that only inserts has nothing to stop.
+// not counted. An engine that only inserts, or has stopped, has nothing to stop.
 func (e *Engine) Stop(ctx context.Context) error {
-	if e.beats == nil {
+	if e.beats == nil || !e.giveBack() {
 		return nil
 	}
-	e.mu.Lock()
-	e.stopped = true
-	for t := range e.running {
-		t.cancel(ErrStopped)
-	}
-	e.mu.Unlock()
 	err := e.client.StopAndCancel(ctx)
 	if err != nil {
 		err = fault.New(fault.Unavailable, "engine.stop", "jobs_not_stopped", "Some jobs did not stop in time; others take them over.", err)
@@ -187,12 +181,23 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return err
 }
 
+// giveBack cancels the tries under way, and lets no other begin. It reports whether it is the first to.
+func (e *Engine) giveBack() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return false
+	}
+	e.stopped = true
+	for t := range e.running {
+		t.cancel(ErrStopped)
+	}
+	return true
+}
+
 // Ready returns nil while this engine takes jobs and the database hears its beat.
 func (e *Engine) Ready() error {
-	e.mu.Lock()
-	stopped := e.stopped
-	e.mu.Unlock()
-	if stopped || time.Since(e.beat.last()) > e.cfg.LostAfter {
+	if e.stopping() || time.Since(e.beat.last()) > e.cfg.LostAfter {
 		return fault.New(fault.Unavailable, "engine.ready", "not_ready", "The server is not taking jobs; it is starting, stopping, or cut off from its database.", nil)
 	}
 	return nil

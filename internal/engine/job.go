@@ -11,7 +11,7 @@ import (
 // Job is work to be done: what a store method inserts in the transaction that makes it due.
 type Job struct {
 	Kind     string          // which worker: "ingest"
-	Args     json.RawMessage // what the worker reads
+	Args     json.RawMessage // what the worker reads: a JSON object
 	Group    string          // what it belongs to (a video's id), for cancelling
 	Queue    string          // which limit it runs under
 	Priority int             // 1 first … 4 last; 0 means 2
