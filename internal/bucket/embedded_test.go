@@ -377,7 +377,7 @@ func TestWhatIsThereSurvivesClosing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := bucket.Open(bucket.Config{Embedded: e})
+		s, err := bucket.Open(t.Context(), bucket.Config{Embedded: e})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func newHouse(t *testing.T) *house {
 	}))
 	t.Cleanup(door.Close)
 	h.url = door.URL
-	if h.store, err = bucket.Open(bucket.Config{Embedded: h.embedded}); err != nil {
+	if h.store, err = bucket.Open(t.Context(), bucket.Config{Embedded: h.embedded}); err != nil {
 		t.Fatal(err)
 	}
 	h.aws = s3.New(s3.Options{

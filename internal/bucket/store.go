@@ -35,8 +35,8 @@ type Store struct {
 	options  s3.Options
 }
 
-// Open makes a Store. It makes no request.
-func Open(c Config) (*Store, error) {
+// Open makes a Store. It makes no request yet, so storage that is away shows at the first use.
+func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Embedded != nil {
 		c.Endpoint, c.Region, c.Credentials = "http://s3.internal", c.Embedded.region, c.Embedded.credentials
 	}

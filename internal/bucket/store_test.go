@@ -26,7 +26,7 @@ import (
 func stores(t *testing.T) map[string]*bucket.Store {
 	t.Helper()
 	h := newHouse(t)
-	foreign, err := bucket.Open(bucket.Config{Endpoint: newHouse(t).url, Region: "us-east-1", Credentials: keys})
+	foreign, err := bucket.Open(t.Context(), bucket.Config{Endpoint: newHouse(t).url, Region: "us-east-1", Credentials: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	away, err := bucket.Open(bucket.Config{Endpoint: "http://127.0.0.1:1", Region: "x", Credentials: keys})
+	away, err := bucket.Open(t.Context(), bucket.Config{Endpoint: "http://127.0.0.1:1", Region: "x", Credentials: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 	if _, err := away.Head(ctx, "media", "a"); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("storage that is away: %v", err)
 	}
-	if _, err := bucket.Open(bucket.Config{Endpoint: "nonsense"}); fault.Of(err).Code != "bad_endpoint" {
+	if _, err := bucket.Open(t.Context(), bucket.Config{Endpoint: "nonsense"}); fault.Of(err).Code != "bad_endpoint" {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,199 @@
+// Package upload is the doors by which sources come in, and the ObjectCreated facts that they end as.
+//
+// Promise. Every accepted write of an object that starts a video becomes that video exactly once, however often and by
+// however many callers at once it is told: the bytes are pinned in the media bucket before the fact is recorded, under a key made from
+// the write's identity (bucket, key, ETag, time), so that repeating it finds the same pin and an overwrite can't touch it.
+//
+// Cost. A fact costs one HEAD, one pin (a hard link on the embedded storage) and one transaction.
+//
+// Failure. When Created returns an error nothing was promised to the client, who tries again; what it left is a pin,
+// found again by its key, or a stored object, found by Reconcile. Two writes of the same bytes to one key within one second
+// are one write: S3 tells them apart no better.
+//
+// In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.
+package upload
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sluice/internal/bucket"
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// Objects is what the doors need of the storage.
+type Objects interface {
+	// Head describes an object; fault.NotFound for none.
+	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
+	// List walks the objects whose keys begin with prefix.
+	List(ctx context.Context, bucket, prefix string) iter.Seq2[bucket.Object, error]
+	// Pin keeps exactly src as key; fault.Conflict, code "source_changed", where another object is in its place by now.
+	Pin(ctx context.Context, src bucket.Object, bucket, key string) (bucket.Object, error)
+	// PresignPut returns a URL that takes one PUT, and the header that the PUT must carry.
+	PresignPut(ctx context.Context, r bucket.PresignRequest) (string, map[string]string, error)
+}
+
+// Config is what the doors are made of.
+type Config struct {
+	Store       Store
+	Objects     Objects
+	Bucket      string           // where clients put sources
+	MediaBucket string           // where pins and outputs are
+	PublicURL   string           // the address clients reach the storage by; presigned URLs are signed for its host
+	Expiry      time.Duration    // of a presigned URL; 0 means 5 minutes
+	Suffixes    []string         // endings of names that start a video, with their dot, in any case; none means DefaultSuffixes
+	MaxBytes    int64            // of a source; 0 for no limit
+	Now         func() time.Time // nil means time.Now
+	// Ingest makes the job that begins the way of a video.
+	Ingest func(id video.ID, generation int) engine.Job
+	Logger *slog.Logger // nil discards
+}
+
+// Door lets sources in.
+type Door struct {
+	Config
+	suffixes map[string]bool // in lower case
+}
+
+const defaultExpiry = 5 * time.Minute
+
+// New makes a Door.
+func New(c Config) *Door {
+	if c.Expiry == 0 {
+		c.Expiry = defaultExpiry
+	}
+	if len(c.Suffixes) == 0 {
+		c.Suffixes = DefaultSuffixes()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Door{Config: c, suffixes: map[string]bool{}}
+	for _, s := range c.Suffixes {
+		d.suffixes["."+strings.ToLower(strings.TrimPrefix(s, "."))] = true
+	}
+	return d
+}
+
+// Request asks for the right to put one source.
+type Request struct {
+	Filename    string // with its suffix; only what follows the last slash counts
+	ContentType string // signed where given
+	Size        int64  // bytes, signed where above 0
+	Settings    video.Settings
+}
+
+// Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
+// fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type") and
+// fault.TooLarge ("too_large").
+func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
+	name, err := d.check(r)
+	if err != nil {
+		return video.Upload{}, err
+	}
+	now := d.Now()
+	v := d.waiting(name, now)
+	v.Settings = r.Settings
+	up := video.Upload{
+		Video: v.ID, Bucket: d.Bucket, Key: string(v.ID) + "/" + shorten(name), Type: r.ContentType, Size: r.Size, Expires: now.Add(d.Expiry),
+	}
+	up.URL, up.Header, err = d.Objects.PresignPut(ctx, bucket.PresignRequest{
+		Bucket: up.Bucket, Key: up.Key, ContentType: up.Type, Size: up.Size, Expires: d.Expiry, PublicURL: d.PublicURL,
+	})
+	if err != nil {
+		return video.Upload{}, err
+	}
+	if err := d.Store.Grant(ctx, v, up); err != nil {
+		return video.Upload{}, err
+	}
+	return up, nil
+}
+
+// waiting is a video that has no source yet.
+func (d *Door) waiting(name string, now time.Time) video.Video {
+	id := video.NewID(now)
+	return video.Video{ID: id, Name: name, Status: video.Waiting, Prefix: Prefix(name, id), Created: now, Updated: now}
+}
+
+// Created records that an object was written: it is pinned as it is now, and becomes a video unless it is one. Objects
+// that start no video, or are gone again, are passed over without an error.
+func (d *Door) Created(ctx context.Context, o bucket.Object) error {
+	_, err := d.receive(ctx, o.Bucket, o.Key)
+	return err
+}
+
+// Reconcile records every object of the uploads bucket that no event told of, and returns how many those were. One
+// object that fails doesn't hold up the others; the first error is returned with the count.
+func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
+	for o, listed := range d.Objects.List(ctx, d.Bucket, "") {
+		if listed != nil {
+			return found, listed
+		}
+		fresh, failed := d.receive(ctx, o.Bucket, o.Key)
+		if fresh {
+			found++
+		}
+		if ctx.Err() != nil {
+			return found, ctx.Err()
+		}
+		if failed != nil && err == nil {
+			err = failed
+		}
+	}
+	return found, err
+}
+
+// glimpses is how often an object may be replaced while it is being pinned, before its client is told to try again.
+const glimpses = 5
+
+func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
+	if !d.starts(from, key) {
+		return false, nil
+	}
+	for range glimpses {
+		o, err := d.Objects.Head(ctx, from, key)
+		if fault.Is(err, fault.NotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if o.ETag == "" { // not written through the storage: it may be half a file
+			return false, nil
+		}
+		pin, err := d.Objects.Pin(ctx, o, d.MediaBucket, pinKey(o))
+		switch {
+		case err == nil:
+			return d.record(ctx, o, pin.Key)
+		case fault.Is(err, fault.NotFound):
+			return false, nil
+		case fault.Of(err).Code != "source_changed":
+			return false, err
+		}
+	}
+	return false, fault.New(fault.Unavailable, "upload.created", "source_changing",
+		"The object is being replaced all the time; put it again once its other writers are done.", nil)
+}
+
+// record commits the fact, its video and the first job.
+func (d *Door) record(ctx context.Context, o bucket.Object, pin string) (fresh bool, err error) {
+	now := d.Now()
+	v := d.waiting(nameOf(o.Key), now)
+	src := video.Source{Bucket: o.Bucket, Key: o.Key, ETag: o.ETag, Size: o.Size, Modified: o.Modified, Pin: pin}
+	id, fresh, err := d.Store.Received(ctx, v, src, func(id video.ID) []engine.Job { return []engine.Job{d.Ingest(id, 1)} })
+	if err != nil {
+		return false, err
+	}
+	if fresh {
+		d.Logger.Info("source received", "video", id, "key", o.Key, "bytes", o.Size)
+	}
+	return fresh, nil
+}

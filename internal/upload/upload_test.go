@@ -1,0 +1,287 @@
+package upload_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/internal/bucket"
+	"sluice/internal/engine"
+	"sluice/internal/upload"
+	"sluice/internal/video"
+)
+
+// ledger is a Store with the semantics of the catalog's: a fact counts once, and a granted video takes the first source only.
+type ledger struct {
+	mu      sync.Mutex
+	granted map[string]video.ID // by bucket/key
+	videos  map[video.ID]video.Video
+	facts   map[string]video.ID
+	jobs    []engine.Job
+	fail    error
+}
+
+func (l *ledger) Grant(_ context.Context, v video.Video, up video.Upload) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.videos[v.ID], l.granted[up.Bucket+"/"+up.Key] = v, v.ID
+	return nil
+}
+
+func (l *ledger) Received(_ context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (video.ID, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fail != nil {
+		return "", false, l.fail
+	}
+	fact := fmt.Sprint(src.Bucket, "/", src.Key, " ", src.ETag, " ", src.Modified.UnixMilli())
+	if id, known := l.facts[fact]; known {
+		return id, false, nil
+	}
+	if id, ok := l.granted[src.Bucket+"/"+src.Key]; ok && l.videos[id].Source == nil {
+		v = l.videos[id]
+	}
+	v.Source = &src
+	l.videos[v.ID], l.facts[fact] = v, v.ID
+	l.jobs = append(l.jobs, next(v.ID)...)
+	return v.ID, true, nil
+}
+
+type house struct {
+	*ledger
+	door  *upload.Door
+	store *bucket.Store
+	url   string
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{ledger: &ledger{granted: map[string]video.ID{}, videos: map[video.ID]video.Video{}, facts: map[string]video.ID{}}}
+	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{
+		Root: t.TempDir(), Credentials: bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}, Buckets: []string{"uploads", "media"},
+		Created: func(ctx context.Context, o bucket.Object) error { return h.door.Created(ctx, o) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := embedded.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	front := httptest.NewServer(embedded.Handler())
+	t.Cleanup(front.Close)
+	h.url = front.URL
+	if h.store, err = bucket.Open(t.Context(), bucket.Config{Embedded: embedded}); err != nil {
+		t.Fatal(err)
+	}
+	h.door = upload.New(upload.Config{
+		Store: h.ledger, Objects: h.store, Bucket: "uploads", MediaBucket: "media", PublicURL: h.url,
+		Ingest: func(id video.ID, generation int) engine.Job {
+			return engine.Job{Kind: "ingest", Group: fmt.Sprint(id, " ", generation)}
+		},
+	})
+	return h
+}
+
+func (h *house) put(t *testing.T, key, content string) bucket.Object {
+	t.Helper()
+	o, err := h.store.Put(t.Context(), "uploads", key, strings.NewReader(content), int64(len(content)), "video/mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// send uses a granted upload, once, and returns the status.
+func send(t *testing.T, up video.Upload, content string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, up.URL, strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range up.Header {
+		r.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// pins reads what is pinned, by key.
+func (h *house) pins(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for o, err := range h.store.List(t.Context(), "media", "sources/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, _ := h.store.LocalPath("media", o.Key)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[o.Key] = string(b)
+	}
+	return all
+}
+
+func TestAGrantedUploadBecomesItsVideo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const content = "bytes of a film"
+	before := time.Now()
+	up, err := h.door.Grant(t.Context(), upload.Request{
+		Filename: `C:\films\../Ein Film [s] "ü" 100%.MP4`, ContentType: "video/mp4", Size: int64(len(content)), Settings: video.Settings{MaxResolution: 480},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if up.Key != string(up.Video)+`/Ein Film [s] "ü" 100%.MP4` || up.Bucket != "uploads" || up.Expires.Sub(before).Round(time.Minute) != 5*time.Minute {
+		t.Errorf("granted %+v", up)
+	}
+	waiting := h.videos[up.Video]
+	if waiting.Status != video.Waiting || waiting.Name != `Ein Film [s] "ü" 100%.MP4` || waiting.Settings.MaxResolution != 480 ||
+		waiting.Prefix != `streams/Ein Film [s] "ü" 100%-`+string(up.Video) || waiting.Source != nil {
+		t.Errorf("waiting %+v", waiting)
+	}
+	if status := send(t, up, content); status != http.StatusOK {
+		t.Fatalf("the PUT got %d", status)
+	}
+	got := h.videos[up.Video]
+	if len(h.videos) != 1 || got.Source == nil || got.Source.Key != up.Key || got.Source.Size != int64(len(content)) {
+		t.Fatalf("%+v", h.videos)
+	}
+	if pins := h.pins(t); len(pins) != 1 || pins[got.Source.Pin] != content {
+		t.Errorf("pinned %q as %q", pins, got.Source.Pin)
+	}
+	if len(h.jobs) != 1 || h.jobs[0].Group != string(up.Video)+" 1" {
+		t.Errorf("jobs %+v", h.jobs)
+	}
+}
+
+func TestAnyObjectWithAKnownSuffixBecomesAVideoOfItsName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.put(t, "courses/week 1/Intro.MKV", "a")
+	h.put(t, "notes.txt", "b")
+	if _, err := h.store.Put(t.Context(), "media", "streams/a.mp4", strings.NewReader("c"), 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.videos) != 1 {
+		t.Fatalf("%+v", h.videos)
+	}
+	for id, v := range h.videos {
+		if v.ID != id || v.Name != "courses/week 1/Intro.MKV" || v.Status != video.Waiting || v.Prefix != "streams/courses-week 1-Intro-"+string(id) {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func TestAnObjectBecomesAVideoOnceHoweverOftenItIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	o := h.put(t, "a.mp4", "bytes")
+	const callers = 10
+	errs := make(chan error, callers)
+	for range callers {
+		go func() { errs <- h.door.Created(context.WithoutCancel(t.Context()), o) }()
+	}
+	for range callers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := h.door.Reconcile(t.Context()); n != 0 || err != nil {
+		t.Errorf("reconciling found %d, %v", n, err)
+	}
+	if len(h.videos) != 1 || len(h.jobs) != 1 || len(h.pins(t)) != 1 {
+		t.Errorf("%d videos, %d jobs, pins %q", len(h.videos), len(h.jobs), h.pins(t))
+	}
+}
+
+func TestTwoWritesOfOneKeyAreTwoVideosWithTheirOwnBytes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	up, err := h.door.Grant(t.Context(), upload.Request{Filename: "a.mp4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const writers = 4
+	var all sync.WaitGroup
+	for n := range writers {
+		all.Go(func() { h.put(t, up.Key, fmt.Sprint("bytes ", n)) })
+	}
+	all.Wait()
+	if len(h.videos) != writers || len(h.jobs) != writers {
+		t.Fatalf("%d videos, %d jobs", len(h.videos), len(h.jobs))
+	}
+	pins := h.pins(t)
+	seen := map[string]bool{}
+	for _, v := range h.videos {
+		seen[pins[v.Source.Pin]] = true
+		if v.Name != "a.mp4" {
+			t.Errorf("named %q", v.Name)
+		}
+	}
+	if len(seen) != writers || !seen["bytes 0"] || !seen["bytes 3"] {
+		t.Errorf("pinned %v", seen)
+	}
+}
+
+func TestAnObjectThatWasNotRecordedIsFoundLater(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	up, err := h.door.Grant(t.Context(), upload.Request{Filename: "lost.mp4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.fail = errors.New("the database is away")
+	// What a client sees when the fact can't be recorded: no 200, though the object is there.
+	if status := send(t, up, "lost"); status != http.StatusInternalServerError {
+		t.Fatalf("an unrecorded write got %d", status)
+	}
+	if _, err := h.door.Reconcile(t.Context()); err == nil {
+		t.Error("reconciling without a database went well")
+	}
+	h.fail = nil
+	for _, want := range []int{1, 0} {
+		if n, err := h.door.Reconcile(t.Context()); n != want || err != nil {
+			t.Errorf("reconciling found %d, %v; want %d", n, err, want)
+		}
+	}
+	if len(h.videos) != 1 || h.videos[up.Video].Source == nil || len(h.pins(t)) != 1 {
+		t.Errorf("videos %+v, pins %q", h.videos, h.pins(t))
+	}
+}
+
+func TestAnObjectThatIsGoneAgainIsPassedOver(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if err := h.door.Created(t.Context(), bucket.Object{Bucket: "uploads", Key: "gone.mp4", ETag: "x"}); err != nil {
+		t.Error(err)
+	}
+	// A file laid into the folder by hand may be half there: it has no ETag.
+	path, _ := h.store.LocalPath("uploads", "by hand.mp4")
+	if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.door.Reconcile(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if len(h.videos) != 0 {
+		t.Errorf("%+v", h.videos)
+	}
+}
