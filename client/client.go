@@ -63,7 +63,7 @@ func transport() *http.Transport {
 // Error is a refusal of the server (a problem document, RFC 9457), or a server that did not answer.
 type Error struct {
 	Status int          // HTTP status; 0 where the server could not be reached
-	Code   string       // stable: "video_not_found"; "unreachable" where the server could not be reached
+	Code   string       // stable: "no_video"; "unreachable" where the server could not be reached
 	Detail string       // a sentence that says what to do
 	Fields []FieldError // which fields were refused, if any
 	cause  error

@@ -126,7 +126,7 @@ func TestTheTokenIsShownAndNoRedirectFollowed(t *testing.T) {
 func TestReadsAreTriedAgainAndNewEncodesAreNot(t *testing.T) {
 	c, s, _ := start(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n < 3 {
-			refuse(w, 503, "store_unavailable")
+			refuse(w, 503, "timeout")
 			return
 		}
 		fmt.Fprint(w, `{"id":"x"}`)
@@ -134,7 +134,7 @@ func TestReadsAreTriedAgainAndNewEncodesAreNot(t *testing.T) {
 	if v, err := c.Video(t.Context(), "x"); err != nil || v.ID != "x" || len(s.requests()) != 3 {
 		t.Errorf("%v %v after %d requests", v.ID, err, len(s.requests()))
 	}
-	c, s, _ = start(t, func(_ int, w http.ResponseWriter, _ *http.Request) { refuse(w, 503, "store_unavailable") })
+	c, s, _ = start(t, func(_ int, w http.ResponseWriter, _ *http.Request) { refuse(w, 503, "timeout") })
 	if _, err := c.Encode(t.Context(), "x", Settings{MaxResolution: 480}); err == nil || len(s.requests()) != 1 {
 		t.Errorf("%v after %d requests", err, len(s.requests()))
 	}

@@ -42,6 +42,9 @@ const (
 	putStall = 2 * time.Minute // without one byte taken, or without an answer after the last one, a try is given up
 )
 
+// UploadRefused is the Code of the Error with which the bucket, and not the API, refuses a file.
+const UploadRefused = "upload_refused"
+
 // errExpired says that the presigned address is past its time.
 var errExpired = errors.New("the upload's address has expired")
 
@@ -163,7 +166,7 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 	if res.StatusCode == http.StatusForbidden && (bytes.Contains(bytes.ToLower(text), []byte("expired")) || time.Now().After(g.Expires)) {
 		return errExpired
 	}
-	return &Error{Status: res.StatusCode, Code: "upload_refused", Detail: fmt.Sprintf("The server refused the file with %d %s", res.StatusCode, http.StatusText(res.StatusCode))}
+	return &Error{Status: res.StatusCode, Code: UploadRefused, Detail: fmt.Sprintf("The server refused the file with %d %s", res.StatusCode, http.StatusText(res.StatusCode))}
 }
 
 // meter tells how much of the content was read, until it is stopped: the transport may still read after the answer has come.

@@ -1,0 +1,231 @@
+// Package api is the JSON API: one file per noun, its OpenAPI 3.1 description made from the same Go types that it
+// reads and writes.
+//
+// It promises that every answer is JSON: what was asked for, or a problem document (RFC 9457) with a stable code. A
+// request is read strictly: an unknown field or query parameter is refused by name, and no body is read past its
+// limit. A request costs one or two transactions of the store. Nothing is kept between requests, so any number of
+// servers answer alike. Who may ask is decided before a request comes here.
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/upload"
+	"sluice/internal/video"
+)
+
+// Config is what the API works on.
+type Config struct {
+	Videos  Videos
+	History History
+	Uploads Granter
+	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
+	Delete func(v video.Video) []engine.Job
+	Encode func(id video.ID, generation int) []engine.Job
+	// PublicURL is where this API is reached, EdgeURL where viewers fetch playlists; URL makes the address of an object there from its key, empty
+	// for one that has none.
+	PublicURL, EdgeURL string
+	URL                func(edge, key string) string
+	MaxResolution      int    // what settings without one mean, a short side in pixels; 0 for 1080
+	Version            string // of the server, for the OpenAPI document; empty for "1"
+	Now                func() time.Time
+	Logger             *slog.Logger // told of failures of the server
+}
+
+// Granter gives the right to put a source.
+type Granter interface {
+	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
+}
+
+// limits of request bodies, in bytes: a PATCH may carry every field at its largest, in escaped characters.
+const (
+	smallBody = 16 << 10
+	editBody  = 2 << 20
+)
+
+type service struct {
+	Config
+	api huma.API
+}
+
+// New returns the handler of /v1/…, /openapi.json and /openapi.yaml.
+func New(c Config) http.Handler {
+	c.MaxResolution = cmp.Or(c.MaxResolution, 1080)
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	mux := http.NewServeMux()
+	s := &service{Config: c, api: humago.New(mux, document(cmp.Or(c.Version, "1")))}
+	s.routeUploads()
+	s.routeVideos()
+	s.routeEvents()
+	serveDocument(mux, s.api.OpenAPI())
+	mux.HandleFunc("/", fallback(mux))
+	return headers(mux)
+}
+
+// document is the OpenAPI document before any operation is added. Huma's own pages stay off: its reference page loads a script from elsewhere.
+func document(version string) huma.Config {
+	c := huma.DefaultConfig("Sluice", version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
+	c.RejectUnknownQueryParameters = true
+	c.Info.Description = "Upload videos, follow them until they can be watched, and change or remove them. " +
+		"Every error is a problem document (RFC 9457) whose code is stable. Times are RFC 3339 in UTC with milliseconds, durations are milliseconds, sizes are bytes."
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", Description: "The admin token, which the first start of the server writes to admin.token in its data directory."},
+	}
+	c.Security = []map[string][]string{{"bearer": {}}}
+	c.Tags = []*huma.Tag{
+		{Name: "uploads", Description: "The right to put one source."},
+		{Name: "videos", Description: "What is watched: its state, its renditions and where it plays."},
+		{Name: "events", Description: "What happened to a video."},
+	}
+	return c
+}
+
+// serveDocument serves the OpenAPI document as JSON and YAML, rendered once. It follows from the Go types alone, so one that can't be rendered is a
+// defect that every test meets.
+func serveDocument(mux *http.ServeMux, doc *huma.OpenAPI) {
+	asJSON, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		panic(fmt.Errorf("api: render the OpenAPI document: %w", err))
+	}
+	asYAML, err := doc.YAML()
+	if err != nil {
+		panic(fmt.Errorf("api: render the OpenAPI document: %w", err))
+	}
+	serve := func(path, contentType string, body []byte) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		})
+	}
+	serve("/openapi.json", "application/openapi+json", asJSON)
+	serve("/openapi.yaml", "application/openapi+yaml", asYAML)
+}
+
+// headers puts on every answer what keeps it out of caches and from being read as anything but JSON.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fallback answers what no route does: 405 with Allow where the path has other methods, else 404.
+func fallback(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allow []string
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+			if _, pattern := mux.Handler(probe); pattern != "/" {
+				allow = append(allow, m)
+			}
+		}
+		p := problemOf(fault.New(fault.NotFound, "api", codeNotFound, "There is nothing at this address; see /openapi.json for what there is.", nil))
+		if len(allow) > 0 {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			p = &Problem{Type: p.Type, Title: http.StatusText(http.StatusMethodNotAllowed), Status: http.StatusMethodNotAllowed,
+				Code: codeMethod, Detail: "This address takes " + strings.Join(allow, ", ") + "."}
+		}
+		w.Header().Set("Content-Type", p.ContentType(""))
+		w.WriteHeader(p.Status)
+		_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
+	}
+}
+
+// problems lists the codes an operation may answer with, by status.
+type problems map[int][]string
+
+// route registers one operation: it documents its problems, and turns the errors of handle into problem documents.
+func route[I, O any](s *service, op huma.Operation, codes problems, handle func(context.Context, *I) (*O, error)) {
+	all := problems{http.StatusUnauthorized: {"unauthorized"}, http.StatusInternalServerError: {"internal"},
+		http.StatusServiceUnavailable: {"timeout"}}
+	if op.MaxBodyBytes > 0 {
+		all[http.StatusBadRequest] = []string{codeBadJSON, codeNoBody}
+		all[http.StatusRequestTimeout] = []string{codeTimeout}
+		all[http.StatusRequestEntityTooLarge] = []string{codeTooLarge}
+		all[http.StatusUnsupportedMediaType] = []string{codeContentType}
+	}
+	all[http.StatusUnprocessableEntity] = []string{codeInvalid}
+	for status, more := range codes {
+		all[status] = append(all[status], more...)
+	}
+	for status := range all {
+		op.Errors = append(op.Errors, status)
+	}
+	op.Responses = map[string]*huma.Response{}
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+	for status, list := range all {
+		op.Responses[strconv.Itoa(status)].Description = describe(status, list)
+	}
+}
+
+// describe says what the codes of one status mean, in Markdown.
+func describe(status int, codes []string) string {
+	lines := []string{http.StatusText(status) + ":"}
+	for _, c := range codes {
+		lines = append(lines, "- `"+c+"`: "+meaning[c])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// problem turns err into its problem document, and logs it where the server failed.
+func (s *service) problem(ctx context.Context, op string, err error) error {
+	if p, ok := err.(*Problem); ok {
+		return p
+	}
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil {
+		s.Logger.ErrorContext(ctx, "an API request failed", "operation", op, "code", p.Code, "error", err)
+	}
+	return p
+}
+
+// parseID reads an id in a path. One that is not well formed names no video.
+func parseID(s string) (video.ID, error) {
+	id, ok := video.ParseID(s)
+	if !ok {
+		return "", noVideo()
+	}
+	return id, nil
+}
+
+// gather reads on until it has n items or there are no more: a store may answer with fewer than it was asked for, so only an empty answer is the end. last is nil at first.
+func gather[T any](n int, read func(last *T, n int) ([]T, error)) ([]T, error) {
+	var all []T
+	for len(all) < n {
+		var last *T
+		if len(all) > 0 {
+			last = &all[len(all)-1]
+		}
+		more, err := read(last, n-len(all))
+		if err != nil {
+			return nil, err
+		}
+		if len(more) == 0 {
+			break
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/internal/fault"
+)
+
+// Problem is the body of every error: a problem document (RFC 9457) with a stable code.
+type Problem struct {
+	Type   string       `json:"type" example:"about:blank" doc:"Always about:blank: the code tells problems apart"`
+	Title  string       `json:"title" example:"Not Found" doc:"The HTTP status in words"`
+	Status int          `json:"status" example:"404" doc:"The HTTP status"`
+	Detail string       `json:"detail" example:"There is no video with this id." doc:"A sentence that says what to do; its wording may change"`
+	Code   string       `json:"code" example:"no_video" doc:"Stable name of the problem, for programs"`
+	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with which field; only with code invalid_request and bad_json"`
+}
+
+// FieldError names one field that was refused.
+type FieldError struct {
+	Field   string `json:"field" example:"body.title" doc:"Where: body, path or query, then the way to the field"`
+	Message string `json:"message" example:"expected length <= 200" doc:"What was expected"`
+}
+
+// The codes that this room itself gives. Those of the media and of storage come from the rooms that find them.
+const (
+	codeBadJSON     = "bad_json"
+	codeNoBody      = "body_required"
+	codeNotFound    = "not_found"
+	codeNoVideo     = "no_video"
+	codeMethod      = "method_not_allowed"
+	codeTimeout     = "request_timeout"
+	codeTooLarge    = "body_too_large"
+	codeContentType = "unsupported_content_type"
+	codeInvalid     = "invalid_request"
+	codeCursor      = "bad_cursor"
+)
+
+// meaning of the codes that operations list in the reference.
+var meaning = map[string]string{
+	codeBadJSON:        "the body is not JSON",
+	codeNoBody:         "the request needs a JSON body",
+	codeNoVideo:        "there is no video with this id",
+	codeTimeout:        "the body came too slowly",
+	codeTooLarge:       "the body is over the limit",
+	codeContentType:    "the body is not application/json",
+	codeInvalid:        "a field is unknown or has a wrong value; errors names it",
+	codeCursor:         "the cursor was not made by this server",
+	"bad_filename":     "the filename is empty, too long or not UTF-8",
+	"bad_content_type": "the content type is not a media type",
+	"unauthorized":     "no token, or a token that is not valid",
+	"no_source":        "the source has not been uploaded yet",
+	"busy":             "an encode of this video is under way; wait for it",
+	"unsupported_type": "the filename's suffix is not one that makes a video here",
+	"too_large":        "the size is over the server's limit",
+	"internal":         "a failure of the server; try again",
+	"timeout":          "the server took too long; try again after Retry-After seconds",
+}
+
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus is the HTTP status, for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is the media type of problem documents (RFC 9457 §3), for huma.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders says when to try again, for huma.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "5")
+	}
+	return h
+}
+
+// huma keeps these settings for the whole process, so they are set once, before any API is made.
+func init() {
+	huma.NewError = newProblem
+	// A list that is empty is [] and never null.
+	huma.DefaultArrayNullable = false
+	// encoding/json would take {"TITLE": …} for title after huma had looked for "title" alone, and so past its limits.
+	huma.ValidateStrictCasing = true
+}
+
+// newProblem makes the problem document of an error that huma found in a request.
+func newProblem(status int, msg string, errs ...error) huma.StatusError {
+	p := &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: codeInvalid}
+	for _, err := range errs {
+		if d, ok := err.(huma.ErrorDetailer); ok && d.ErrorDetail() != nil {
+			e := d.ErrorDetail()
+			p.Errors = append(p.Errors, FieldError{Field: e.Location, Message: e.Message})
+		}
+	}
+	slices.SortFunc(p.Errors, func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
+	switch status {
+	case http.StatusBadRequest:
+		p.Code, p.Detail = codeBadJSON, "The body is not JSON: "+sentence(p.Errors, msg)
+		if len(p.Errors) == 0 {
+			p.Code, p.Detail = codeNoBody, "Send a JSON object as the body of this request."
+		}
+	case http.StatusRequestTimeout:
+		p.Code, p.Detail = codeTimeout, "The body came too slowly; send it again."
+	case http.StatusRequestEntityTooLarge:
+		p.Code, p.Detail = codeTooLarge, "The body is too large; leave something out."
+	case http.StatusUnsupportedMediaType:
+		p.Code, p.Detail = codeContentType, "Send the body as Content-Type: application/json."
+	case http.StatusUnprocessableEntity:
+		p.Detail = "The request is not valid: " + sentence(p.Errors, msg)
+	default:
+		return problemOf(errors.New(msg)) // internal: msg stays here
+	}
+	return p
+}
+
+// sentence names the first field that was refused, and how many more there are.
+func sentence(errs []FieldError, otherwise string) string {
+	if len(errs) == 0 {
+		return otherwise + "."
+	}
+	s := errs[0].Field + ": " + errs[0].Message + "."
+	if n := len(errs) - 1; n > 0 {
+		s += fmt.Sprintf(" And %d more.", n)
+	}
+	return s
+}
+
+// problemOf is the problem document of err.
+func problemOf(err error) *Problem {
+	p := fault.ProblemOf(err)
+	return &Problem{Type: p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail, Code: p.Code}
+}
+
+// invalid is the problem of one field that the schema cannot describe.
+func invalid(code, field, message string) *Problem {
+	p := problemOf(fault.New(fault.Invalid, "api", code, "The request is not valid: "+field+": "+message+".", nil))
+	p.Errors = []FieldError{{Field: field, Message: message}}
+	return p
+}
+
+// noVideo is the problem of an id that names no video, well formed or not.
+func noVideo() *Problem {
+	return problemOf(fault.New(fault.NotFound, "api", codeNoVideo, "There is no video with this id.", nil))
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/internal/upload"
+	"sluice/internal/video"
+)
+
+// UploadRequest asks for the right to put one source.
+type UploadRequest struct {
+	Filename    string    `json:"filename" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f]+$" patternDescription:"free of control characters" example:"holiday.mp4" doc:"Name of the file, with its suffix; becomes the video's name"`
+	ContentType string    `json:"content_type,omitempty" maxLength:"255" pattern:"^([!-~]+/[!-~][ -~]*)?$" patternDescription:"a media type such as video/mp4" example:"video/mp4" doc:"Media type of the file. It is signed, so the PUT must carry it. Absent: any"`
+	Size        int64     `json:"size,omitempty" minimum:"1" maximum:"9007199254740991" example:"73400320" doc:"Bytes of the file. It is signed, so the PUT must carry exactly as many. Absent: any"`
+	Settings    *Settings `json:"settings,omitempty" doc:"How to encode it"`
+}
+
+// Settings are what may be chosen for one encode.
+type Settings struct {
+	MaxResolution int `json:"max_resolution,omitempty" enum:"240,360,480,720,1080,1440,2160" example:"1080" doc:"Largest short side of a rendition, in pixels. A source is never made larger. Absent: the server's default"`
+}
+
+// Upload is the right to put one source.
+type Upload struct {
+	ID      string            `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The id of the video that the source will become"`
+	URL     string            `json:"url" format:"uri" example:"http://localhost:8080/uploads/holiday.mp4?X-Amz-Signature=…" doc:"Where to PUT the file; the signature is in it"`
+	Method  string            `json:"method" enum:"PUT" example:"PUT" doc:"The HTTP method to use"`
+	Headers map[string]string `json:"headers" example:"{\"Content-Type\":\"video/mp4\"}" doc:"Headers that the request must carry, because they are signed"`
+	Expires Time              `json:"expires" doc:"When the URL stops working; a PUT that has begun by then may end"`
+	Video   string            `json:"video" format:"uri" example:"http://localhost:8080/v1/videos/01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Where to follow the video"`
+}
+
+type grantInput struct {
+	Body UploadRequest
+}
+
+type grantOutput struct {
+	Location string `header:"Location" doc:"Where to follow the video"`
+	Body     Upload
+}
+
+func (s *service) routeUploads() {
+	route(s, huma.Operation{OperationID: "createUpload", Method: http.MethodPost, Path: "/v1/uploads", Tags: []string{"uploads"},
+		Summary: "Ask for the right to put one source",
+		Description: "Answers with an address to PUT the file to, which needs no token, and with the id of the video that it will become. " +
+			"The video waits until the file is there. An upload that has expired without a file is of no use: ask for another.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
+		problems{http.StatusRequestEntityTooLarge: {"too_large"}, http.StatusUnsupportedMediaType: {"unsupported_type"},
+			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type"}}, s.grant)
+}
+
+func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, error) {
+	r := upload.Request{Filename: in.Body.Filename, ContentType: in.Body.ContentType, Size: in.Body.Size}
+	if in.Body.Settings != nil {
+		r.Settings = video.Settings{MaxResolution: in.Body.Settings.MaxResolution}
+	}
+	up, err := s.Uploads.Grant(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	follow := s.PublicURL + "/v1/videos/" + string(up.Video)
+	headers := up.Header
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	return &grantOutput{Location: follow, Body: Upload{ID: string(up.Video), URL: up.URL, Method: http.MethodPut, Headers: headers,
+		Expires: Time(up.Expires), Video: follow}}, nil
+}
