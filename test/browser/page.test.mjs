@@ -1,4 +1,4 @@
-// A person's first visit, on the real server: sign in, upload, follow, watch, edit, encode state, delete.
+// A person's first visit, on the real server: sign in, upload, follow, watch, edit, delete.
 //
 //   SLUICE_URL    of a server that runs
 //   SLUICE_TOKEN  its admin token
@@ -133,6 +133,32 @@ async function upload(page) {
   await network.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
   return id;
 }
+
+test('An upload that lost its connection is tried again, and a canceled one leaves nothing behind', { timeout: 60_000 }, async (t) => {
+  const { page, faults } = await open(t, 1024, 768);
+  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+
+  let puts = 0;
+  await page.route('**', (route) => {
+    if (route.request().method() !== 'PUT') return route.fallback();
+    puts++;
+    return puts === 1 ? route.abort('connectionreset') : undefined; // the second never gets an answer, so it can be canceled
+  });
+  const granted = page.waitForResponse((r) => r.url().endsWith('/v1/uploads') && r.request().method() === 'POST');
+  await page.getByLabel('Files to upload').setInputFiles(file);
+  const { id } = await (await granted).json();
+  await page.getByText('The connection was lost during the upload.', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await until('the second attempt', () => puts === 2);
+
+  const find = () => page.request.get(`${url}/v1/videos/${id}`, { headers: { Authorization: `Bearer ${token}` } });
+  assert.equal((await find()).status(), 200, 'the grant was not used again');
+  await page.getByRole('button', { name: `Cancel ${basename(file)}` }).click();
+  await until('the video to go', async () => (await find()).status() === 404);
+  assert.equal(await page.getByRole('progressbar', { name: `Upload of ${basename(file)}` }).count(), 0);
+  assert.deepEqual(faults, []);
+});
 
 test('The address that the server prints signs in and leaves no token behind', { timeout: 30_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
