@@ -40,7 +40,7 @@ func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, s
 	if math.Abs(shift) > negligible {
 		filter = fmt.Sprintf("asetpts=PTS+round(%.6f/TB),%s", shift, filter)
 	}
-	args := []string{"-max_error_rate", "1"}
+	args := []string{"-y", "-max_error_rate", "1"}
 	args = append(args, inputArgs(limits, src, times...)...)
 	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
 	args = append(args, strip()...)
@@ -52,7 +52,7 @@ func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, s
 // levelArgs is the command that brings audio whose form changes on its way (5.1 to stereo and back, as in broadcasts)
 // to one form, times untouched: the filters of audioArgs begin anew at each change and would fill from 0 again.
 func levelArgs(limits video.Limits, src string, stream int, a video.AudioRung) []string {
-	args := []string{"-max_error_rate", "1"}
+	args := []string{"-y", "-max_error_rate", "1"}
 	args = append(args, inputArgs(limits, src, "-copyts", "-start_at_zero")...)
 	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
 	args = append(args, strip()...)

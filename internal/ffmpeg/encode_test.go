@@ -2,10 +2,20 @@ package ffmpeg
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/Eyevinn/mp4ff/avc"
+	"github.com/Eyevinn/mp4ff/mp4"
+
+	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
@@ -76,6 +86,23 @@ func joined(t *testing.T, track TrackFiles) string {
 	return path
 }
 
+// boxes are the top-level boxes of an MP4 file.
+func boxes(t *testing.T, data []byte) []mp4.Box {
+	t.Helper()
+	file, err := mp4.DecodeFile(bytes.NewReader(data), mp4.WithDecodeFlags(mp4.DecISMFlag))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []mp4.Box
+	for _, s := range file.Segments {
+		all = append(all, s.Styp)
+		for _, f := range s.Fragments {
+			all = append(all, f.Children...)
+		}
+	}
+	return all
+}
+
 func TestChunksJoinToOneTrack(t *testing.T) {
 	t.Parallel()
 	tool := newTool(t)
@@ -83,16 +110,97 @@ func TestChunksJoinToOneTrack(t *testing.T) {
 	src := makeMedia(t, tool, "src.mp4", "-f", "lavfi", "-i", "testsrc2=r=30000/1001:d=10:s=320x180", "-c:v", "libx264", "-preset", "ultrafast", "-g", "100")
 	f, p := clip(rate, 320, 180, 300, 120)
 	tracks, frames := encodeAll(t, tool, src, f, p)
-	if frames != 300 {
-		t.Errorf("%d frames instead of 300", frames)
+	if frames != 300 || len(tracks) != 2 || len(tracks[0].Track.Segments) != 5 {
+		t.Fatalf("%d frames in %d tracks, the first of %d segments; want 300, 2, 5", frames, len(tracks), len(tracks[0].Track.Segments))
 	}
-	var out bytes.Buffer
-	_, err := tool.run(t.Context(), spec{probe: true, dir: t.TempDir(), reads: nil, stdout: &out, args: []string{"-version"}})
-	if err != nil {
+	if track := tracks[0].Track; track.Codec != "avc1.64001e" || track.Timescale != 30000 || track.Width != 320 || track.Init.Name != "180p/init.mp4" {
+		t.Errorf("the track says %+v", track)
+	}
+	for i, s := range tracks[0].Track.Segments {
+		data := read(t, tracks[0].Paths[s.Name])
+		sum := sha256.Sum256(data)
+		if s.Number != int64(i+1) || s.Name != fmt.Sprintf("180p/%05d.m4s", i+1) || s.Start != uint64(i)*60*1001 || s.Duration != 60*1001 ||
+			s.Bytes != int64(len(data)) || s.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("segment %d says %+v", i, s)
+		}
+		parts := boxes(t, data)
+		if len(parts) != 3 || parts[0].Type() != "styp" || parts[1].Type() != "moof" || parts[2].Type() != "mdat" {
+			t.Fatalf("segment %d is made of %v", i, parts)
+		}
+		moof := parts[1].(*mp4.MoofBox)
+		if moof.Mfhd.SequenceNumber != uint32(i+1) || moof.Traf.Tfdt.BaseMediaDecodeTime() != s.Start {
+			t.Errorf("segment %d has sequence number %d and decode time %d", i, moof.Mfhd.SequenceNumber, moof.Traf.Tfdt.BaseMediaDecodeTime())
+		}
+		if first := int64(moof.Size() + 8 + uint64(moof.Traf.Trun.Samples[0].Size)); s.Offset != int64(parts[0].Size()) || s.Sync != first {
+			t.Errorf("segment %d: its first picture is at %d+%d, not at %d+%d", i, parts[0].Size(), first, s.Offset, s.Sync)
+		}
+		if nalu := parts[2].(*mp4.MdatBox).Data; !slices.Contains(avc.FindNaluTypes(nalu[:moof.Traf.Trun.Samples[0].Size]), avc.NALU_IDR) {
+			t.Errorf("segment %d does not begin with an IDR", i)
+		}
+	}
+}
+
+func TestJoinedChunksDecodeWithoutASeam(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	src := makeMedia(t, tool, "src.mp4", "-f", "lavfi", "-i", "testsrc2=r=25:d=10:s=320x180", "-c:v", "libx264", "-preset", "ultrafast", "-g", "100")
+	f, p := clip(video.Ratio{Num: 25, Den: 1}, 320, 180, 250, 50)
+	tracks, _ := encodeAll(t, tool, src, f, p)
+	for _, track := range tracks {
+		path := joined(t, track)
+		dir := t.TempDir()
+		r, err := tool.run(t.Context(), spec{op: "test", dir: dir, reads: []string{path}, args: []string{"-xerror", "-err_detect", "explode", "-copyts", "-i", path,
+			"-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "framemd5", "out.md5"}})
+		if err != nil || r.Tail != "" {
+			t.Fatalf("%v\n%s", err, r.Tail)
+		}
+		n := int64(0)
+		for line := range strings.Lines(string(read(t, dir+"/out.md5"))) {
+			var stream, dts, pts int64
+			if c, _ := fmt.Sscanf(line, "%d, %d, %d,", &stream, &dts, &pts); c == 3 {
+				if want := n * 1000; pts != want {
+					t.Fatalf("%s: picture %d is at %d instead of %d", track.Track.Name, n, pts, want)
+				}
+				n++
+			}
+		}
+		if n != 250 {
+			t.Errorf("%s: %d pictures instead of 250", track.Track.Name, n)
+		}
+	}
+}
+
+func TestNoChunkIsMadeOfPicturesThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	src := makeMedia(t, tool, "src.mkv", "-f", "lavfi", "-i", "testsrc2=r=25:d=5:s=160x96", "-f", "lavfi", "-i", "sine=d=1", "-c:v", "libx264", "-preset", "ultrafast")
+	soundless := makeMedia(t, tool, "src.h264", "-f", "lavfi", "-i", "testsrc2=r=25:d=5:s=160x96", "-c:v", "libx264", "-preset", "ultrafast")
+	noise := filepath.Join(t.TempDir(), "noise.h264")
+	data := read(t, soundless)
+	for i := 200; i < len(data); i++ { // the parameter sets stay
+		data[i] = byte(i * 7919 >> 3)
+	}
+	if err := os.WriteFile(noise, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(joined(t, tracks[0]), tracks[0].Track.Codec)
-	for _, s := range tracks[0].Track.Segments {
-		t.Logf("%+v", s)
+	f, p := clip(video.Ratio{Num: 25, Den: 1}, 160, 96, 500, 100)
+	for _, c := range []struct {
+		name, src string
+		chunk     video.Chunk
+		code      string
+	}{
+		{"a chunk that the video ends in", src, video.Chunk{N: 1, Start: 100, Frames: 100}, "truncated"},
+		{"a chunk behind the video's end", src, video.Chunk{N: 4, Start: 400}, "truncated"},
+		{"a first chunk that the video ends in", src, video.Chunk{Frames: 200}, "truncated"},
+		{"no picture at all", noise, video.Chunk{}, "damaged"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			_, _, err := tool.EncodeChunk(t.Context(), c.src, f, p, c.chunk, dir, 1, nil)
+			if codeOf(err) != c.code || !fault.Permanent(err) {
+				t.Errorf("got %v, want %s", err, c.code)
+			}
+		})
 	}
 }
