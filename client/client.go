@@ -26,6 +26,7 @@ type Client struct {
 	token string
 	http  *http.Client
 	pause time.Duration // before the first repetition; doubles
+	stall time.Duration // without one byte taken, or without an answer after the last one, a PUT is given up
 }
 
 // New makes a client of the server at address ("http://localhost:8080") that shows token. It fails where the address
@@ -45,6 +46,7 @@ func New(address, token string) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		pause: 200 * time.Millisecond,
+		stall: 2 * time.Minute,
 	}, nil
 }
 

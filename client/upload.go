@@ -37,10 +37,8 @@ type grantRequest struct {
 	Settings    *Settings `json:"settings,omitempty"`
 }
 
-const (
-	putTries = 6               // of one file
-	putStall = 2 * time.Minute // without one byte taken, or without an answer after the last one, a try is given up
-)
+// putTries is how often one file is sent before it is given up.
+const putTries = 6
 
 // UploadRefused is the Code of the Error with which the bucket, and not the API, refuses a file.
 const UploadRefused = "upload_refused"
@@ -127,13 +125,13 @@ func (c *Client) arrived(ctx context.Context, id string) bool {
 func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, progress func(sent, size int64)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stalled := fmt.Errorf("nothing was taken for %s", putStall)
-	watch := time.AfterFunc(putStall, func() { cancel(stalled) })
+	stalled := fmt.Errorf("nothing was taken for %s", c.stall)
+	watch := time.AfterFunc(c.stall, func() { cancel(stalled) })
 	defer watch.Stop()
 
 	size := content.Size()
 	body := &meter{content: content, tell: func(sent int64) {
-		watch.Reset(putStall)
+		watch.Reset(c.stall)
 		progress(sent, size)
 	}}
 	req, err := http.NewRequestWithContext(ctx, g.Method, g.URL, body)

@@ -173,3 +173,19 @@ func TestAnUploadEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAPutThatStallsIsGivenUpAndSentAgain(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch n {
+		case 1:
+			answerGrant(w, r, 1, time.Minute)
+		case 2:
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done() // and never an answer
+		}
+	})
+	c.stall = 50 * time.Millisecond
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
+		t.Errorf("%q %v; asked %q", id, err, s.requests())
+	}
+}
