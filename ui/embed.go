@@ -143,6 +143,9 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 // policy is the Content-Security-Policy of the page, or of the looser reference: Swagger UI sets style attributes.
 func policy(c Config, reference bool) string {
 	public, edge := origin(c.PublicURL), origin(c.EdgeURL)
+	if public == edge {
+		public = "" // named once is enough
+	}
 	style := "'self'"
 	if reference {
 		style = "'self' 'unsafe-inline'"

@@ -108,6 +108,10 @@ func TestThePolicyNamesTheOtherOriginsAndNoMore(t *testing.T) {
 			"an edge and a public address", Config{PublicURL: "https://video.example:8443/base", EdgeURL: "https://cdn.example"},
 			"connect-src 'self' https://cdn.example https://video.example:8443;", "media-src 'self' blob: https://cdn.example;",
 		},
+		{
+			"one address for both", Config{PublicURL: "http://127.0.0.1:8080", EdgeURL: "http://127.0.0.1:8080"},
+			"connect-src 'self' http://127.0.0.1:8080;", "media-src 'self' blob: http://127.0.0.1:8080;",
+		},
 		{"an address that would add a rule", Config{EdgeURL: "https://a;script-src *"}, "connect-src 'self';", "media-src 'self' blob:;"},
 		{"an address of another scheme", Config{EdgeURL: "data:text/html,x"}, "connect-src 'self';", "media-src 'self' blob:;"},
 	} {

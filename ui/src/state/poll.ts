@@ -1,5 +1,5 @@
 // Repeats a look at the server: the task says in how many milliseconds it wants the next look. Nothing runs while the
-// page is hidden; coming back looks at once.
+// page is hidden; coming back looks at once. A task deals with its own failures: one that rejects ends the looking.
 
 export interface Poll {
   now: () => void; // look at once
