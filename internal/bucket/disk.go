@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -136,17 +137,59 @@ func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3r
 	}
 	unlock := func() {}
 	defer func() { unlock() }()
+	var broken error // as it is: the posix backend would wrap it, and the client get a 500
 	out, err := d.posix.PutObjectWithPostFunc(ctx, in, func(f *os.File) error {
+		if broken = whole(f, in.ContentLength); broken != nil {
+			return broken
+		}
 		if err := f.Sync(); err != nil { // the bytes are durable before they are visible
 			return err
 		}
 		unlock = d.lockKey(bucket, in.Key)
 		return nil
 	})
+	if broken != nil {
+		return out, broken
+	}
 	if err != nil {
 		return out, err
 	}
 	return out, d.accept(*bucket, *in.Key)
+}
+
+// whole refuses a staged body that isn't as long as was said: the server hands on a connection that broke off as the end
+// of the body. How far the file is written counts, for room was made in it beforehand.
+func whole(f *os.File, length *int64) error {
+	written, err := f.Seek(0, io.SeekCurrent)
+	switch {
+	case err != nil:
+		return err
+	case length == nil || written == *length:
+		return nil
+	case *length == 0:
+		return s3err.GetAPIError(s3err.ErrMissingContentLength)
+	default:
+		return s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+}
+
+// UploadPart stores a part, which like an object is taken whole or not at all.
+func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
+	dir, err := d.at(in.Bucket, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	inside := *in
+	inside.Bucket = dir
+	var broken error
+	out, err := d.posix.UploadPartWithPostFunc(ctx, &inside, func(f *os.File) error {
+		broken = whole(f, in.ContentLength)
+		return broken
+	})
+	if broken != nil {
+		return nil, broken
+	}
+	return out, err
 }
 
 // CompleteMultipartUpload joins the parts. A client may repeat it: the answer is the same, and so is what Created is told.
@@ -266,7 +309,7 @@ func (d *disk) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (
 		}
 		get.Range = in.CopySourceRange
 		if get.IfMatch == nil {
-			get.IfMatch = head.ETag
+			get.IfMatch = optional(strings.Trim(deref(head.ETag), `"`)) // conditions come without quotes
 		}
 	}
 	got, err := d.GetObject(ctx, get)

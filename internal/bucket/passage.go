@@ -81,16 +81,6 @@ func (d *disk) CreateMultipartUpload(ctx context.Context, in s3response.CreateMu
 	return out, err
 }
 
-func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
-	dir, err := d.at(in.Bucket, in.Key)
-	if err != nil {
-		return nil, err
-	}
-	inside := *in
-	inside.Bucket = dir
-	return d.posix.UploadPart(ctx, &inside)
-}
-
 func (d *disk) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput) error {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
