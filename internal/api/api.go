@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -191,10 +192,11 @@ func describe(status int, codes []string) string {
 
 // problem turns err into its problem document, and logs it where the server failed.
 func (s *service) problem(ctx context.Context, op string, err error) error {
-	if p, ok := err.(*Problem); ok {
+	var p *Problem
+	if errors.As(err, &p) {
 		return p
 	}
-	p := problemOf(err)
+	p = problemOf(err)
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil {
 		s.Logger.ErrorContext(ctx, "an API request failed", "operation", op, "code", p.Code, "error", err)
 	}

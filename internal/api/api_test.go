@@ -366,7 +366,7 @@ func TestEventsComeInPagesOldestFirst(t *testing.T) {
 	s := start(t)
 	id := s.add(video.Video{})
 	for i := range 7 {
-		s.shelf.events[id] = append(s.shelf.events[id], event.Event{ID: int64(100 + i), Video: string(id), Type: event.StepFinished, Time: began, Data: json.RawMessage(`{"step":"encode"}`)})
+		s.events[id] = append(s.events[id], event.Event{ID: int64(100 + i), Video: string(id), Type: event.StepFinished, Time: began, Data: json.RawMessage(`{"step":"encode"}`)})
 	}
 	var got []float64
 	for path := "/v1/videos/" + string(id) + "/events?limit=3"; path != ""; {

@@ -157,7 +157,7 @@ func (s *service) remove(ctx context.Context, in *videoInput) (*struct{}, error)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.Videos.Delete(ctx, id, s.Config.Delete(v))
+	return nil, s.Videos.Delete(ctx, id, s.Delete(v))
 }
 
 func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, error) {
@@ -169,7 +169,7 @@ func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, er
 	if in.Body != nil {
 		settings.MaxResolution = in.Body.MaxResolution
 	}
-	v, err := s.Videos.Encode(ctx, id, settings, func(generation int) []engine.Job { return s.Config.Encode(id, generation) })
+	v, err := s.Videos.Encode(ctx, id, settings, func(generation int) []engine.Job { return s.Encode(id, generation) })
 	if err != nil {
 		return nil, err
 	}
