@@ -21,7 +21,8 @@ var formats = []string{
 }
 
 // decoders are what may decode a source, by ffmpeg's decoder names. Left out: text and terminal art (ansi, bintext,
-// xbin, idf), subtitles, and the codecs of games and of single pictures.
+// xbin, idf) and the codecs of games. Pictures are here for cover art, and subtitles, because ffprobe 5.1 gives up on a file
+// when the decoder of one of its streams may not be opened; neither is ever mapped.
 var decoders = []string{
 	"h264", "hevc", "vp8", "libvpx", "vp9", "libvpx-vp9", "libdav1d", "libaom-av1", "av1", "vp6", "vp6f", "vp6a",
 	"mpeg1video", "mpeg2video", "mpegvideo", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1",
@@ -32,6 +33,8 @@ var decoders = []string{
 	"wmav1", "wmav2", "wmapro", "wmalossless", "wavpack", "ape", "tta", "cook", "speex", "libspeex", "nellymoser", "qdm2", "qdmc", "gsm", "gsm_ms", "ilbc",
 	"adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_swf", "adpcm_yamaha", "adpcm_g722", "adpcm_g726", "mace3", "mace6",
 	"pcm_s8", "pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_u16le", "pcm_u16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
+	"bmp", "webp", "gif", "tiff",
+	"ass", "ssa", "subrip", "srt", "mov_text", "webvtt", "text", "cc_dec", "dvbsub", "dvdsub", "pgssub", "xsub", "libzvbi_teletextdec",
 	"pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd", "pcm_s16le_planar", "pcm_lxf", "s302m",
 }
 

@@ -1,0 +1,328 @@
+package ffmpeg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+const (
+	maxHeader = 8 << 20 // bytes of ffprobe's JSON
+	// maxChannels is what the resampler takes (SWR_CH_MAX in ffmpeg 5.1).
+	maxChannels = 64
+	// scanSpeed is the slowest disk that a packet scan allows for: bytes a second.
+	scanSpeed = 10 << 20
+	// complete is the share of an MP4's samples that must be there: a cut upload lacks more, a camera that lost power less.
+	complete = 0.98
+)
+
+// Probe finds out what the file at path is. name is what people call it, and serves messages alone: what a file is,
+// its bytes decide. It fails with a fault.Error whose code says what is wrong with the source ("not_media",
+// "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
+//
+// Cost: the file is read once from end to end (MP4 as well, so that its samples are known to be there), and a few
+// pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s.
+func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error) {
+	path, err := filepath.Abs(path) // the tools run in another folder
+	if err != nil {
+		return video.Facts{}, fault.New(fault.Internal, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
+	}
+	dir, err := os.MkdirTemp("", "sluice-probe-")
+	if err != nil {
+		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "scratch_unavailable", "No temporary folder can be made; free some disk space.", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	limit := t.config.ProbeTimeout + time.Duration(info.Size()/scanSpeed)*time.Second
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	p := &probe{tool: t, path: path, name: name, dir: dir, size: info.Size()}
+	facts, err := p.run(bounded, file)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fault.New(fault.TooLarge, opProbe, "too_costly",
+			"Looking into the file took longer than the server allows. Upload a simpler version, made with a common program.", err)
+	}
+	if err != nil {
+		return video.Facts{}, err
+	}
+	return facts, nil
+}
+
+// probe is one source under examination.
+type probe struct {
+	tool   *Tool
+	path   string
+	name   string
+	dir    string
+	size   int64
+	layout layout
+	header header
+	video  *stream   // the chosen video stream that decodes; nil for none
+	shown  frame     // its first decoded frame
+	audio  []*stream // those that decode
+	scan   scan
+}
+
+func (p *probe) run(ctx context.Context, file io.ReaderAt) (video.Facts, error) {
+	limits := p.tool.config.Limits
+	if limits.Bytes > 0 && p.size > limits.Bytes {
+		return video.Facts{}, fault.New(fault.TooLarge, opProbe, "too_large",
+			fmt.Sprintf("The file has %d MB; the server takes up to %d MB. Upload a smaller version.", p.size>>20, limits.Bytes>>20), nil)
+	}
+	head := make([]byte, min(sniffSize, p.size))
+	if _, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
+	}
+	if err := sniff(head); err != nil {
+		return video.Facts{}, err
+	}
+	p.layout = readLayout(file, p.size, head)
+	for _, step := range []func(context.Context) error{p.checkLayout, p.readHeader, p.choose, p.decode, p.measure} {
+		if err := step(ctx); err != nil {
+			return video.Facts{}, err
+		}
+	}
+	return p.facts()
+}
+
+// checkLayout refuses what no tool can read for reasons that the file's structure tells better than a tool.
+func (p *probe) checkLayout(context.Context) error {
+	l := p.layout
+	switch {
+	case l.mp4 && !l.moov && !l.fragments:
+		return fault.New(fault.Invalid, opProbe, "truncated",
+			"The file's index (moov) is missing: the upload or the recording was cut off. Upload the whole file.", nil)
+	case l.mp4 && hasAny(l.entries, "encv", "enca"):
+		return fault.New(fault.Unsupported, opProbe, "encrypted", "The file is encrypted (DRM). Upload a version without encryption.", nil)
+	}
+	return nil
+}
+
+func hasAny(list []string, values ...string) bool {
+	for _, a := range list {
+		for _, b := range values {
+			if a == b {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ffprobe runs ffprobe on the source with args and returns what it wrote.
+func (p *probe) ffprobe(ctx context.Context, stdout io.Writer, args ...string) (result, error) {
+	all := append(guardArgs(p.tool.config.Limits), args...)
+	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, dir: p.dir, stdout: stdout})
+}
+
+func (p *probe) readHeader(ctx context.Context) error {
+	var out bytes.Buffer
+	r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-show_format", "-show_streams")
+	if err == nil {
+		p.header, err = decode[header](out.Bytes())
+	}
+	if err != nil {
+		return p.explain(r, err)
+	}
+	return nil
+}
+
+// explain tells why ffprobe could not open the source.
+func (p *probe) explain(r result, err error) error {
+	switch {
+	case strings.Contains(r.Tail, "max_streams"):
+		return tooManyStreams(p.tool.config.Limits, err)
+	case codecRefused.MatchString(r.Tail):
+		return unsupportedCodec(codecRefused.FindStringSubmatch(r.Tail)[1])
+	case strings.Contains(r.Tail, "Audio object type 42 "): // ISO/IEC 14496-3: USAC
+		return unsupportedCodec("xHE-AAC")
+	case strings.Contains(r.Tail, "Format not on whitelist"):
+		return fault.New(fault.Unsupported, opProbe, "unsupported_container",
+			"The file is of a kind that Sluice does not take. Upload MP4, MOV, Matroska, WebM, AVI, MPEG-TS or another common video or audio file.", err)
+	case fault.Of(err).Kind != fault.Internal:
+		return err // a limit, the sandbox, the disk, or the context
+	case p.layout.mp4 && p.layout.pastEnd:
+		return fault.New(fault.Invalid, opProbe, "truncated", "The file ends before its media does: the upload was cut off. Upload the whole file.", err)
+	case p.layout.mp4, strings.Contains(r.Tail, "[matroska"), strings.Contains(r.Tail, "[avi"), strings.Contains(r.Tail, "[ogg"):
+		return damaged(err)
+	default:
+		return fault.New(fault.Invalid, opProbe, "not_media",
+			"The file is not a video or audio file that Sluice knows. Upload MP4, MOV, Matroska, WebM, AVI, MPEG-TS or another common one.", err)
+	}
+}
+
+// codecRefused is what ffmpeg says of a decoder that is not on the list.
+var codecRefused = regexp.MustCompile(`Codec \((\w+)\) not on whitelist`)
+
+func damaged(cause error) error {
+	return fault.New(fault.Invalid, opProbe, "damaged", "The file is damaged: nothing in it can be decoded. Make it anew, or upload another copy.", cause)
+}
+
+func tooManyStreams(limits video.Limits, cause error) error {
+	most := limits.Streams
+	if most <= 0 {
+		most = maxStreams
+	}
+	return fault.New(fault.TooLarge, opProbe, "too_many_streams",
+		fmt.Sprintf("The file has more than %d tracks. Upload a version with only the tracks that are needed.", most), cause)
+}
+
+// choose picks the streams and refuses what their headers alone rule out.
+func (p *probe) choose(context.Context) error {
+	limits := p.tool.config.Limits
+	if limits.Streams > 0 && len(p.header.Streams) > limits.Streams {
+		return tooManyStreams(limits, nil)
+	}
+	p.video, p.audio = p.header.chosenVideo(), p.header.audio()
+	if p.video == nil && len(p.audio) == 0 {
+		return fault.New(fault.Invalid, opProbe, "no_streams", "The file has neither a picture nor sound. Upload one that has.", nil)
+	}
+	if v := p.video; v != nil && limits.Pixels > 0 && int64(v.Width)*int64(v.Height) > limits.Pixels {
+		return fault.New(fault.TooLarge, opProbe, "too_many_pixels",
+			fmt.Sprintf("The picture has %d × %d pixels; the server takes up to %d million. Upload a version of smaller resolution.", v.Width, v.Height, limits.Pixels/1_000_000), nil)
+	}
+	if v := p.video; v != nil && v.noBaseLayer() {
+		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
+			"The picture is Dolby Vision profile 5, which has no layer that other decoders show right. Upload a version in profile 8, HDR10, HLG or SDR.", nil)
+	}
+	return nil
+}
+
+// decode tries the first packets of the chosen streams: a stream of which nothing decodes is none. A source that
+// starts between key frames needs more packets than one, so that the number grows.
+func (p *probe) decode(ctx context.Context) error {
+	if v := p.video; v != nil {
+		f, err := p.firstFrame(ctx, v, "V:0", 8, 120, 1500)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			return p.undecodable(v)
+		}
+		p.shown = *f
+	}
+	var audio []*stream
+	for _, a := range p.audio {
+		f, err := p.firstFrame(ctx, a, strconv.Itoa(a.Index), 16, 400)
+		if err != nil {
+			return err
+		}
+		if f != nil && a.Channels > 0 && a.Channels <= maxChannels {
+			audio = append(audio, a)
+		}
+	}
+	if p.video == nil && len(audio) == 0 {
+		return p.undecodable(p.audio[0])
+	}
+	p.audio = audio
+	return nil
+}
+
+// firstFrame decodes as many packets of the stream that specifier names as each of counts until one gives a frame; nil
+// where none does.
+func (p *probe) firstFrame(ctx context.Context, s *stream, specifier string, counts ...int) (*frame, error) {
+	if s.Codec == "" || s.Codec == "none" || s.Codec == "unknown" {
+		return nil, nil
+	}
+	for _, n := range counts {
+		var out bytes.Buffer
+		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", specifier, "-read_intervals", fmt.Sprintf("%%+#%d", n),
+			"-show_entries", "frame=media_type,pix_fmt,width,height,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
+		if err != nil && fault.Of(err).Code != "tool_failed" {
+			return nil, p.explain(r, err)
+		}
+		// What was decoded before ffprobe gave up counts: the end of its list may be missing.
+		found, _ := decode[frames](out.Bytes())
+		for _, f := range found.Frames {
+			if f.Kind == s.Kind {
+				return &f, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// undecodable tells a codec that this ffmpeg lacks from damaged media.
+func (p *probe) undecodable(s *stream) error {
+	name := s.Codec
+	if name == "" || name == "none" || name == "unknown" {
+		name = s.Tag
+	}
+	switch {
+	case s.Channels > maxChannels:
+		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
+			fmt.Sprintf("The sound has %d channels; Sluice takes up to %d. Upload a version with fewer.", s.Channels, maxChannels), nil)
+	case name == s.Tag:
+		return unsupportedCodec(name)
+	default:
+		return damaged(nil)
+	}
+}
+
+func unsupportedCodec(name string) error {
+	return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
+		fmt.Sprintf("The codec %s cannot be decoded here. Upload a version in H.264, HEVC, VP9, AV1 or another common codec.", printable(name)), nil)
+}
+
+// printable keeps letters, digits and a few signs of a name that came out of a file.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x7f && r > 0x20 && !strings.ContainsRune(`<>&"'/\`, r) {
+			return r
+		}
+		return -1
+	}, name)
+}
+
+// measure reads all packets.
+func (p *probe) measure(ctx context.Context) error {
+	p.scan = scan{tracks: map[int]*track{}, breaks: strings.HasPrefix(p.header.Format.Name, "mpeg")}
+	for _, s := range append([]*stream{p.video}, p.audio...) {
+		if s != nil {
+			p.scan.tracks[s.Index] = &track{base: ratio(s.Base)}
+		}
+	}
+	r, err := p.ffprobe(ctx, &p.scan, "-of", "csv=p=0", "-show_entries", "packet=stream_index,pts,dts,duration,flags")
+	if err != nil && fault.Of(err).Code != "tool_failed" {
+		return p.explain(r, err)
+	}
+	for _, t := range p.scan.tracks {
+		t.finish()
+	}
+	return nil
+}
+
+// limitedWriter drops what is too much, so that a hostile file cannot fill memory; what was cut does not parse.
+type limitedWriter struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	keep := p[:min(len(p), l.left)]
+	l.left -= len(keep)
+	if _, err := l.w.Write(keep); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

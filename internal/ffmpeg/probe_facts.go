@@ -1,0 +1,116 @@
+package ffmpeg
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// facts puts together what was claimed, shown and measured.
+func (p *probe) facts() (video.Facts, error) {
+	f := video.Facts{Container: p.header.Format.Name, Bytes: p.size}
+	start := p.start()
+	if v := p.video; v != nil {
+		if err := p.checkComplete(v); err != nil {
+			return f, err
+		}
+		f.Video = p.measured(v, start)
+		f.Duration = f.Video.Duration
+	}
+	for _, a := range p.audio {
+		t := p.scan.tracks[a.Index]
+		if t.packets == 0 {
+			continue
+		}
+		facts := a.audioFacts()
+		facts.Start = max(0, timeOf(t.first, t.base)-start)
+		facts.Duration = t.ending() - start
+		if !t.timed {
+			facts.Duration = timeOf(t.duration, t.base)
+		}
+		f.Audio = append(f.Audio, facts)
+		f.Duration = max(f.Duration, facts.Duration)
+	}
+	if f.Video == nil && len(f.Audio) == 0 || f.Video != nil && f.Video.Packets == 0 || f.Duration <= 0 {
+		return f, damaged(nil)
+	}
+	if limit := p.tool.config.Limits.Duration; limit > 0 && f.Duration > limit {
+		return f, fault.New(fault.TooLarge, opProbe, "too_long",
+			fmt.Sprintf("The file plays for %v; the server takes up to %v. Upload it in parts.", f.Duration.Round(time.Second), limit), nil)
+	}
+	f.Bitrate = int64(float64(p.size) * 8 / f.Duration.Seconds())
+	f.Seekable = p.seekable()
+	return f, nil
+}
+
+// start is the time that ffmpeg calls 0 under -copyts -start_at_zero: the container's own start.
+func (p *probe) start() time.Duration {
+	if seconds, err := strconv.ParseFloat(p.header.Format.Start, 64); err == nil {
+		return time.Duration(seconds * float64(time.Second))
+	}
+	start, found := time.Duration(0), false
+	for _, t := range p.scan.tracks {
+		if first := timeOf(t.first, t.base); t.timed && (!found || first < start) {
+			start, found = first, true
+		}
+	}
+	return start
+}
+
+// ending is when the last packet ends.
+func (t *track) ending() time.Duration { return timeOf(t.end, t.base) }
+
+// checkComplete refuses an MP4 whose tables count samples that are not there.
+func (p *probe) checkComplete(v *stream) error {
+	promised, err := strconv.ParseInt(v.Frames, 10, 64)
+	t := p.scan.tracks[v.Index]
+	found := t.packets + t.skipped
+	if err != nil || !p.layout.mp4 || !p.layout.pastEnd || float64(found) >= complete*float64(promised) {
+		return nil
+	}
+	return fault.New(fault.Invalid, opProbe, "truncated",
+		fmt.Sprintf("Only %d of %d pictures are in the file: the upload was cut off. Upload the whole file.", found, promised), nil)
+}
+
+// measured joins a stream's facts with its packets.
+func (p *probe) measured(s *stream, start time.Duration) *video.VideoFacts {
+	t, v := p.scan.tracks[s.Index], s.videoFacts(p.shown)
+	v.Packets = t.packets
+	c := t.cadence()
+	v.Rate, v.VFR = c.rate(v.Interlaced, ratio(s.Average), ratio(s.Rate))
+	v.MaxHold = max(timeOf(c.max, t.base), period(v.Rate))
+	if !t.timed { // raw pictures without a clock
+		v.Duration = timeOf(t.duration, t.base)
+		if v.Duration <= 0 {
+			v.Duration = time.Duration(t.packets) * period(v.Rate)
+		}
+		return v
+	}
+	v.Start = max(0, timeOf(t.first, t.base)-start)
+	// A last packet without a duration of its own is shown for one period.
+	v.Duration = max(t.ending(), timeOf(t.last, t.base)+period(v.Rate)/2) - start
+	if t.end == t.last {
+		v.Duration = timeOf(t.last, t.base) + period(v.Rate) - start
+	}
+	return v
+}
+
+func period(rate video.Ratio) time.Duration {
+	return time.Duration(float64(time.Second) / rate.Float())
+}
+
+// seekable reports whether ffmpeg seeks exactly in the source: measured on sources cut in chunks, only containers with an
+// index of their own do. Audio is never sought in.
+func (p *probe) seekable() bool {
+	name := p.header.Format.Name
+	switch {
+	case p.layout.mp4 || strings.HasPrefix(name, "matroska") || name == "avi":
+		return p.layout.index
+	default:
+		return p.video == nil || name == "mxf" || name == "dv"
+	}
+}
