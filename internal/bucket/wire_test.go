@@ -142,6 +142,24 @@ func TestAPartThatBreaksOffIsNoPart(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFileIsAnObject(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	target, _, err := h.store.PresignPut(t.Context(), bucket.PresignRequest{Bucket: "uploads", Key: "empty.mp4", Expires: time.Minute, PublicURL: h.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := put(t, target, "", nil); status != http.StatusOK {
+		t.Errorf("an empty PUT got %d", status)
+	}
+	if _, err := h.aws.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("uploads"), Key: aws.String("aws.mp4"), Body: bytes.NewReader(nil)}); err != nil {
+		t.Error(err)
+	}
+	if n := h.notes(); len(n) != 2 || n[0].Size != 0 || n[0].ETag != md5hex(nil) || n[1].ETag != n[0].ETag {
+		t.Errorf("told %+v", n)
+	}
+}
+
 func TestLargeObjectsAreCopiedInParts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

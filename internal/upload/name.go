@@ -153,5 +153,5 @@ func cut(s string, n int) string {
 func pinKey(o bucket.Object) string {
 	id := strings.Join([]string{o.Bucket, o.Key, o.ETag, strconv.FormatInt(o.Modified.Unix(), 10)}, "\x00")
 	sum := sha256.Sum256([]byte(id))
-	return "sources/" + hex.EncodeToString(sum[:16])
+	return pinPrefix + hex.EncodeToString(sum[:16])
 }

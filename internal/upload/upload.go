@@ -6,8 +6,8 @@
 //
 // Cost. A fact costs one HEAD, one pin (a hard link on the embedded storage) and one transaction.
 //
-// Failure. When Created returns an error nothing was promised to the client, who tries again; what it left is a pin,
-// found again by its key, or a stored object, found by Reconcile. Two writes of the same bytes to one key within one second
+// Failure. When Created returns an error nothing was promised to the client, who tries again; Reconcile finds what that
+// left, a stored object without a video or a pin without one. Two writes of the same bytes to one key within one second
 // are one write: S3 tells them apart no better.
 //
 // In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.
@@ -18,6 +18,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/internal/bucket"
@@ -34,6 +35,8 @@ type Objects interface {
 	List(ctx context.Context, bucket, prefix string) iter.Seq2[bucket.Object, error]
 	// Pin keeps exactly src as key; fault.Conflict, code "source_changed", where another object is in its place by now.
 	Pin(ctx context.Context, src bucket.Object, bucket, key string) (bucket.Object, error)
+	// Delete removes an object; that there is none is no error.
+	Delete(ctx context.Context, bucket, key string) error
 	// PresignPut returns a URL that takes one PUT, and the header that the PUT must carry.
 	PresignPut(ctx context.Context, r bucket.PresignRequest) (string, map[string]string, error)
 }
@@ -58,6 +61,8 @@ type Config struct {
 type Door struct {
 	Config
 	suffixes map[string]bool // in lower case
+	pins     pins
+	sweeping sync.Mutex
 }
 
 const defaultExpiry = 5 * time.Minute
@@ -130,8 +135,9 @@ func (d *Door) Created(ctx context.Context, o bucket.Object) error {
 	return err
 }
 
-// Reconcile records every object of the uploads bucket that no event told of, and returns how many those were. One
-// object that fails doesn't hold up the others; the first error is returned with the count.
+// Reconcile records every object of the uploads bucket that no event told of, and returns how many those were; then it
+// removes pins older than an hour that belong to no video. One object that fails doesn't hold up the others; the first
+// error is returned with the count. It costs what Created costs for each object in the bucket, and a reading of all videos.
 func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 	for o, listed := range d.Objects.List(ctx, d.Bucket, "") {
 		if listed != nil {
@@ -148,7 +154,10 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 			err = failed
 		}
 	}
-	return found, err
+	if err != nil {
+		return found, err
+	}
+	return found, d.sweep(ctx)
 }
 
 // glimpses is how often an object may be replaced while it is being pinned, before its client is told to try again.
@@ -169,22 +178,25 @@ func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err e
 		if o.ETag == "" { // not written through the storage: it may be half a file
 			return false, nil
 		}
-		pin, err := d.Objects.Pin(ctx, o, d.MediaBucket, pinKey(o))
+		fresh, err := d.pinAndRecord(ctx, o)
 		switch {
-		case err == nil:
-			return d.record(ctx, o, pin.Key)
 		case fault.Is(err, fault.NotFound):
 			return false, nil
-		case fault.Of(err).Code != "source_changed":
-			return false, err
+		case err == nil || fault.Of(err).Code != "source_changed":
+			return fresh, err
 		}
 	}
 	return false, fault.New(fault.Unavailable, "upload.created", "source_changing",
 		"The object is being replaced all the time; put it again once its other writers are done.", nil)
 }
 
-// record commits the fact, its video and the first job.
-func (d *Door) record(ctx context.Context, o bucket.Object, pin string) (fresh bool, err error) {
+// pinAndRecord keeps the bytes of o and commits the fact, its video and the first job.
+func (d *Door) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, err error) {
+	pin := pinKey(o)
+	defer d.pins.begin(pin)()
+	if _, err := d.Objects.Pin(ctx, o, d.MediaBucket, pin); err != nil {
+		return false, err
+	}
 	now := d.Now()
 	v := d.waiting(nameOf(o.Key), now)
 	src := video.Source{Bucket: o.Bucket, Key: o.Key, ETag: o.ETag, Size: o.Size, Modified: o.Modified, Pin: pin}

@@ -5,66 +5,57 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"sluice/internal/bucket"
+	"sluice/internal/catalog"
 	"sluice/internal/engine"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 )
 
-// ledger is a Store with the semantics of the catalog's: a fact counts once, and a granted video takes the first source only.
-type ledger struct {
-	mu      sync.Mutex
-	granted map[string]video.ID // by bucket/key
-	videos  map[video.ID]video.Video
-	facts   map[string]video.ID
-	jobs    []engine.Job
-	fail    error
+// shelf is the catalog, with a switch that takes the database away.
+type shelf struct {
+	*catalog.Store
+	away atomic.Bool
 }
 
-func (l *ledger) Grant(_ context.Context, v video.Video, up video.Upload) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.videos[v.ID], l.granted[up.Bucket+"/"+up.Key] = v, v.ID
-	return nil
-}
-
-func (l *ledger) Received(_ context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (video.ID, bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fail != nil {
-		return "", false, l.fail
+func (s *shelf) Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (video.ID, bool, error) {
+	if s.away.Load() {
+		return "", false, errors.New("the database is away")
 	}
-	fact := fmt.Sprint(src.Bucket, "/", src.Key, " ", src.ETag, " ", src.Modified.UnixMilli())
-	if id, known := l.facts[fact]; known {
-		return id, false, nil
-	}
-	if id, ok := l.granted[src.Bucket+"/"+src.Key]; ok && l.videos[id].Source == nil {
-		v = l.videos[id]
-	}
-	v.Source = &src
-	l.videos[v.ID], l.facts[fact] = v, v.ID
-	l.jobs = append(l.jobs, next(v.ID)...)
-	return v.ID, true, nil
+	return s.Store.Received(ctx, v, src, next)
 }
 
 type house struct {
-	*ledger
+	*shelf
 	door  *upload.Door
 	store *bucket.Store
-	url   string
+	jobs  atomic.Int64 // made for ingest
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{ledger: &ledger{granted: map[string]video.ID{}, videos: map[video.ID]video.Video{}, facts: map[string]video.ID{}}}
+	records, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := records.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	h := &house{shelf: &shelf{Store: records}}
 	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{
 		Root: t.TempDir(), Credentials: bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}, Buckets: []string{"uploads", "media"},
 		Created: func(ctx context.Context, o bucket.Object) error { return h.door.Created(ctx, o) },
@@ -79,14 +70,17 @@ func newHouse(t *testing.T) *house {
 	})
 	front := httptest.NewServer(embedded.Handler())
 	t.Cleanup(front.Close)
-	h.url = front.URL
 	if h.store, err = bucket.Open(t.Context(), bucket.Config{Embedded: embedded}); err != nil {
 		t.Fatal(err)
 	}
 	h.door = upload.New(upload.Config{
-		Store: h.ledger, Objects: h.store, Bucket: "uploads", MediaBucket: "media", PublicURL: h.url,
+		Store: h.shelf, Objects: h.store, Bucket: "uploads", MediaBucket: "media", PublicURL: front.URL,
 		Ingest: func(id video.ID, generation int) engine.Job {
-			return engine.Job{Kind: "ingest", Group: fmt.Sprint(id, " ", generation)}
+			if generation != 1 {
+				t.Errorf("ingest of generation %d", generation)
+			}
+			h.jobs.Add(1)
+			return engine.Job{Kind: "ingest", Group: string(id)}
 		},
 	})
 	return h
@@ -99,6 +93,20 @@ func (h *house) put(t *testing.T, key, content string) bucket.Object {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// videos returns every video, by its id.
+func (h *house) videos(t *testing.T) map[video.ID]video.Video {
+	t.Helper()
+	all, err := h.Videos(t.Context(), video.Query{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID := map[video.ID]video.Video{}
+	for _, v := range all {
+		byID[v.ID] = v
+	}
+	return byID
 }
 
 // send uses a granted upload, once, and returns the status.
@@ -152,7 +160,7 @@ func TestAGrantedUploadBecomesItsVideo(t *testing.T) {
 	if up.Key != string(up.Video)+`/Ein Film [s] "ü" 100%.MP4` || up.Bucket != "uploads" || up.Expires.Sub(before).Round(time.Minute) != 5*time.Minute {
 		t.Errorf("granted %+v", up)
 	}
-	waiting := h.videos[up.Video]
+	waiting := h.videos(t)[up.Video]
 	if waiting.Status != video.Waiting || waiting.Name != `Ein Film [s] "ü" 100%.MP4` || waiting.Settings.MaxResolution != 480 ||
 		waiting.Prefix != `streams/Ein Film [s] "ü" 100%-`+string(up.Video) || waiting.Source != nil {
 		t.Errorf("waiting %+v", waiting)
@@ -160,15 +168,15 @@ func TestAGrantedUploadBecomesItsVideo(t *testing.T) {
 	if status := send(t, up, content); status != http.StatusOK {
 		t.Fatalf("the PUT got %d", status)
 	}
-	got := h.videos[up.Video]
-	if len(h.videos) != 1 || got.Source == nil || got.Source.Key != up.Key || got.Source.Size != int64(len(content)) {
-		t.Fatalf("%+v", h.videos)
+	got := h.videos(t)[up.Video]
+	if len(h.videos(t)) != 1 || got.Source == nil || got.Source.Key != up.Key || got.Source.Size != int64(len(content)) {
+		t.Fatalf("%+v", h.videos(t))
 	}
 	if pins := h.pins(t); len(pins) != 1 || pins[got.Source.Pin] != content {
 		t.Errorf("pinned %q as %q", pins, got.Source.Pin)
 	}
-	if len(h.jobs) != 1 || h.jobs[0].Group != string(up.Video)+" 1" {
-		t.Errorf("jobs %+v", h.jobs)
+	if n := h.jobs.Load(); n != 1 {
+		t.Errorf("%d jobs", n)
 	}
 }
 
@@ -180,10 +188,10 @@ func TestAnyObjectWithAKnownSuffixBecomesAVideoOfItsName(t *testing.T) {
 	if _, err := h.store.Put(t.Context(), "media", "streams/a.mp4", strings.NewReader("c"), 1, ""); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.videos) != 1 {
-		t.Fatalf("%+v", h.videos)
+	if len(h.videos(t)) != 1 {
+		t.Fatalf("%+v", h.videos(t))
 	}
-	for id, v := range h.videos {
+	for id, v := range h.videos(t) {
 		if v.ID != id || v.Name != "courses/week 1/Intro.MKV" || v.Status != video.Waiting || v.Prefix != "streams/courses-week 1-Intro-"+string(id) {
 			t.Errorf("%+v", v)
 		}
@@ -207,8 +215,8 @@ func TestAnObjectBecomesAVideoOnceHoweverOftenItIsTold(t *testing.T) {
 	if n, err := h.door.Reconcile(t.Context()); n != 0 || err != nil {
 		t.Errorf("reconciling found %d, %v", n, err)
 	}
-	if len(h.videos) != 1 || len(h.jobs) != 1 || len(h.pins(t)) != 1 {
-		t.Errorf("%d videos, %d jobs, pins %q", len(h.videos), len(h.jobs), h.pins(t))
+	if len(h.videos(t)) != 1 || h.jobs.Load() != 1 || len(h.pins(t)) != 1 {
+		t.Errorf("%d videos, %d jobs, pins %q", len(h.videos(t)), h.jobs.Load(), h.pins(t))
 	}
 }
 
@@ -222,15 +230,20 @@ func TestTwoWritesOfOneKeyAreTwoVideosWithTheirOwnBytes(t *testing.T) {
 	const writers = 4
 	var all sync.WaitGroup
 	for n := range writers {
-		all.Go(func() { h.put(t, up.Key, fmt.Sprint("bytes ", n)) })
+		all.Go(func() {
+			body := fmt.Sprint("bytes ", n)
+			if _, err := h.store.Put(t.Context(), "uploads", up.Key, strings.NewReader(body), int64(len(body)), "video/mp4"); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	all.Wait()
-	if len(h.videos) != writers || len(h.jobs) != writers {
-		t.Fatalf("%d videos, %d jobs", len(h.videos), len(h.jobs))
+	if len(h.videos(t)) != writers || h.jobs.Load() != writers {
+		t.Fatalf("%d videos, %d jobs", len(h.videos(t)), h.jobs.Load())
 	}
 	pins := h.pins(t)
 	seen := map[string]bool{}
-	for _, v := range h.videos {
+	for _, v := range h.videos(t) {
 		seen[pins[v.Source.Pin]] = true
 		if v.Name != "a.mp4" {
 			t.Errorf("named %q", v.Name)
@@ -248,7 +261,7 @@ func TestAnObjectThatWasNotRecordedIsFoundLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.fail = errors.New("the database is away")
+	h.away.Store(true)
 	// What a client sees when the fact can't be recorded: no 200, though the object is there.
 	if status := send(t, up, "lost"); status != http.StatusInternalServerError {
 		t.Fatalf("an unrecorded write got %d", status)
@@ -256,14 +269,52 @@ func TestAnObjectThatWasNotRecordedIsFoundLater(t *testing.T) {
 	if _, err := h.door.Reconcile(t.Context()); err == nil {
 		t.Error("reconciling without a database went well")
 	}
-	h.fail = nil
+	h.away.Store(false)
 	for _, want := range []int{1, 0} {
 		if n, err := h.door.Reconcile(t.Context()); n != want || err != nil {
 			t.Errorf("reconciling found %d, %v; want %d", n, err, want)
 		}
 	}
-	if len(h.videos) != 1 || h.videos[up.Video].Source == nil || len(h.pins(t)) != 1 {
-		t.Errorf("videos %+v, pins %q", h.videos, h.pins(t))
+	if len(h.videos(t)) != 1 || h.videos(t)[up.Video].Source == nil || len(h.pins(t)) != 1 {
+		t.Errorf("videos %+v, pins %q", h.videos(t), h.pins(t))
+	}
+}
+
+func TestPinsOfRefusedWritesGoAndOthersStay(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.put(t, "kept.mp4", "kept")
+	if err := h.store.Delete(t.Context(), "uploads", "kept.mp4"); err != nil { // its video lives by the pin alone
+		t.Fatal(err)
+	}
+	up, err := h.door.Grant(t.Context(), upload.Request{Filename: "b.mp4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.away.Store(true)
+	for _, body := range []string{"first try", "second try"} {
+		if status := send(t, up, body); status != http.StatusInternalServerError {
+			t.Errorf("an unrecorded write got %d", status)
+		}
+	}
+	h.away.Store(false)
+	if status := send(t, up, "third try"); status != http.StatusOK {
+		t.Errorf("the last try got %d", status)
+	}
+	if _, err := h.door.Reconcile(t.Context()); err != nil || len(h.pins(t)) != 4 {
+		t.Errorf("pins that are still young: %q, %v", h.pins(t), err)
+	}
+	h.door.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	if n, err := h.door.Reconcile(t.Context()); n != 0 || err != nil {
+		t.Errorf("reconciling found %d, %v", n, err)
+	}
+	var left []string
+	for _, body := range h.pins(t) {
+		left = append(left, body)
+	}
+	slices.Sort(left)
+	if fmt.Sprint(left) != "[kept third try]" {
+		t.Errorf("pinned %q", left)
 	}
 }
 
@@ -281,7 +332,7 @@ func TestAnObjectThatIsGoneAgainIsPassedOver(t *testing.T) {
 	if n, err := h.door.Reconcile(t.Context()); n != 0 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	if len(h.videos) != 0 {
-		t.Errorf("%+v", h.videos)
+	if len(h.videos(t)) != 0 {
+		t.Errorf("%+v", h.videos(t))
 	}
 }

@@ -1,0 +1,115 @@
+package upload
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// pinPrefix is the folder of the pins in the media bucket.
+const pinPrefix = "sources/"
+
+// pinRest is how old a pin must be to be swept: far longer than any node takes from pinning an object to recording it.
+const pinRest = time.Hour
+
+// page is how many videos a sweep reads at once.
+const page = 100
+
+// pins notes which pins this process is about to record, so that a sweep leaves them alone.
+type pins struct {
+	mu     sync.Mutex
+	active map[string]int
+	seen   map[string]bool // since the running sweep began; nil while none runs
+}
+
+// begin notes a pin before it is made, and returns what ends the note once its fact is recorded or not.
+func (p *pins) begin(key string) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.active == nil {
+		p.active = map[string]int{}
+	}
+	p.active[key]++
+	if p.seen != nil {
+		p.seen[key] = true
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.active[key]--; p.active[key] == 0 {
+			delete(p.active, key)
+		}
+	}
+}
+
+// watch begins a sweep.
+func (p *pins) watch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = map[string]bool{}
+	for key := range p.active {
+		p.seen[key] = true
+	}
+}
+
+// rest ends a sweep.
+func (p *pins) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = nil
+}
+
+// unless runs remove for a pin that nobody was about to record since the sweep began. Who begins with it now waits, and makes it anew.
+func (p *pins) unless(key string, remove func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[key] {
+		return nil
+	}
+	return remove()
+}
+
+// sweep removes the pins of writes that were never recorded: while the database is away every try of a client leaves one,
+// which keeps the bytes of a whole source. One sweep runs at a time.
+func (d *Door) sweep(ctx context.Context) error {
+	d.sweeping.Lock()
+	defer d.sweeping.Unlock()
+	d.pins.watch()
+	defer d.pins.rest()
+	stray := map[string]bool{}
+	for o, err := range d.Objects.List(ctx, d.MediaBucket, pinPrefix) {
+		if err != nil {
+			return err
+		}
+		if d.Now().Sub(o.Modified) > pinRest {
+			stray[o.Key] = true
+		}
+	}
+	q := video.Query{Limit: page}
+	for len(stray) > 0 {
+		videos, err := d.Store.Videos(ctx, q)
+		if err != nil {
+			return err
+		}
+		if len(videos) == 0 {
+			break
+		}
+		for _, v := range videos {
+			if v.Source != nil {
+				delete(stray, v.Source.Pin)
+			}
+		}
+		q.Before = videos[len(videos)-1].ID
+	}
+	for key := range stray {
+		err := d.pins.unless(key, func() error { return d.Objects.Delete(ctx, d.MediaBucket, key) })
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		d.Logger.Info("stray pin removed", "key", key)
+	}
+	return nil
+}
