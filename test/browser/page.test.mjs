@@ -146,7 +146,7 @@ test('An upload that lost its connection is tried again, and a canceled one leav
     return puts === 1 ? route.abort('connectionreset') : undefined; // the second never gets an answer, so it can be canceled
   });
   const granted = page.waitForResponse((r) => r.url().endsWith('/v1/uploads') && r.request().method() === 'POST');
-  await page.getByLabel('Files to upload').setInputFiles(file);
+  await page.getByLabel('Files to upload').first().setInputFiles(file);
   const { id } = await (await granted).json();
   await page.getByText('The connection was lost during the upload.', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Retry' }).click();
