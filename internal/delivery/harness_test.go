@@ -81,7 +81,7 @@ func newStage(t *testing.T, way string) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = embedded.Close() })
-	local, err := bucket.Open(bucket.Config{Embedded: embedded})
+	local, err := bucket.Open(t.Context(), bucket.Config{Embedded: embedded})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func newStage(t *testing.T, way string) *stage {
 	if way == "remote" {
 		s3 := httptest.NewServer(s.watch(embedded.Handler()))
 		t.Cleanup(s3.Close)
-		if objects, err = bucket.Open(bucket.Config{Endpoint: s3.URL, Region: "us-east-1", Credentials: keys}); err != nil {
+		if objects, err = bucket.Open(t.Context(), bucket.Config{Endpoint: s3.URL, Region: "us-east-1", Credentials: keys}); err != nil {
 			t.Fatal(err)
 		}
 	}
