@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/api"
+	"sluice/internal/bucket"
+	"sluice/internal/catalog"
+	"sluice/internal/delivery"
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/pipeline"
+	"sluice/internal/sandbox"
+	"sluice/internal/upload"
+	"sluice/internal/video"
+	"sluice/ui"
+)
+
+// The buckets.
+const (
+	uploadsBucket = "uploads" // what clients put
+	mediaBucket   = "media"   // pinned sources and outputs
+)
+
+// App is the whole server as a value: Open makes it, Serve runs it until its context ends, Close gives everything back.
+type App struct {
+	settings Settings
+	log      *slog.Logger
+	token    string
+	local    string // where this machine's own processes reach the server
+	keys     bucket.Credentials
+
+	lock     *os.File
+	listener net.Listener
+	store    *catalog.Store
+	embedded *bucket.Embedded
+	objects  *bucket.Store
+	uploads  *upload.Door
+	engine   *engine.Engine
+
+	api, edge, page, s3 http.Handler
+	usage               func() ffmpeg.Usage
+	checks              map[string]func(context.Context) error
+}
+
+// Open makes the server of a data folder: what is missing is created, what is there is found again.
+func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error) {
+	a := &App{settings: s, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if err = a.openData(); err != nil {
+		return nil, err
+	}
+	if a.listener, err = net.Listen("tcp", s.Listen); err != nil {
+		return nil, fmt.Errorf("can't listen on %s: %w; name another address with --listen", s.Listen, err)
+	}
+	a.address()
+	if a.store, err = catalog.Open(ctx, filepath.Join(s.Data, "sluice.db"), log); err != nil {
+		return nil, err
+	}
+	tool, err := a.openTool()
+	if err != nil {
+		return nil, err
+	}
+	if err = a.openObjects(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.openFeatures(tool)
+}
+
+// openData takes the data folder and the secrets in it.
+func (a *App) openData() (err error) {
+	data := a.settings.Data
+	if err = os.MkdirAll(data, 0o700); err != nil {
+		return fmt.Errorf("data is %q, which can't be made: %w", data, err)
+	}
+	if a.lock, err = lockData(data); err != nil {
+		return err
+	}
+	if a.token, err = adminToken(data); err != nil {
+		return err
+	}
+	if a.keys, err = s3Keys(data); err != nil {
+		return err
+	}
+	return pipeline.Clean(a.scratch())
+}
+
+func (a *App) scratch() string { return filepath.Join(a.settings.Data, "scratch") }
+
+// address fills in the addresses that follow from where the server listens.
+func (a *App) address() {
+	at := a.listener.Addr().(*net.TCPAddr)
+	host := at.IP.String()
+	if at.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	a.local = "http://" + net.JoinHostPort(host, fmt.Sprint(at.Port))
+	s := &a.settings
+	if s.PublicURL == "" {
+		s.PublicURL = a.local
+	}
+	if s.EdgeURL == "" {
+		s.EdgeURL = s.PublicURL
+	}
+}
+
+// openTool finds ffmpeg and makes sure that it can be confined.
+func (a *App) openTool() (*ffmpeg.Tool, error) {
+	if err := sandbox.Check(); err != nil {
+		if !a.settings.Unsandboxed {
+			return nil, fmt.Errorf("the sandbox can't start here: %w; Sluice does not run ffmpeg without it unless --unsandboxed says so", err)
+		}
+		a.log.Warn("ffmpeg runs WITHOUT the sandbox: a hostile file may read this machine's files and reach its network", "reason", err)
+	} else {
+		a.settings.Unsandboxed = false
+	}
+	return ffmpeg.New(ffmpeg.Config{Limits: a.settings.limits(), Unsandboxed: a.settings.Unsandboxed, Logger: a.log})
+}
+
+// openObjects starts the embedded S3 endpoint and the one client of it.
+func (a *App) openObjects(ctx context.Context) (err error) {
+	data := a.settings.Data
+	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
+		Root: filepath.Join(data, "objects"), Socket: filepath.Join(data, "s3.sock"), Credentials: a.keys,
+		Buckets: []string{uploadsBucket, mediaBucket}, Logger: a.log,
+		Created: func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
+	})
+	if err != nil {
+		return err
+	}
+	a.s3 = a.embedded.Handler()
+	a.objects, err = bucket.Open(ctx, bucket.Config{Embedded: a.embedded, Credentials: a.keys})
+	return err
+}
+
+// openFeatures wires the rooms that do the work.
+func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
+	s := a.settings
+	a.uploads = upload.New(upload.Config{
+		Store: a.store, Objects: a.objects, Bucket: uploadsBucket, MediaBucket: mediaBucket, PublicURL: s.PublicURL,
+		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: time.Now, Logger: a.log,
+		Ingest: pipeline.IngestJob,
+	})
+	way := pipeline.New(pipeline.Config{
+		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: mediaBucket, Scratch: a.scratch(),
+		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
+	})
+	a.engine, err = engine.New(a.store.DB(), engine.Config{
+		Workers: way.Handlers(), Logger: a.log,
+		Queues: []engine.Queue{
+			{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
+			{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
+			{Name: pipeline.ControlQueue, Workers: 4},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.api = api.New(api.Config{
+		Videos: a.store, History: a.store, Uploads: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
+		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
+		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
+		Encode: func(id video.ID, generation int) []engine.Job {
+			return []engine.Job{pipeline.IngestJob(id, generation)}
+		},
+		Logger: a.log,
+	})
+	a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: mediaBucket, Logger: a.log})
+	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
+	a.usage = tool.Usage
+	a.checks = map[string]func(context.Context) error{
+		"catalog": a.store.Ping,
+		"objects": a.checkObjects,
+		"disk":    a.checkDisk,
+	}
+	return nil
+}
+
+// checkObjects asks the endpoint for an object that needn't be there.
+func (a *App) checkObjects(ctx context.Context) error {
+	if _, err := a.objects.Head(ctx, mediaBucket, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return nil
+}
+
+// leastFree is the free space below which the server says that it can't take work.
+const leastFree = 1 << 30
+
+// checkDisk tells a full disk before anything breaks.
+func (a *App) checkDisk(context.Context) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(a.settings.Data, &st); err != nil {
+		return fault.New(fault.Unavailable, "disk", "disk_unavailable", "The data folder's disk does not answer.", err)
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < leastFree {
+		return fault.New(fault.Unavailable, "disk", "disk_full", fmt.Sprintf("The data folder's disk has %d MB left; free some space.", free>>20), nil)
+	}
+	return nil
+}
+
+// origins are the pages that may call the S3 endpoint from a browser.
+func (a *App) origins() []string {
+	return append([]string{a.settings.PublicURL}, a.settings.CORSOrigins...)
+}
+
+// Serve answers requests and runs jobs until ctx ends; then it lets requests finish and gives running jobs back.
+func (a *App) Serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           a.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(a.listener) }()
+	go a.reconcile(ctx)
+	if err := a.writeServerFile(); err != nil {
+		return err
+	}
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	used := a.usage()
+	a.log.Info("stopping", "tool_runs", used.Runs, "tool_cpu_seconds", used.CPU.Seconds())
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	err = errors.Join(err, a.engine.Stop(wait), shutdown(wait, server))
+	if rerr := os.Remove(filepath.Join(a.settings.Data, serverFile)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// shutdown lets requests finish; those that don't in time are cut.
+func shutdown(ctx context.Context, server *http.Server) error {
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// reconcile finds objects that were put and whose event was lost in a crash.
+func (a *App) reconcile(ctx context.Context) {
+	switch found, err := a.uploads.Reconcile(ctx); {
+	case err != nil && ctx.Err() == nil:
+		a.log.Error("looking for objects without a video failed", "error", err)
+	case found > 0:
+		a.log.Info("found objects without a video", "count", found)
+	}
+}
+
+// Close gives back what Open took. It can be called at any point of Open.
+func (a *App) Close() error {
+	var errs []error
+	if a.embedded != nil {
+		errs = append(errs, a.embedded.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.listener != nil {
+		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

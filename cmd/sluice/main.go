@@ -1,0 +1,98 @@
+// Command sluice is self-hosted video on demand: one binary that takes uploads, transcodes them and delivers them.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+
+	"sluice/internal/sandbox"
+)
+
+// The exit codes of every command.
+const (
+	exitFailed   = 1 // the work was done and something of it failed
+	exitUsage    = 2 // the command line or the configuration is wrong
+	exitNoServer = 3 // no server answers, or it refuses the token
+)
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
+
+type commands struct {
+	Serve   Serve       `cmd:"" help:"Run the server: API, S3 endpoint, workers, edge and page."`
+	Put     Put         `cmd:"" help:"Upload files and wait until they play."`
+	Config  ShowConfig  `cmd:"" help:"Print the configuration in force and where each value came from."`
+	Version VersionFlag `cmd:"" help:"Print the version."`
+}
+
+// VersionFlag prints the version that was built.
+type VersionFlag struct{}
+
+// Run prints the version.
+func (VersionFlag) Run() error {
+	fmt.Println("sluice " + version())
+	return nil
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func main() {
+	sandbox.Main() // takes over where this process is a sandboxed child
+	os.Exit(run(os.Args[1:]))
+}
+
+// run is the program without the process: it returns the exit code.
+func run(args []string) int {
+	var cmd commands
+	files := &fileResolver{}
+	parser, err := kong.New(&cmd,
+		kong.Name("sluice"),
+		kong.Description("Self-hosted video on demand."),
+		kong.UsageOnError(),
+		kong.Resolvers(files),
+		kong.Bind(files),
+	)
+	if err != nil {
+		panic(err) // the grammar above is wrong
+	}
+	if err := files.open(args, os.Getenv("SLUICE_CONFIG")); err != nil {
+		fmt.Fprintln(os.Stderr, "sluice: "+err.Error())
+		return exitUsage
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sluice: "+err.Error())
+		return exitUsage
+	}
+	return exitCode(ctx.Run(ctx))
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	var exit exitError
+	if errors.As(err, &exit) {
+		if exit.err != nil {
+			fmt.Fprintln(os.Stderr, "sluice: "+exit.Error())
+		}
+		return exit.code
+	}
+	fmt.Fprintln(os.Stderr, "sluice: "+err.Error())
+	return exitFailed
+}

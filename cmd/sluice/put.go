@@ -1,0 +1,341 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"sluice/client"
+)
+
+// Put is the command that uploads files and follows them. Results go to stdout, all else to stderr.
+type Put struct {
+	JSON          bool     `help:"Print one JSON object a file, each on its own line, as GET /v1/videos/{id} answers."`
+	Wait          string   `help:"What to wait for: ${enum}." enum:"playable,ready" default:"playable"`
+	URL           string   `help:"Address of the server. Default: what the server of the data folder wrote there." env:"SLUICE_URL" placeholder:"URL"`
+	Token         string   `help:"Admin token. Default: that of the data folder." env:"SLUICE_TOKEN" placeholder:"TOKEN"`
+	Data          string   `help:"Data folder of a server on this machine." default:"./data" env:"SLUICE_DATA" type:"path" placeholder:"DIR"`
+	MaxResolution int      `help:"Largest short side in pixels: ${enum}; 0 for the server's default." enum:"0,240,360,480,720,1080,1440,2160" default:"0"`
+	Files         []string `arg:"" name:"FILE" help:"Files to upload."`
+}
+
+// item is one file on its way.
+type item struct {
+	path string
+	id   string // empty until it is uploaded
+	err  error  // why it was not uploaded
+}
+
+// Run uploads the files and waits for them; an interrupt ends it and leaves the server working.
+func (p *Put) Run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return p.put(ctx, os.Stdout, os.Stderr)
+}
+
+// put uploads all files first, one after the other, so that the server always has the next one to work on, and then waits for each in turn: results come in the
+// order of the files.
+func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
+	if err := p.check(); err != nil {
+		return exitError{exitUsage, err}
+	}
+	c, address, err := p.connect()
+	if err != nil {
+		return err
+	}
+	show := display{to: screen, terminal: isTerminal(screen)}
+	items := make([]item, len(p.Files))
+	for i, path := range p.Files {
+		items[i] = item{path: path}
+	}
+	for i := range items {
+		items[i].id, items[i].err = p.upload(ctx, c, items[i].path, show)
+		if err := ended(ctx, items[i].err); err != nil {
+			look(screen, address, items)
+			return err
+		}
+	}
+	failed := false
+	for _, it := range items {
+		err := it.err
+		if err == nil {
+			err = p.follow(ctx, c, it, out, show)
+		} else if p.JSON {
+			err = errors.Join(err, printRefused(out, it))
+		}
+		if end := ended(ctx, err); end != nil {
+			look(screen, address, items)
+			return end
+		}
+		if err != nil {
+			failed = true
+			show.line("sluice: %s: %s", it.path, err)
+		}
+	}
+	if failed {
+		return exitError{exitFailed, nil}
+	}
+	return nil
+}
+
+// check refuses files that can't be uploaded, before any is.
+func (p *Put) check() error {
+	for _, path := range p.Files {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("put: %w", err)
+		}
+		info, err := f.Stat()
+		_ = f.Close() // only read from
+		if err != nil {
+			return fmt.Errorf("put: %w", err)
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("put: %s is not a file; name the files in it", path)
+		}
+	}
+	return nil
+}
+
+// connect finds server and token. The data folder's token is shown to no other server than the data folder's own.
+func (p *Put) connect() (*client.Client, string, error) {
+	local, localErr := readServerFile(p.Data)
+	address := strings.TrimRight(cmp.Or(p.URL, local), "/")
+	if address == "" {
+		return nil, "", exitError{exitNoServer, fmt.Errorf("put: no server: %w; start one with 'sluice serve', or name one with --url or --data", localErr)}
+	}
+	token := p.Token
+	if token == "" && address == strings.TrimRight(local, "/") {
+		b, err := os.ReadFile(filepath.Join(p.Data, tokenFile))
+		if err != nil {
+			return nil, "", exitError{exitNoServer, fmt.Errorf("put: no token: %w; give it with --token or SLUICE_TOKEN", err)}
+		}
+		token = strings.TrimSpace(string(b))
+	}
+	c, err := client.New(address, token)
+	if err != nil {
+		return nil, "", exitError{exitUsage, err}
+	}
+	return c, address, nil
+}
+
+// readServerFile returns the address that the server of a data folder wrote there when it started.
+func readServerFile(data string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(data, serverFile))
+	if err != nil {
+		return "", err
+	}
+	var server struct {
+		URL string `json:"url"`
+	}
+	if err := json.Unmarshal(b, &server); err != nil || server.URL == "" {
+		return "", fmt.Errorf("%s holds no address", serverFile)
+	}
+	return server.URL, nil
+}
+
+// ended is the error to end with where err, or the end of ctx, is no matter of one file alone; else nil.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return exitError{exitFailed, errors.New("put: interrupted")}
+	}
+	var e *client.Error
+	if errors.As(err, &e) && (e.Status == 0 || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code != client.UploadRefused) {
+		return exitError{exitNoServer, fmt.Errorf("put: %w", e)}
+	}
+	return nil
+}
+
+// look says how to see what became of the files.
+func look(w io.Writer, address string, items []item) {
+	for _, it := range items {
+		if it.id == "" {
+			fmt.Fprintf(w, "%s: not uploaded; put it again\n", it.path)
+			continue
+		}
+		fmt.Fprintf(w, "%s: uploaded, and the server goes on with it; look with\n  curl -H \"Authorization: Bearer $TOKEN\" %s/v1/videos/%s\n", it.path, address, it.id)
+	}
+}
+
+func (p *Put) upload(ctx context.Context, c *client.Client, path string, show display) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	bar := show.upload(path, info.Size())
+	defer bar.done()
+	return c.Upload(ctx, f, client.UploadOptions{Settings: client.Settings{MaxResolution: p.MaxResolution}}, bar.sent)
+}
+
+// follow waits for one video and prints it.
+func (p *Put) follow(ctx context.Context, c *client.Client, it item, out io.Writer, show display) error {
+	bar := show.job(it)
+	v, err := c.Wait(ctx, it.id, client.Until(p.Wait), bar.state)
+	bar.done()
+	var failure *client.Failure
+	if err != nil && !errors.As(err, &failure) {
+		return err
+	}
+	if p.JSON {
+		b, jerr := c.VideoJSON(ctx, it.id)
+		if jerr != nil {
+			return jerr
+		}
+		_, jerr = fmt.Fprintf(out, "%s\n", b)
+		return errors.Join(err, jerr)
+	}
+	if err != nil {
+		return err
+	}
+	return printVideo(out, v)
+}
+
+// printRefused prints the line of a file that never became a video, in the form of one that failed.
+func printRefused(out io.Writer, it item) error {
+	refused := struct {
+		ID       string         `json:"id"`
+		Name     string         `json:"name"`
+		Status   string         `json:"status"`
+		Playable bool           `json:"playable"`
+		Error    client.Failure `json:"error"`
+	}{Name: filepath.Base(it.path), Status: "failed", Error: client.Failure{Code: "upload_failed", Message: it.err.Error()}}
+	var e *client.Error
+	if errors.As(it.err, &e) {
+		refused.Error = client.Failure{Code: cmp.Or(e.Code, refused.Error.Code), Message: e.Detail}
+	}
+	return json.NewEncoder(out).Encode(refused)
+}
+
+// printVideo prints where a video plays, for people.
+func printVideo(out io.Writer, v client.Video) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", v.Name, v.Status)
+	if v.TimeToPlayable != nil {
+		fmt.Fprintf(&b, ", playable after %s", seconds(*v.TimeToPlayable))
+	}
+	b.WriteString("\n")
+	line := func(label, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "  %-7s %s\n", label, value)
+		}
+	}
+	line("id", v.ID)
+	var names []string
+	for _, r := range v.Renditions {
+		names = append(names, r.Name)
+	}
+	line("ladder", strings.Join(names, " "))
+	if v.Playback != nil {
+		line("HLS", v.Playback.HLS)
+		line("DASH", v.Playback.DASH)
+		line("poster", v.Playback.Poster)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func seconds(ms int64) string {
+	return (time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond).String()
+}
+
+// display shows progress: a bar on a terminal, else a line now and then.
+type display struct {
+	to       io.Writer
+	terminal bool
+}
+
+// isTerminal reports whether a bar can be drawn: a file or a pipe takes lines.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (d display) line(format string, args ...any) { fmt.Fprintf(d.to, format+"\n", args...) }
+
+// bar is the progress of one file, in one of its two phases.
+type bar struct {
+	display
+	name  string
+	drawn *progressbar.ProgressBar // nil where there is no terminal
+	told  int                      // tenths that were told as lines, -1 for none
+	last  time.Time                // when the last line was told
+}
+
+// upload shows a file that goes up, from now on: its speed counts from here.
+func (d display) upload(path string, size int64) *bar {
+	b := &bar{display: d, name: path, told: -1}
+	if d.terminal {
+		b.draw(size, progressbar.OptionShowBytes(true))
+	}
+	return b
+}
+
+// job shows the work on a video that was uploaded.
+func (d display) job(it item) *bar {
+	b := &bar{display: d, name: it.path, told: -1}
+	if d.terminal {
+		b.draw(100, progressbar.OptionSetPredictTime(false))
+	} else {
+		d.line("%s: uploaded as video %s", it.path, it.id)
+	}
+	return b
+}
+
+func (b *bar) draw(total int64, options ...progressbar.Option) {
+	b.drawn = progressbar.NewOptions64(total, append(options, progressbar.OptionSetWriter(b.to), progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(b.name))...)
+}
+
+// sent tells how much of the file has gone up.
+func (b *bar) sent(sent, size int64) {
+	if b.terminal {
+		_ = b.drawn.Set64(sent) // a bar that can't be drawn is no reason to stop
+		return
+	}
+	tenth := int(10 * sent / max(size, 1))
+	if tenth == 10 && b.told != 10 || tenth != b.told && time.Since(b.last) > time.Second {
+		b.told, b.last = tenth, time.Now()
+		b.line("%s: uploading, %d%%", b.name, 10*tenth)
+	}
+}
+
+// state tells how far the work on the video is.
+func (b *bar) state(v client.Video) {
+	left := ""
+	if v.ETA != nil {
+		left = fmt.Sprintf(", %s left", (time.Duration(*v.ETA) * time.Millisecond).Round(time.Second))
+	}
+	if b.terminal {
+		b.drawn.Describe(b.name + " " + v.Status + left)
+		_ = b.drawn.Set(int(100 * v.Progress)) // a bar that can't be drawn is no reason to stop
+		return
+	}
+	if tenth := int(10 * v.Progress); tenth != b.told {
+		b.told = tenth
+		b.line("%s: %s, %d%%%s", b.name, v.Status, int(100*v.Progress), left)
+	}
+}
+
+// done takes the bar off the screen.
+func (b *bar) done() {
+	if b.drawn != nil {
+		_ = b.drawn.Clear() // a bar that can't be drawn is no reason to stop
+	}
+}

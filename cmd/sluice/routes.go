@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"sluice/internal/bucket"
+	"sluice/internal/fault"
+)
+
+// routes is the front door. S3 requests go past the mux, which would redirect keys with "//".
+func (a *App) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", a.requireToken(a.api))
+	mux.Handle("GET /openapi.json", a.api)
+	mux.Handle("GET /openapi.yaml", a.api)
+	mux.Handle("/stream/", a.edge)
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("/", a.page)
+
+	s3 := bucket.CORS(a.origins(), a.s3)
+	return a.recovered(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if bucket.IsS3Request(r) {
+			s3.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+}
+
+// requireToken lets the admin token through. Hashing first makes the comparison take the same time for every guess.
+func (a *App) requireToken(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(a.token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(strings.TrimSpace(token)))
+		if !ok || subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
+			fault.Write(w, fault.New(fault.Unauthorized, "api.token", "unauthorized",
+				"Send the admin token as 'Authorization: Bearer …'; it is in admin.token in the server's data folder.", nil))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recovered answers a panic with a problem document and logs its stack.
+func (a *App) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler { //nolint:errorlint // the value net/http itself compares by identity
+					panic(v)
+				}
+				a.log.Error("panic", "value", v, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+				fault.Write(w, fault.New(fault.Internal, "http", "internal", "Something went wrong on the server; try again, and see the server's log if it goes on.", nil))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// healthz says that the process answers.
+func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
+	writeHealth(w, http.StatusOK, health{Status: "ok"})
+}
+
+type health struct {
+	Status string            `json:"status"`
+	Parts  map[string]string `json:"parts,omitempty"`
+}
+
+// readyz says whether the server can take work, and which part is the trouble where it can't.
+func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	h, status := health{Status: "ready", Parts: map[string]string{}}, http.StatusOK
+	for name, check := range a.checks {
+		if err := check(ctx); err != nil {
+			a.log.Warn("not ready", "part", name, "error", err)
+			h.Parts[name], h.Status, status = fault.Of(err).Message, "not ready", http.StatusServiceUnavailable
+			continue
+		}
+		h.Parts[name] = "ok"
+	}
+	writeHealth(w, status, h)
+}
+
+func writeHealth(w http.ResponseWriter, status int, h health) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(h); err != nil {
+		slog.Debug("health answer not written", "error", err)
+	}
+}

@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/video"
+)
+
+// encode makes one chunk of every rung.
+func (p *Pipeline) encode(ctx context.Context, r *run) error {
+	src, err := p.prepared(ctx, r)
+	if err != nil {
+		return err
+	}
+	if r.ref.N >= len(r.Plan.Chunks) {
+		return fault.New(fault.Invalid, "pipeline.encode", "bad_job", "The plan has no such chunk.", nil)
+	}
+	chunk := r.Plan.Chunks[r.ref.N]
+	expected := chunk.Frames
+	if expected == 0 {
+		expected = r.Plan.Frames - chunk.Start
+	}
+	progress := p.progress(ctx, r)
+	made, frames, err := p.Tool.EncodeChunk(ctx, src, *r.Video.Facts, *r.Plan, chunk, r.dir, r.Plan.Threads, func(frames int64) {
+		progress(float64(frames) / float64(max(expected, 1)))
+	})
+	if err != nil {
+		return err
+	}
+	result := video.Result{Frames: frames}
+	for _, t := range made {
+		if err := p.put(ctx, r, t); err != nil {
+			return err
+		}
+		result.Tracks = append(result.Tracks, t.Track)
+	}
+	return p.finish(ctx, r, result)
+}
+
+// audio makes the audio rendition, whole: an encoder's priming would be heard at every join.
+func (p *Pipeline) audio(ctx context.Context, r *run) error {
+	src, err := p.prepared(ctx, r)
+	if err != nil {
+		return err
+	}
+	progress := p.progress(ctx, r)
+	made, err := p.Tool.EncodeAudio(ctx, src, *r.Video.Facts, *r.Plan, r.dir, func(at time.Duration) {
+		progress(at.Seconds() / max(r.Plan.Duration.Seconds(), 0.001))
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.put(ctx, r, made); err != nil {
+		return err
+	}
+	return p.finish(ctx, r, video.Result{Tracks: []video.Track{made.Track}})
+}
+
+// stills makes poster and thumbnail.
+func (p *Pipeline) stills(ctx context.Context, r *run) error {
+	src, err := p.prepared(ctx, r)
+	if err != nil {
+		return err
+	}
+	files, err := p.Tool.Stills(ctx, src, *r.Video.Facts, *r.Plan, r.dir)
+	if err != nil {
+		return err
+	}
+	var result video.Result
+	for _, f := range files {
+		object, err := p.putOne(ctx, r, f.Name, f.Path)
+		if err != nil {
+			return err
+		}
+		result.Stills = append(result.Stills, object)
+	}
+	return p.finish(ctx, r, result)
+}
+
+// finish ends a step that is not the last on the way.
+func (p *Pipeline) finish(ctx context.Context, r *run, result video.Result) error {
+	publish := stepJob(video.StepRef{Video: r.ref.Video, Generation: r.ref.Generation, Name: video.Publish})
+	p.at(r, "made")
+	return p.Store.Finish(ctx, r.ref, result, []engine.Job{publish}, r.done)
+}
+
+// put puts the files of a track into the bucket, init segment first.
+func (p *Pipeline) put(ctx context.Context, r *run, t ffmpeg.TrackFiles) error {
+	names := []video.Object{t.Track.Init}
+	for _, s := range t.Track.Segments {
+		names = append(names, s.Object)
+	}
+	for _, o := range names {
+		kept, err := p.Objects.PutFile(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name), t.Paths[o.Name], contentType(o.Name))
+		if err != nil {
+			return err
+		}
+		if kept.Size != o.Bytes {
+			// An earlier attempt put this name and made other bytes of the same plan: the tool has changed in between.
+			return fault.New(fault.Internal, "pipeline.put", "output_differs", "An earlier attempt made other bytes for the same segment; encode the video again.",
+				fmt.Errorf("%s: %d bytes are there, %d were made", o.Name, kept.Size, o.Bytes))
+		}
+	}
+	return nil
+}
+
+// outputKey is where an output of a generation lives in the media bucket.
+func outputKey(v video.Video, generation int, name string) string {
+	return path.Join(generationPrefix(v.Prefix, generation), name)
+}
+
+func generationPrefix(prefix string, generation int) string {
+	return fmt.Sprintf("%s/%d/", prefix, generation)
+}
+
+// contentType is the media type of an output (RFC 8216 §4, RFC 4337, RFC 8081 have no word for .m4s: ISO/IEC 23009-1 Annex C has).
+func contentType(name string) string {
+	switch filepath.Ext(name) {
+	case ".m3u8":
+		return "application/vnd.apple.mpegurl"
+	case ".mpd":
+		return "application/dash+xml"
+	case ".jpg":
+		return "image/jpeg"
+	case ".m4s":
+		return "video/iso.segment"
+	default:
+		return "video/mp4"
+	}
+}
+
+// progressEvery bounds how often a running step writes its progress.
+const progressEvery = time.Second
+
+// progress returns a function that notes how far the step is, at most once a second.
+func (p *Pipeline) progress(ctx context.Context, r *run) func(fraction float64) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(fraction float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := p.Now()
+		if now.Sub(last) < progressEvery {
+			return
+		}
+		last = now
+		if err := p.Results.Progress(ctx, r.ref, min(max(fraction, 0), 1)); err != nil && ctx.Err() == nil {
+			r.log.Debug("progress not noted", "error", err)
+		}
+	}
+}

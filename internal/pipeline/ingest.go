@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"context"
+	"path"
+
+	"sluice/internal/engine"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/video"
+)
+
+// ingest probes the source, plans, and makes the steps of the generation.
+func (p *Pipeline) ingest(ctx context.Context, r *run) error {
+	original, err := p.original(r.Video)
+	if err != nil {
+		return err
+	}
+	facts, err := p.Tool.Probe(ctx, original, path.Base(r.Video.Name))
+	if err != nil {
+		return err
+	}
+	timed := facts // the facts of the file that is cut: the copy's, where there is one
+	remux := ffmpeg.RemuxFor(facts)
+	if remux != "" {
+		copied, err := p.remuxed(ctx, r, original, facts, remux)
+		if err != nil {
+			return err
+		}
+		if timed, err = p.Tool.Probe(ctx, copied, path.Base(copied)); err != nil {
+			return err
+		}
+		timed.Container, timed.Bytes, timed.Bitrate = facts.Container, facts.Bytes, facts.Bitrate
+	}
+	settings := r.Settings
+	if settings.MaxResolution == 0 {
+		settings.MaxResolution = p.Resolution
+	}
+	plan, err := video.MakePlan(timed, settings, p.Config.Workers)
+	if err != nil {
+		return err
+	}
+	plan.Remux = remux
+	p.at(r, "made")
+	return p.Store.Plan(ctx, r.ref, timed, plan, stepJobs(r.ref, plan), r.done)
+}
+
+// stepJobs are the jobs of a plan, in the order of their worth to a viewer.
+func stepJobs(ref video.StepRef, plan video.Plan) []engine.Job {
+	var jobs []engine.Job
+	add := func(name video.StepName, n int) {
+		jobs = append(jobs, stepJob(video.StepRef{Video: ref.Video, Generation: ref.Generation, Name: name, N: n}))
+	}
+	if len(plan.Rungs) > 0 {
+		for _, c := range plan.Chunks {
+			add(video.Encode, c.N)
+		}
+		add(video.Stills, 0)
+	}
+	if plan.Audio != nil {
+		add(video.Audio, 0)
+	}
+	return jobs
+}

@@ -1,0 +1,81 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/video"
+)
+
+// The queues: what shares a limit.
+const (
+	EncodeQueue  = "encode"  // one core each
+	ControlQueue = "control" // ingest, publish, removal: mostly waiting for disk
+	StillQueue   = "still"   // audio and stills: a core for seconds
+)
+
+const (
+	retireKind = "retire"
+	deleteKind = "delete"
+)
+
+// settle is how long a canceled attempt may go on before what it made is removed.
+const settle = 5 * time.Second
+
+// again is when a deletion is repeated, for objects that a stalled attempt put after the first one.
+const again = 2 * time.Minute
+
+// IngestJob begins a generation.
+func IngestJob(id video.ID, generation int) engine.Job {
+	return stepJob(video.StepRef{Video: id, Generation: generation, Name: video.Ingest})
+}
+
+// RetireJob removes the objects of a generation that is not published, at the given time.
+func RetireJob(id video.ID, generation int, at time.Time) engine.Job {
+	return job(retireKind, retirement{id, generation}, engine.Job{Queue: ControlQueue, Priority: 4, After: at.Add(settle)})
+}
+
+// DeleteJobs remove a deleted video: at once, and again when no attempt can be left.
+func DeleteJobs(id video.ID, prefix string, now time.Time) []engine.Job {
+	args := deletion{Video: id, Prefix: prefix}
+	return []engine.Job{
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1}),
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: now.Add(again)}),
+	}
+}
+
+type retirement struct {
+	Video      video.ID `json:"video"`
+	Generation int      `json:"generation"`
+}
+
+type deletion struct {
+	Video  video.ID `json:"video"`
+	Prefix string   `json:"prefix"`
+}
+
+// stepJob is the job of a step. What makes a video playable soonest comes first: chunk 0 of every video before anyone's chunk 1.
+func stepJob(ref video.StepRef) engine.Job {
+	base := engine.Job{Group: string(ref.Video), Queue: ControlQueue, Priority: 1}
+	switch ref.Name {
+	case video.Encode:
+		base.Queue, base.Priority = EncodeQueue, 3
+		if ref.N == 0 {
+			base.Priority = 1
+		}
+	case video.Audio, video.Stills:
+		base.Queue, base.Priority = StillQueue, 2
+	case video.Ingest, video.Publish:
+	}
+	return job(string(ref.Name), ref, base)
+}
+
+func job(kind string, args any, base engine.Job) engine.Job {
+	body, err := json.Marshal(args)
+	if err != nil {
+		panic(err) // plain structs of strings and numbers
+	}
+	base.Kind, base.Args = kind, body
+	return base
+}

@@ -1,0 +1,152 @@
+// Package pipeline takes a video along its way: ingest → encode, audio, stills → publish, and away again.
+//
+// Each step is a durable job that tries to advance one fact, and may run twice, late, or beside a stalled twin. What makes that safe: the store
+// fences every move, objects are put only if absent and only after they were checked, and the same plan makes the same bytes. A step costs what its tool
+// costs; a crash costs the attempt, never the video.
+//
+//	ingest    probe the source, plan, make the steps
+//	encode    one a chunk: every rung of the chunk from one decode
+//	audio     the first track, whole
+//	stills    poster and thumbnail
+//	publish   check what was made, write playlists and MPD, flip the pointer
+//	retire    remove a generation that nobody watches any more
+//	delete    remove a video
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/internal/bucket"
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/video"
+)
+
+// Objects is what the pipeline needs of the bucket.
+type Objects interface {
+	LocalPath(bucket, key string) (path string, ok bool)
+	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
+	PutFile(ctx context.Context, bucket, key, path, contentType string) (bucket.Object, error)
+	Delete(ctx context.Context, bucket, key string) error
+	DeletePrefix(ctx context.Context, bucket, prefix string) (int, error)
+}
+
+// Config is what a Pipeline is made from.
+type Config struct {
+	Store       Store
+	Results     Results
+	Remover     Remover
+	Objects     Objects
+	Tool        *ffmpeg.Tool
+	Media       string        // the bucket of outputs and pinned sources
+	Scratch     string        // a folder of this process alone, for files under way
+	Resolution  int           // the default of Settings.MaxResolution
+	Workers     int           // how many encode steps run side by side here
+	RetireAfter time.Duration // how long viewers keep a generation that was replaced
+	Now         func() time.Time
+	At          func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
+	Log         *slog.Logger
+}
+
+// Pipeline runs the steps.
+type Pipeline struct {
+	Config
+	sources sources
+}
+
+// New makes a Pipeline.
+func New(c Config) *Pipeline {
+	return &Pipeline{Config: c, sources: sources{dir: filepath.Join(c.Scratch, "sources")}}
+}
+
+// Handlers maps each kind of job to the function that does it.
+func (p *Pipeline) Handlers() map[string]engine.Worker {
+	return map[string]engine.Worker{
+		string(video.Ingest):  p.step(p.ingest),
+		string(video.Encode):  p.step(p.encode),
+		string(video.Audio):   p.step(p.audio),
+		string(video.Stills):  p.step(p.stills),
+		string(video.Publish): p.step(p.publish),
+		retireKind:            p.retire,
+		deleteKind:            p.delete,
+	}
+}
+
+// run is one attempt at one step.
+type run struct {
+	ref video.StepRef
+	video.Work
+	dir  string // its own scratch folder, removed afterwards
+	done engine.Handle
+	log  *slog.Logger
+}
+
+// step makes a worker of one step: begin, do, and where it fails, say so.
+func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
+	return func(ctx context.Context, a engine.Attempt) error {
+		r := &run{done: a.Handle}
+		if err := json.Unmarshal(a.Job.Args, &r.ref); err != nil {
+			return fault.New(fault.Invalid, "pipeline.step", "bad_job", "The job's arguments are not those of a step.", err)
+		}
+		r.log = p.Log.With("video", r.ref.Video, "generation", r.ref.Generation, "step", r.ref.Name, "n", r.ref.N)
+		err := p.attempt(ctx, a, r, do)
+		switch {
+		case err == nil, errors.Is(err, video.ErrStale):
+			return nil
+		case ctx.Err() != nil: // canceled, or the server is stopping: the engine knows which
+			return err
+		}
+		failure := video.StepFailure{
+			Failure: video.Failure{Code: fault.Of(err).Code, Message: fault.Of(err).Message},
+			Detail:  ffmpeg.Detail(err),
+			Final:   fault.Permanent(err) || a.Number >= a.Max,
+		}
+		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "error", err)
+		switch ferr := p.Store.Fail(ctx, r.ref, failure, []engine.Job{RetireJob(r.ref.Video, r.ref.Generation, p.Now())}, r.done); {
+		case errors.Is(ferr, video.ErrStale):
+			return nil
+		case ferr != nil:
+			return ferr
+		case failure.Final:
+			p.sources.forget(r.ref.Video, r.ref.Generation)
+			return nil
+		}
+		return err
+	}
+}
+
+// attempt runs one try in a scratch folder of its own.
+func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do func(context.Context, *run) error) (err error) {
+	if r.Work, err = p.Store.Begin(ctx, r.ref, a.Worker, r.done); err != nil {
+		return err
+	}
+	if r.dir, err = os.MkdirTemp(p.Scratch, "step-"); err != nil {
+		return fault.New(fault.Unavailable, "pipeline.step", "scratch_unavailable", "The server can't write its scratch folder; check its disk.", err)
+	}
+	defer func() {
+		if rerr := os.RemoveAll(r.dir); rerr != nil {
+			r.log.Error("scratch folder left over", "error", rerr)
+		}
+	}()
+	started := p.Now()
+	p.at(r, "begun")
+	if err = do(ctx, r); err == nil {
+		p.at(r, "done")
+		r.log.Info("step done", "attempt", r.Attempt, "seconds", p.Now().Sub(started).Seconds())
+	}
+	return err
+}
+
+// at tells where the step is: begun (the attempt is recorded), made (its objects are in the bucket, no fact says so yet), done (the facts are committed).
+func (p *Pipeline) at(r *run, point string) {
+	if p.At != nil {
+		p.At(string(r.ref.Name) + "." + point)
+	}
+}

@@ -1,0 +1,226 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/manifest"
+	"sluice/internal/video"
+)
+
+// publish checks what the steps made, writes the playlists and the MPD, and flips the video's pointer to this generation.
+func (p *Pipeline) publish(ctx context.Context, r *run) error {
+	parts, err := p.Results.Parts(ctx, r.ref)
+	if err != nil {
+		return err
+	}
+	tracks, stills, err := assemble(*r.Plan, parts)
+	if err != nil {
+		return err
+	}
+	if err := p.verify(ctx, r, tracks); err != nil {
+		return err
+	}
+	output, err := p.describe(ctx, r, tracks, stills)
+	if err != nil {
+		return err
+	}
+	var next []engine.Job
+	if old := r.Video.Published; old > 0 && old != r.ref.Generation {
+		next = append(next, RetireJob(r.ref.Video, old, p.Now().Add(p.RetireAfter)))
+	}
+	p.at(r, "made")
+	if err := p.Store.Publish(ctx, r.ref, output, next, r.done); err != nil {
+		return err
+	}
+	p.sources.forget(r.ref.Video, r.ref.Generation)
+	return nil
+}
+
+// assemble joins the chunks' segments into whole tracks, video largest first, then audio, and checks that no segment is missing or out of place.
+func assemble(plan video.Plan, parts []video.Part) (tracks []video.Track, stills []video.Object, err error) {
+	byName := map[string]*video.Track{}
+	var order []string
+	slices.SortStableFunc(parts, func(a, b video.Part) int { return a.N - b.N })
+	for _, part := range parts {
+		if part.Name == video.Stills {
+			stills = part.Result.Stills
+		}
+		for _, t := range part.Result.Tracks {
+			whole := byName[t.Name]
+			if whole == nil {
+				t := t
+				byName[t.Name], order = &t, append(order, t.Name)
+				continue
+			}
+			if whole.Init != t.Init {
+				return nil, nil, unfit("the init segments of two chunks of %s differ", t.Name)
+			}
+			whole.Segments = append(whole.Segments, t.Segments...)
+		}
+	}
+	for _, rung := range plan.Rungs {
+		if byName[rung.Name] == nil {
+			return nil, nil, unfit("nothing was made of rung %s", rung.Name)
+		}
+		tracks = append(tracks, *byName[rung.Name])
+	}
+	if plan.Audio != nil {
+		if byName[plan.Audio.Name] == nil {
+			return nil, nil, unfit("nothing was made of the audio")
+		}
+		tracks = append(tracks, *byName[plan.Audio.Name])
+	}
+	for i := range tracks {
+		if err := continuous(tracks[i]); err != nil {
+			return nil, nil, err
+		}
+		manifest.Rate(&tracks[i])
+	}
+	return tracks, stills, nil
+}
+
+// continuous checks that a track's segments follow each other without a gap.
+func continuous(t video.Track) error {
+	var end uint64
+	for i, s := range t.Segments {
+		switch {
+		case s.Number != int64(i+1):
+			return unfit("%s: segment %d stands where %d should", t.Name, s.Number, i+1)
+		case s.Bytes == 0 || s.Duration == 0:
+			return unfit("%s: segment %d is empty", t.Name, s.Number)
+		case i > 0 && s.Start != end:
+			return unfit("%s: segment %d starts at %d, the one before ends at %d", t.Name, s.Number, s.Start, end)
+		}
+		end = s.Start + s.Duration
+	}
+	if len(t.Segments) == 0 {
+		return unfit("%s has no segment", t.Name)
+	}
+	return nil
+}
+
+// unfit says that the outputs don't pass. It is worth no second try: the steps that made them are done.
+func unfit(format string, args ...any) error {
+	return fault.New(fault.Invalid, "pipeline.publish", "output_unfit", "What was encoded did not pass the checks before publishing; encode the video again.", fmt.Errorf(format, args...))
+}
+
+// verify checks the outputs against the source and decodes the first, a middle and the last segment of each track: a tool's exit code proves nothing.
+func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track) error {
+	for _, t := range tracks {
+		source := r.Video.Facts.Duration
+		switch {
+		case t.Kind == video.VideoTrack:
+			source = r.Video.Facts.Video.Duration
+		case len(r.Video.Facts.Audio) > 0:
+			source = r.Video.Facts.Audio[0].Duration
+		}
+		if err := ffmpeg.CheckDuration(duration(t), source); err != nil {
+			return err
+		}
+		path := func(o video.Object) (string, error) {
+			key := outputKey(r.Video, r.ref.Generation, o.Name)
+			head, err := p.Objects.Head(ctx, p.Media, key)
+			if err != nil {
+				return "", err
+			}
+			if head.Size != o.Bytes {
+				return "", unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
+			}
+			local, _ := p.Objects.LocalPath(p.Media, key)
+			return local, nil
+		}
+		var segments []string
+		for i, s := range t.Segments {
+			local, err := path(s.Object)
+			if err != nil {
+				return err
+			}
+			if i == 0 || i == len(t.Segments)/2 || i == len(t.Segments)-1 {
+				segments = append(segments, local)
+			}
+		}
+		init, err := path(t.Init)
+		if err != nil {
+			return err
+		}
+		if err := p.Tool.Verify(ctx, init, segments); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duration is how long a track plays.
+func duration(t video.Track) time.Duration {
+	last := t.Segments[len(t.Segments)-1]
+	return time.Duration(float64(last.Start+last.Duration) / float64(t.Timescale) * float64(time.Second))
+}
+
+// describe writes playlists and MPD, and returns what is published.
+func (p *Pipeline) describe(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) (video.Output, error) {
+	var out video.Output
+	for _, t := range tracks {
+		out.Duration = max(out.Duration, duration(t))
+		out.Bytes += t.Bytes
+	}
+	shown := manifest.Presentation{Tracks: tracks, Duration: out.Duration}
+	files := map[string][]byte{"index.m3u8": manifest.Multivariant(shown), "index.mpd": manifest.MPD(shown)}
+	for _, t := range tracks {
+		files[t.Name+"/index.m3u8"] = manifest.Media(t)
+		if t.Kind == video.VideoTrack {
+			files[t.Name+"/iframes.m3u8"] = manifest.IFrames(t)
+		}
+	}
+	for name, body := range files {
+		file := filepath.Join(r.dir, strings.ReplaceAll(name, "/", "_")) // each its own: the bucket links the file, so it must not be written again
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			return out, err
+		}
+		object, err := p.putOne(ctx, r, name, file)
+		if err != nil {
+			return out, err
+		}
+		out.Bytes += object.Bytes
+	}
+	for i, s := range stills {
+		out.Bytes += s.Bytes
+		key := outputKey(r.Video, r.ref.Generation, s.Name)
+		if i == 0 {
+			out.Poster = key
+		} else {
+			out.Thumbnail = key
+		}
+	}
+	for i := range tracks {
+		tracks[i].Segments = nil
+	}
+	out.Tracks = tracks
+	out.HLS = outputKey(r.Video, r.ref.Generation, "index.m3u8")
+	out.DASH = outputKey(r.Video, r.ref.Generation, "index.mpd")
+	return out, nil
+}
+
+// putOne puts one file that is no segment and returns it as it is in the bucket.
+func (p *Pipeline) putOne(ctx context.Context, r *run, name, file string) (video.Object, error) {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return video.Object{}, err
+	}
+	kept, err := p.Objects.PutFile(ctx, p.Media, outputKey(r.Video, r.ref.Generation, name), file, contentType(name))
+	if err != nil {
+		return video.Object{}, err
+	}
+	sum := sha256.Sum256(body)
+	return video.Object{Name: name, Bytes: kept.Size, SHA256: hex.EncodeToString(sum[:])}, nil
+}

@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"testing"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+var twoChunks = video.Plan{
+	Rungs: []video.Rung{{Name: "360p"}},
+	Audio: &video.AudioRung{Name: "audio"},
+}
+
+func track(name string, segments ...video.Segment) video.Track {
+	return video.Track{Kind: video.VideoTrack, Name: name, Timescale: 100, Init: video.Object{Name: name + "/init.mp4", Bytes: 1, SHA256: "x"}, Segments: segments}
+}
+
+func segment(number int64, start, duration uint64) video.Segment {
+	return video.Segment{Object: video.Object{Bytes: 10}, Number: number, Start: start, Duration: duration}
+}
+
+func part(name video.StepName, n int, tracks ...video.Track) video.Part {
+	return video.Part{StepRef: video.StepRef{Name: name, N: n}, Result: video.Result{Tracks: tracks}}
+}
+
+func TestChunksAreJoinedInTheirOrder(t *testing.T) {
+	t.Parallel()
+	tracks, stills, err := assemble(twoChunks, []video.Part{
+		part(video.Encode, 1, track("360p", segment(3, 800, 100))),
+		part(video.Audio, 0, track("audio", segment(1, 0, 900))),
+		{StepRef: video.StepRef{Name: video.Stills}, Result: video.Result{Stills: []video.Object{{Name: "poster.jpg"}}}},
+		part(video.Encode, 0, track("360p", segment(1, 0, 400), segment(2, 400, 400))),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tracks) != 2 || tracks[0].Name != "360p" || tracks[1].Name != "audio" || len(tracks[0].Segments) != 3 || len(stills) != 1 {
+		t.Errorf("%+v, %+v", tracks, stills)
+	}
+	if tracks[0].Average == 0 || tracks[0].Peak == 0 {
+		t.Errorf("the rates are not told: %+v", tracks[0])
+	}
+}
+
+func TestWhatDoesNotFitTogetherIsNotPublished(t *testing.T) {
+	t.Parallel()
+	audio := part(video.Audio, 0, track("audio", segment(1, 0, 900)))
+	other := track("360p", segment(2, 400, 400))
+	other.Init.SHA256 = "y"
+	for name, parts := range map[string][]video.Part{
+		"a rung is missing":         {audio},
+		"the audio is missing":      {part(video.Encode, 0, track("360p", segment(1, 0, 400)))},
+		"a segment is missing":      {audio, part(video.Encode, 0, track("360p", segment(1, 0, 400), segment(3, 800, 400)))},
+		"a gap between segments":    {audio, part(video.Encode, 0, track("360p", segment(1, 0, 400), segment(2, 401, 400)))},
+		"an empty segment":          {audio, part(video.Encode, 0, track("360p", segment(1, 0, 0)))},
+		"no segment":                {audio, part(video.Encode, 0, track("360p"))},
+		"init segments that differ": {audio, part(video.Encode, 0, track("360p", segment(1, 0, 400))), part(video.Encode, 1, other)},
+	} {
+		if _, _, err := assemble(twoChunks, parts); fault.Of(err).Code != "output_unfit" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

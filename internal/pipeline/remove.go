@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// retire removes the objects of a generation that is not published: one that was replaced long enough ago, or one that failed.
+func (p *Pipeline) retire(ctx context.Context, a engine.Attempt) error {
+	var what retirement
+	if err := json.Unmarshal(a.Job.Args, &what); err != nil {
+		return fault.New(fault.Invalid, "pipeline.retire", "bad_job", "The job's arguments are not those of a retirement.", err)
+	}
+	prefix, err := p.Remover.Retirable(ctx, what.Video, what.Generation, a.Handle)
+	if errors.Is(err, video.ErrStale) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := p.Objects.DeletePrefix(ctx, p.Media, generationPrefix(prefix, what.Generation)); err != nil {
+		return err
+	}
+	return p.Remover.Retire(ctx, what.Video, what.Generation, a.Handle)
+}
+
+// delete removes a deleted video: outputs, the pinned source, the upload where it is still that source, and the rows.
+func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
+	var what deletion
+	if err := json.Unmarshal(a.Job.Args, &what); err != nil || what.Prefix == "" {
+		return fault.New(fault.Invalid, "pipeline.delete", "bad_job", "The job's arguments are not those of a deletion.", err)
+	}
+	if _, err := p.Objects.DeletePrefix(ctx, p.Media, what.Prefix+"/"); err != nil {
+		return err
+	}
+	v, err := p.Remover.Removable(ctx, what.Video)
+	if errors.Is(err, video.ErrStale) {
+		return nil // the second time: the rows are gone, and what came late is too
+	}
+	if err != nil {
+		return err
+	}
+	for generation := 1; generation <= v.Newest; generation++ {
+		p.sources.forget(v.ID, generation)
+	}
+	if src := v.Source; src != nil {
+		if err := p.removeSource(ctx, *src); err != nil {
+			return err
+		}
+	}
+	return p.Remover.Remove(ctx, v.ID, a.Handle)
+}
+
+// removeSource removes the pin, and the upload unless another write has taken its key.
+func (p *Pipeline) removeSource(ctx context.Context, src video.Source) error {
+	head, err := p.Objects.Head(ctx, src.Bucket, src.Key)
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return err
+	case head.ETag == src.ETag:
+		if err := p.Objects.Delete(ctx, src.Bucket, src.Key); err != nil {
+			return err
+		}
+	}
+	if err := p.Objects.Delete(ctx, p.Media, src.Pin); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return nil
+}
+
+// Clean empties the scratch folder of what an earlier process left. Nothing there is a fact: all of it can be made again.
+func Clean(scratch string) error {
+	if err := os.RemoveAll(scratch); err != nil {
+		return err
+	}
+	return os.MkdirAll(scratch, 0o700)
+}

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/singleflight"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// sources keeps, a generation, the copy of a source in a container with an index, where the source has none. It can be made again from the
+// source at any time, so a crash costs only the copying.
+type sources struct {
+	dir   string
+	under singleflight.Group
+}
+
+func (s *sources) path(id video.ID, generation int, container string) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%s-%d", id, generation), "source."+map[string]string{"mp4": "mp4", "matroska": "mkv"}[container])
+}
+
+// forget removes the copy of a generation.
+func (s *sources) forget(id video.ID, generation int) {
+	_ = os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("%s-%d", id, generation))) // scratch is emptied at start, too
+}
+
+// original is where the pinned bytes of the source are.
+func (p *Pipeline) original(v video.Video) (string, error) {
+	path, ok := p.Objects.LocalPath(p.Media, v.Source.Pin)
+	if !ok {
+		return "", fault.New(fault.NotFound, "pipeline.source", "source_missing", "The source of this video is gone from the bucket; upload it again.", nil)
+	}
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return "", fault.New(fault.NotFound, "pipeline.source", "source_missing", "The source of this video is gone from the bucket; upload it again.", err)
+	}
+	return path, nil
+}
+
+// prepared is the file that the tools read: the original, or its copy in the container that the plan names.
+func (p *Pipeline) prepared(ctx context.Context, r *run) (string, error) {
+	original, err := p.original(r.Video)
+	if err != nil || r.Plan.Remux == "" {
+		return original, err
+	}
+	return p.remuxed(ctx, r, original, *r.Video.Facts, r.Plan.Remux)
+}
+
+// remuxed makes the copy, once however many steps ask, and whole or not at all.
+func (p *Pipeline) remuxed(ctx context.Context, r *run, original string, f video.Facts, container string) (string, error) {
+	path := p.sources.path(r.ref.Video, r.ref.Generation, container)
+	_, err, _ := p.sources.under.Do(path, func() (any, error) {
+		if _, err := os.Stat(path); err == nil {
+			return nil, nil
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		part := filepath.Join(r.dir, filepath.Base(path))
+		if err := p.Tool.Remux(ctx, original, part, f, container); err != nil {
+			return nil, err
+		}
+		return nil, os.Rename(part, path)
+	})
+	return path, err
+}
