@@ -94,6 +94,15 @@ func makeBuckets(root string, names []string) error {
 		if err := syncPath(filepath.Dir(dir)); err != nil {
 			return storageFault(op, err)
 		}
+		left, err := filepath.Glob(filepath.Join(dir, copyName+"*")) // of a process that was killed
+		if err != nil {
+			return storageFault(op, err)
+		}
+		for _, name := range left {
+			if err := os.Remove(name); err != nil {
+				return storageFault(op, err)
+			}
+		}
 	}
 	if err := syncPath(root); err != nil {
 		return storageFault(op, err)
@@ -123,7 +132,7 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 		},
 		DisableCompression: true, MaxIdleConnsPerHost: 64,
 	}
-	e.handler = newProxy(e.transport, c.Logger)
+	e.handler = newProxy(e.transport, c.Logger, stall)
 	ready := make(chan struct{})
 	root := auth.Account{Access: c.Credentials.Access, Secret: c.Credentials.Secret, Role: auth.RoleAdmin}
 	e.server, err = s3api.New(e.disk, middlewares.RootUserConfig{Access: root.Access, Secret: root.Secret}, c.Region,

@@ -366,13 +366,10 @@ func (r refusal) WriteHeader(status int) {
 
 func TestWhatIsThereSurvivesClosing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	if _, err := h.store.Put(t.Context(), "uploads", "a.mp4", strings.NewReader("x"), 1, "video/mp4"); err != nil {
-		t.Fatal(err)
-	}
 	root := t.TempDir()
 	c := bucket.EmbeddedConfig{Root: root, Credentials: keys, Buckets: []string{"uploads"}}
-	for range 2 {
+	half := filepath.Join(root, "uploads", ".sgwtmp", "file-1")
+	for opened := range 2 {
 		e, err := bucket.OpenEmbedded(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
@@ -381,14 +378,23 @@ func TestWhatIsThereSurvivesClosing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Head(t.Context(), "uploads", "b.mp4"); err != nil && !fault.Is(err, fault.NotFound) {
-			t.Error(err)
+		switch o, err := s.Head(t.Context(), "uploads", "b.mp4"); {
+		case opened == 0 && !fault.Is(err, fault.NotFound):
+			t.Errorf("a new folder has %+v, %v", o, err)
+		case opened > 0 && (err != nil || o.ETag != md5hex([]byte("x"))):
+			t.Errorf("after opening again: %+v, %v", o, err)
 		}
 		if _, err := s.Put(t.Context(), "uploads", "b.mp4", strings.NewReader("x"), 1, "video/mp4"); err != nil {
 			t.Error(err)
 		}
 		if err := e.Close(); err != nil {
 			t.Error(err)
+		}
+		if _, err := os.Stat(half); err == nil {
+			t.Error("the copy of a killed process is still there")
+		}
+		if err := os.WriteFile(half, nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -123,13 +123,16 @@ func (f folder) putFile(bucket, key, source, contentType string) (Object, error)
 	return f.describe(bucket, key)
 }
 
+// copyName begins the names of copies that are being taken, in the staging folder.
+const copyName = "file-"
+
 func (f folder) publishCopy(bucket, source, target, contentType string) (err error) {
 	in, err := os.Open(source)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Join(f.root, bucket, staging), "file-")
+	out, err := os.CreateTemp(filepath.Join(f.root, bucket, staging), copyName)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -24,10 +25,13 @@ func IsS3Request(r *http.Request) bool {
 	return false
 }
 
+// stall is how long a client may send nothing of a body before it is cut off.
+const stall = time.Minute
+
 // newProxy passes requests on without changing anything that a signature may cover.
-func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
+func newProxy(t *http.Transport, log *slog.Logger, stall time.Duration) http.Handler {
 	t.ExpectContinueTimeout = 5 * time.Second // a client that waits for 100 gets the endpoint's own answer
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Transport: t,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = "http", "s3.internal"
@@ -45,6 +49,28 @@ func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			r.Body = &pulse{ReadCloser: r.Body, control: http.NewResponseController(w), stall: stall}
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// pulse is a body that must go on coming. A deadline for all of it would cut off who is merely slow.
+type pulse struct {
+	io.ReadCloser
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+func (p *pulse) Read(b []byte) (int, error) {
+	_ = p.control.SetReadDeadline(time.Now().Add(p.stall)) // what has no connection, as in a test, can't stall
+	n, err := p.ReadCloser.Read(b)
+	if err != nil {
+		_ = p.control.SetReadDeadline(time.Time{}) // or the server takes a slow answer for a lost client
+	}
+	return n, err
 }
 
 // CORS lets pages of the allowed origins ("*" for any) use presigned URLs: it answers preflights and marks responses
