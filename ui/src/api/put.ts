@@ -16,7 +16,7 @@ export function put(grant: Grant, file: File, progress: (bytes: number) => void)
       if (request.status >= 200 && request.status < 300) resolve();
       else reject(refusal(request));
     };
-    request.onerror = () => reject(new Problem('The connection was lost during the upload.', 0, 'unreachable'));
+    request.onerror = () => reject(lost(grant));
     request.ontimeout = request.onerror;
     request.onabort = () => reject(new Problem('The upload was canceled.', 0, 'canceled'));
     request.open(grant.method || 'PUT', grant.url);
@@ -27,6 +27,17 @@ export function put(grant: Grant, file: File, progress: (bytes: number) => void)
     request.send(file);
   });
   return { done, cancel: () => request.abort() };
+}
+
+// lost is what to say where no answer came. The browser does not tell a refusal by CORS from a broken connection, so a page
+// opened at another address than the server's own (localhost for 127.0.0.1, say) names that as a cause.
+function lost(grant: Grant): Problem {
+  const there = new URL(grant.url, location.href).origin;
+  const said =
+    there === location.origin
+      ? 'The connection was lost during the upload.'
+      : `The upload did not get through to ${there}. Open this page there, or let ${location.origin} in with the server's setting cors-origins.`;
+  return new Problem(said, 0, 'unreachable');
 }
 
 // refusal reads the answer of an S3 endpoint (XML with Code and Message) or a problem document.
