@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
@@ -94,14 +95,8 @@ func makeBuckets(root string, names []string) error {
 		if err := syncPath(filepath.Dir(dir)); err != nil {
 			return storageFault(op, err)
 		}
-		left, err := filepath.Glob(filepath.Join(dir, copyName+"*")) // of a process that was killed
-		if err != nil {
+		if err := removeCopies(dir); err != nil {
 			return storageFault(op, err)
-		}
-		for _, name := range left {
-			if err := os.Remove(name); err != nil {
-				return storageFault(op, err)
-			}
 		}
 	}
 	if err := syncPath(root); err != nil {
@@ -110,6 +105,22 @@ func makeBuckets(root string, names []string) error {
 	if err := (meta.XattrMeta{}).Test(root); err != nil {
 		return fault.New(fault.Invalid, op, "no_attributes",
 			"The data folder is on a filesystem without extended attributes; put it on ext4, XFS, Btrfs or ZFS.", err)
+	}
+	return nil
+}
+
+// removeCopies removes what a process that was killed was copying.
+func removeCopies(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), copyName) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

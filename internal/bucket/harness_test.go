@@ -41,7 +41,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{root: filepath.Join(t.TempDir(), strings.Repeat("long-", 25), "buckets")}
+	h := &house{root: filepath.Join(t.TempDir(), strings.Repeat("long-", 25), "[buckets")}
 	if err := os.MkdirAll(h.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
