@@ -186,6 +186,7 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 	a.checks = map[string]func(context.Context) error{
 		"catalog": a.store.Ping,
 		"objects": a.checkObjects,
+		"jobs":    func(context.Context) error { return a.engine.Ready() },
 		"disk":    a.checkDisk,
 	}
 	return nil
@@ -214,9 +215,15 @@ func (a *App) checkDisk(context.Context) error {
 	return nil
 }
 
-// origins are the pages that may call the S3 endpoint from a browser.
+// origins are the pages that may call the S3 endpoint from a browser. A server on loopback is called by any of its names.
 func (a *App) origins() []string {
-	return append([]string{a.settings.PublicURL}, a.settings.CORSOrigins...)
+	allowed := append([]string{a.settings.PublicURL}, a.settings.CORSOrigins...)
+	if at := a.listener.Addr().(*net.TCPAddr); at.IP.IsLoopback() {
+		for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
+			allowed = append(allowed, "http://"+net.JoinHostPort(host, fmt.Sprint(at.Port)))
+		}
+	}
+	return allowed
 }
 
 // Serve answers requests and runs jobs until ctx ends; then it lets requests finish and gives running jobs back.

@@ -175,11 +175,11 @@ func (p *Pipeline) describe(ctx context.Context, r *run, tracks []video.Track, s
 		out.Bytes += t.Bytes
 	}
 	shown := manifest.Presentation{Tracks: tracks, Duration: out.Duration}
-	files := map[string][]byte{"index.m3u8": manifest.Multivariant(shown), "index.mpd": manifest.MPD(shown)}
+	files := map[string][]byte{manifest.HLS: manifest.Multivariant(shown), manifest.DASH: manifest.MPD(shown)}
 	for _, t := range tracks {
-		files[t.Name+"/index.m3u8"] = manifest.Media(t)
-		if t.Kind == video.VideoTrack {
-			files[t.Name+"/iframes.m3u8"] = manifest.IFrames(t)
+		files[t.Name+"/"+manifest.HLS] = manifest.Media(t)
+		if pictures := manifest.IFrames(t); pictures != nil {
+			files[t.Name+"/"+manifest.IFrame] = pictures
 		}
 	}
 	for name, body := range files {
@@ -206,8 +206,8 @@ func (p *Pipeline) describe(ctx context.Context, r *run, tracks []video.Track, s
 		tracks[i].Segments = nil
 	}
 	out.Tracks = tracks
-	out.HLS = outputKey(r.Video, r.ref.Generation, "index.m3u8")
-	out.DASH = outputKey(r.Video, r.ref.Generation, "index.mpd")
+	out.HLS = outputKey(r.Video, r.ref.Generation, manifest.HLS)
+	out.DASH = outputKey(r.Video, r.ref.Generation, manifest.DASH)
 	return out, nil
 }
 

@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 // cost is what one job cost.
 type cost struct {
 	wall   time.Duration
-	cpu    float64 // seconds of the encode processes
-	server float64 // seconds of the server beside them
-	peak   int64   // kB, of the largest process
+	cpu    float64           // seconds of the encode processes
+	server float64           // seconds of the server beside them
+	peak   int64             // kB, of the largest process
 	rungs  map[string]string // rung → playlist or file
 }
 
