@@ -15,7 +15,7 @@ const maxStreams = 32
 // that opens other files or addresses by name (hls, concat, dash, image2, rtsp, sdp, lavfi, subtitles with includes),
 // everything that takes text (tty, ansi, ass, srt), and single pictures (image2pipe and its kin).
 var formats = []string{
-	"mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "mxf_opatom", "dv", "ivf", "obu", "nut", "rm",
+	"mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "dv", "ivf", "obu", "nut", "rm",
 	"h264", "hevc", "mpegvideo", "m4v", "h263", "av1",
 	"wav", "w64", "aiff", "caf", "mp3", "aac", "ac3", "eac3", "amr", "flac", "au", "dts", "wv", "ape", "tta",
 }
@@ -31,7 +31,7 @@ var decoders = []string{
 	"aac", "aac_fixed", "aac_latm", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "ac3", "ac3_fixed", "eac3", "dca", "truehd", "mlp",
 	"opus", "libopus", "vorbis", "libvorbis", "flac", "alac", "amrnb", "libopencore_amrnb", "amrwb", "libopencore_amrwb",
 	"wmav1", "wmav2", "wmapro", "wmalossless", "wavpack", "ape", "tta", "cook", "speex", "libspeex", "nellymoser", "qdm2", "qdmc", "gsm", "gsm_ms", "ilbc",
-	"adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_swf", "adpcm_yamaha", "adpcm_g722", "adpcm_g726", "mace3", "mace6",
+	"adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_swf", "adpcm_yamaha", "g722", "g726", "mace3", "mace6",
 	"pcm_s8", "pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_u16le", "pcm_u16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
 	"bmp", "webp", "gif", "tiff",
 	"ass", "ssa", "subrip", "srt", "mov_text", "webvtt", "text", "cc_dec", "dvbsub", "dvdsub", "pgssub", "xsub", "libzvbi_teletextdec",

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,6 +80,7 @@ type probe struct {
 	header header
 	video  *stream   // the chosen video stream that decodes; nil for none
 	shown  frame     // its first decoded frame
+	pace   int64     // ticks between its first decoded frames
 	audio  []*stream // those that decode
 	scan   scan
 }
@@ -152,6 +154,8 @@ func (p *probe) explain(r result, err error) error {
 	switch {
 	case strings.Contains(r.Tail, "max_streams"):
 		return tooManyStreams(p.tool.config.Limits, err)
+	case strings.Contains(r.Tail, "max pixel count"):
+		return tooManyPixels(p.tool.config.Limits, err)
 	case codecRefused.MatchString(r.Tail):
 		return unsupportedCodec(codecRefused.FindStringSubmatch(r.Tail)[1])
 	case strings.Contains(r.Tail, "Audio object type 42 "): // ISO/IEC 14496-3: USAC
@@ -187,6 +191,11 @@ func tooManyStreams(limits video.Limits, cause error) error {
 		fmt.Sprintf("The file has more than %d tracks. Upload a version with only the tracks that are needed.", most), cause)
 }
 
+func tooManyPixels(limits video.Limits, cause error) error {
+	return fault.New(fault.TooLarge, opProbe, "too_many_pixels",
+		fmt.Sprintf("The picture has more than the %.1f million pixels that the server takes. Upload a version of smaller resolution.", float64(limits.Pixels)/1e6), cause)
+}
+
 // choose picks the streams and refuses what their headers alone rule out.
 func (p *probe) choose(context.Context) error {
 	limits := p.tool.config.Limits
@@ -198,8 +207,7 @@ func (p *probe) choose(context.Context) error {
 		return fault.New(fault.Invalid, opProbe, "no_streams", "The file has neither a picture nor sound. Upload one that has.", nil)
 	}
 	if v := p.video; v != nil && limits.Pixels > 0 && int64(v.Width)*int64(v.Height) > limits.Pixels {
-		return fault.New(fault.TooLarge, opProbe, "too_many_pixels",
-			fmt.Sprintf("The picture has %d × %d pixels; the server takes up to %d million. Upload a version of smaller resolution.", v.Width, v.Height, limits.Pixels/1_000_000), nil)
+		return tooManyPixels(limits, fmt.Errorf("%d × %d pixels", v.Width, v.Height))
 	}
 	if v := p.video; v != nil && v.noBaseLayer() {
 		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
@@ -212,22 +220,22 @@ func (p *probe) choose(context.Context) error {
 // starts between key frames needs more packets than one, so that the number grows.
 func (p *probe) decode(ctx context.Context) error {
 	if v := p.video; v != nil {
-		f, err := p.firstFrame(ctx, v, "V:0", 8, 120, 1500)
+		found, err := p.firstFrames(ctx, v, "V:0", 8, 120, 1500)
 		if err != nil {
 			return err
 		}
-		if f == nil {
+		if len(found.Frames) == 0 {
 			return p.undecodable(v)
 		}
-		p.shown = *f
+		p.shown, p.pace = found.Frames[0], found.interval()
 	}
 	var audio []*stream
 	for _, a := range p.audio {
-		f, err := p.firstFrame(ctx, a, strconv.Itoa(a.Index), 16, 400)
+		found, err := p.firstFrames(ctx, a, strconv.Itoa(a.Index), 16, 400)
 		if err != nil {
 			return err
 		}
-		if f != nil && a.Channels > 0 && a.Channels <= maxChannels {
+		if len(found.Frames) > 0 && a.Channels > 0 && a.Channels <= maxChannels {
 			audio = append(audio, a)
 		}
 	}
@@ -238,28 +246,26 @@ func (p *probe) decode(ctx context.Context) error {
 	return nil
 }
 
-// firstFrame decodes as many packets of the stream that specifier names as each of counts until one gives a frame; nil
-// where none does.
-func (p *probe) firstFrame(ctx context.Context, s *stream, specifier string, counts ...int) (*frame, error) {
+// firstFrames decodes as many packets of the stream that specifier names as each of counts until one gives a frame.
+func (p *probe) firstFrames(ctx context.Context, s *stream, specifier string, counts ...int) (frames, error) {
 	if s.Codec == "" || s.Codec == "none" || s.Codec == "unknown" {
-		return nil, nil
+		return frames{}, nil
 	}
 	for _, n := range counts {
 		var out bytes.Buffer
 		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", specifier, "-read_intervals", fmt.Sprintf("%%+#%d", n),
-			"-show_entries", "frame=media_type,pix_fmt,width,height,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
+			"-show_entries", "frame=best_effort_timestamp,media_type,pix_fmt,width,height,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
 		if err != nil && fault.Of(err).Code != "tool_failed" {
-			return nil, p.explain(r, err)
+			return frames{}, p.explain(r, err)
 		}
 		// What was decoded before ffprobe gave up counts: the end of its list may be missing.
 		found, _ := decode[frames](out.Bytes())
-		for _, f := range found.Frames {
-			if f.Kind == s.Kind {
-				return &f, nil
-			}
+		found.Frames = slices.DeleteFunc(found.Frames, func(f frame) bool { return f.Kind != s.Kind })
+		if len(found.Frames) > 0 {
+			return found, nil
 		}
 	}
-	return nil, nil
+	return frames{}, nil
 }
 
 // undecodable tells a codec that this ffmpeg lacks from damaged media.

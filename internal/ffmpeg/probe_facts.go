@@ -81,7 +81,11 @@ func (p *probe) measured(s *stream, start time.Duration) *video.VideoFacts {
 	t, v := p.scan.tracks[s.Index], s.videoFacts(p.shown)
 	v.Packets = t.packets
 	c := t.cadence()
-	v.Rate, v.VFR = c.rate(v.Interlaced, ratio(s.Average), ratio(s.Rate))
+	pace := p.pace
+	if !v.Interlaced {
+		pace = 0 // progressive pictures further apart than packets are damage, not fields
+	}
+	v.Rate, v.VFR = c.rate(pace, ratio(s.Average), ratio(s.Rate))
 	v.MaxHold = max(timeOf(c.max, t.base), period(v.Rate))
 	if !t.timed { // raw pictures without a clock
 		v.Duration = timeOf(t.duration, t.base)
@@ -111,6 +115,6 @@ func (p *probe) seekable() bool {
 	case p.layout.mp4 || strings.HasPrefix(name, "matroska") || name == "avi":
 		return p.layout.index
 	default:
-		return p.video == nil || name == "mxf" || name == "dv"
+		return p.video == nil || name == "dv" // MXF has an index, but ffmpeg 5.1 lands frames beside it
 	}
 }

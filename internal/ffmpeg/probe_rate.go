@@ -51,8 +51,9 @@ func (c *cadence) add(interval int64) {
 }
 
 // rate decides between CFR and VFR. Timestamps are rounded to ticks, so that intervals of one rate differ by a tick;
-// a picture left out doubles one. claimed are the rates that the header gives: the average first.
-func (c *cadence) rate(interlaced bool, claimed ...video.Ratio) (r video.Ratio, vfr bool) {
+// a picture left out doubles one. frame is the interval of decoded pictures in ticks, 0 for unknown: where it is twice that
+// of the packets, each packet holds one field (PAFF). claimed are the rates that the header gives.
+func (c *cadence) rate(frame int64, claimed ...video.Ratio) (r video.Ratio, vfr bool) {
 	if c.n == 0 || c.sum <= 0 {
 		for _, r := range claimed {
 			if f := r.Float(); f >= 1 && f <= 120 {
@@ -66,15 +67,15 @@ func (c *cadence) rate(interlaced bool, claimed ...video.Ratio) (r video.Ratio, 
 	}
 	mean, spread, regular := c.regular()
 	if !regular {
-		average := float64(c.n) / (float64(c.sum) * c.base.Float())
-		if interlaced && len(claimed) > 0 && near(average, 2*claimed[0].Float(), 0.03) {
-			average /= 2
+		interval := float64(c.sum) / float64(c.n)
+		if near(float64(frame), 2*interval, 0.1) {
+			interval *= 2
 		}
-		return nearest(average, standard), true
+		return nearest(1/(interval*c.base.Float()), standard), true
 	}
 	r = c.exact(mean, spread, claimed)
-	if interlaced && len(claimed) > 0 && near(r.Float(), 2*claimed[0].Float(), 0.03) {
-		r = reduce(r.Num, r.Den*2) // the packets are fields (PAFF); the average counts frames
+	if near(float64(frame), 2*mean, 0.1) {
+		r = reduce(r.Num, r.Den*2)
 	}
 	return bounded(r), false
 }

@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,7 +69,28 @@ type frame struct {
 	Width      int    `json:"width"`
 	Height     int    `json:"height"`
 	Interlaced int    `json:"interlaced_frame"`
+	Time       *int64 `json:"best_effort_timestamp"` // ticks of the stream
 	picture
+}
+
+// interval is the middle one of the times between frames: ticks, 0 where fewer than three tell.
+func (f frames) interval() int64 {
+	var intervals []int64
+	var before *int64
+	for _, frame := range f.Frames {
+		if frame.Time == nil {
+			continue
+		}
+		if before != nil {
+			intervals = append(intervals, *frame.Time-*before)
+		}
+		before = frame.Time
+	}
+	if len(intervals) < 2 {
+		return 0
+	}
+	slices.Sort(intervals)
+	return intervals[len(intervals)/2]
 }
 
 // chosenVideo is the stream that ffmpeg calls 0:V:0: the first that is no attached picture.

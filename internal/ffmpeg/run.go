@@ -60,6 +60,8 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 		globals = append(globals, "-progress", "pipe:3", "-stats_period", "0.5")
 	}
 	limits := t.config.Limits
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd, err := sandbox.Command(ctx, sandbox.Policy{
 		Read: s.reads, Write: []string{s.dir},
 		CPU: limits.CPU, Memory: limits.Memory, FileSize: limits.Output,
@@ -76,7 +78,10 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 			return result{}, fault.New(fault.Unavailable, s.op, "tool_failed", "The media tool could not be started; try again.", err)
 		}
 	}
-	err = cmd.Run()
+	if err = cmd.Start(); err == nil {
+		go watch(ctx, cmd.Process.Pid, t.patience, cancel)
+		err = cmd.Wait()
+	}
 	finish()
 	r := result{Tail: said.String()}
 	if state := cmd.ProcessState; state != nil {
@@ -140,6 +145,43 @@ func report(cmd *sandbox.Cmd, to func(progress)) (finish func(), err error) {
 	}, nil
 }
 
+// errStalled ends a process that uses no CPU: short of memory, ffmpeg 5.1 can wait for a thread that it could not start.
+var errStalled = errors.New("the process used no CPU")
+
+// watch ends a process that uses no CPU for as long as patience.
+func watch(ctx context.Context, pid int, patience time.Duration, end context.CancelCauseFunc) {
+	tick := time.NewTicker(max(patience/10, time.Millisecond))
+	defer tick.Stop()
+	var used string
+	since := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if cpu := cpuOf(pid); cpu != used {
+				used, since = cpu, now
+			} else if now.Sub(since) > patience {
+				end(errStalled)
+				return
+			}
+		}
+	}
+}
+
+// cpuOf is the user and system time of a process as proc(5) writes it; the fields behind the name, which may hold anything.
+func cpuOf(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return ""
+	}
+	return fields[11] + " " + fields[12]
+}
+
 // toolError carries what a tool said into an error's cause.
 type toolError struct {
 	tail string
@@ -181,6 +223,8 @@ func (t *Tool) explain(ctx context.Context, op string, state *os.ProcessState, r
 	}
 	limit := t.config.Limits.CPU
 	switch {
+	case errors.Is(context.Cause(ctx), errStalled):
+		return fault.New(fault.Unavailable, op, "tool_stalled", "The media tool did nothing for too long and was ended; the work is tried again.", &toolError{r.Tail, errStalled})
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fault.New(fault.Canceled, op, "canceled", "The work was canceled.", &toolError{r.Tail, context.Canceled})
 	case ctx.Err() != nil:

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ func TestABadEndHasAStableCode(t *testing.T) {
 		"CPU time":  {limits: video.Limits{CPU: time.Second}, args: append(source, "-c:v", "libx264", "-f", "null", "-"), code: "too_costly"},
 		"file size": {limits: video.Limits{Output: 1 << 20}, args: raw, code: "output_too_large"},
 		"memory": {limits: video.Limits{Memory: 700 << 20}, code: "out_of_memory",
-			args: []string{"-f", "lavfi", "-i", "testsrc2=r=25:d=1:s=7680x4320", "-c:v", "rawvideo", "-f", "null", "-"}},
+			args: []string{"-f", "lavfi", "-i", "color=r=25:d=60:s=1920x1080", "-vf", "reverse", "-c:v", "rawvideo", "-f", "null", "-"}},
 		"option":  {args: []string{"-no_such_option"}, code: "tool_failed"},
 		"timeout": {args: append(source, "-c:v", "libx264", "-f", "null", "-"), timeout: 300 * time.Millisecond, code: "timeout"},
 		"cancel":  {args: append(source, "-c:v", "libx264", "-f", "null", "-"), cancel: true, code: "canceled"},
@@ -103,6 +104,20 @@ func TestABadEndHasAStableCode(t *testing.T) {
 				t.Errorf("got %v\n%s", err, Detail(err))
 			}
 		})
+	}
+}
+
+func TestAProcessThatDoesNothingIsEnded(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	tool.patience = 300 * time.Millisecond
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "never"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tool.run(t.Context(), spec{op: "test", dir: dir, args: []string{"-i", "file:never", "-f", "null", "-"}})
+	if codeOf(err) != "tool_stalled" {
+		t.Errorf("got %v", err)
 	}
 }
 

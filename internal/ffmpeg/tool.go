@@ -44,12 +44,13 @@ type Tool struct {
 	log             *slog.Logger
 	cpu             atomic.Int64 // nanoseconds of all ended processes
 	runs            atomic.Int64
+	patience        time.Duration // how long a process may use no CPU
 }
 
 // New finds the programs and reads ffmpeg's version. It fails with fault.Unavailable "ffmpeg_missing", or with
 // "sandbox_unavailable" where the sandbox cannot start and Unsandboxed is false.
 func New(c Config) (*Tool, error) {
-	t := &Tool{config: c, log: c.Logger}
+	t := &Tool{config: c, log: c.Logger, patience: time.Minute}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
