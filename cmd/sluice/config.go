@@ -188,17 +188,15 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 		if flag.Name == "help" || flag.Name == "config" {
 			continue
 		}
-		key, indent := strings.ReplaceAll(flag.Name, "-", "_"), ""
-		for _, g := range groups {
-			if rest, ok := strings.CutPrefix(flag.Name, g+"-"); ok {
-				if group != g {
-					fmt.Fprintf(w, "%s:\n", g)
-					group = g
-				}
-				key, indent = rest, "  "
+		key := fileKey(flag.Name)
+		if g, rest, ok := strings.Cut(key, "."); ok {
+			if group != g {
+				fmt.Fprintf(w, "%s:\n", g)
+				group = g
 			}
+			key = "  " + rest
 		}
-		line := fmt.Sprintf("%s%s: %s", indent, key, show(flag.Target.Interface()))
+		line := fmt.Sprintf("%s: %s", key, show(flag.Target.Interface()))
 		if _, err := fmt.Fprintf(w, "%-60s # %s\n", line, files.source(ctx, flag)); err != nil {
 			return err
 		}
@@ -206,8 +204,15 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 	return nil
 }
 
-// groups are the keys that hold keys.
-var groups = []string{"workers", "limits", "log"}
+// fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
+func fileKey(flag string) string {
+	for _, group := range []string{"workers", "limits", "log"} { // the keys that hold keys
+		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
+			return group + "." + strings.ReplaceAll(rest, "-", "_")
+		}
+	}
+	return strings.ReplaceAll(flag, "-", "_")
+}
 
 func show(value any) string {
 	if v := reflect.ValueOf(value); v.Kind() == reflect.Slice {

@@ -85,8 +85,12 @@ func (f *fileResolver) Validate(app *kong.Application) error {
 	delete(known, "config")
 	for _, name := range slices.Sorted(maps.Keys(f.values)) {
 		if !known[name] {
-			all := slices.Sorted(maps.Keys(known))
-			return fmt.Errorf("config %s has the key %q, which is no setting; the settings are %s", f.path, f.nested[name], strings.Join(all, ", "))
+			var keys []string
+			for flag := range maps.Keys(known) {
+				keys = append(keys, fileKey(flag))
+			}
+			slices.Sort(keys)
+			return fmt.Errorf("config %s has the key %q, which is no setting; the settings are %s", f.path, f.nested[name], strings.Join(keys, ", "))
 		}
 	}
 	return nil
