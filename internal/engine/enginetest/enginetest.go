@@ -5,6 +5,7 @@
 package enginetest
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -30,31 +31,51 @@ func Main(m *testing.M, at string) int {
 	if server = at; at != "" {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "sluice-engine")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	defer func() {
-		if out, err := script("stop", dir).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		}
-	}()
-	start := script("start", dir)
-	start.Stderr = os.Stderr
-	out, err := start.Output()
+	stop, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "PostgreSQL could not be started; set SLUICE_TEST_POSTGRES to a server's URL, or to off:", err)
 		return 1
 	}
-	server = strings.TrimSpace(string(out))
+	defer stop()
 	return m.Run()
 }
 
-func script(verb, dir string) *exec.Cmd {
+// keeper starts a server, prints its URL, and stops it when its input ends: that is when the test binary ends, in whatever way.
+const keeper = `trap "" INT TERM HUP; "$0" start "$1" && cat >/dev/null; "$0" stop "$1"; rm -rf "$1"`
+
+// start starts the server, and returns what stops it.
+func start() (stop func(), err error) {
+	dir, err := os.MkdirTemp("", "sluice-engine")
+	if err != nil {
+		return nil, err
+	}
 	_, file, _, _ := runtime.Caller(0)
-	return exec.Command(filepath.Join(filepath.Dir(file), "../../../scripts/postgres.sh"), verb, dir)
+	keep := exec.Command("sh", "-c", keeper, filepath.Join(filepath.Dir(file), "../../../scripts/postgres.sh"), dir)
+	keep.Stderr = os.Stderr
+	in, err := keep.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := keep.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := keep.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	stop = func() {
+		_ = in.Close()
+		if err := keep.Wait(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+		}
+	}
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	server = strings.TrimSpace(line)
+	return stop, nil
 }
 
 // Each runs f twice, side by side with other tests, with the name of a new, empty database: what engine.OpenDB takes.
