@@ -28,7 +28,7 @@ const (
 	complete = 0.98
 )
 
-// Probe finds out what the file at path is. name is what people call it, and serves messages alone: what a file is,
+// Probe finds out what the file at path is. name is what people call it, and serves the log alone: what a file is,
 // its bytes decide. It fails with a fault.Error whose code says what is wrong with the source ("not_media",
 // "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
 //
@@ -48,17 +48,13 @@ func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error
 	if err != nil {
 		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
 	}
-	dir, err := os.MkdirTemp("", "sluice-probe-")
-	if err != nil {
-		return video.Facts{}, fault.New(fault.Unavailable, opProbe, "scratch_unavailable", "No temporary folder can be made; free some disk space.", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-
 	limit := t.config.ProbeTimeout + time.Duration(info.Size()/scanSpeed)*time.Second
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	p := &probe{tool: t, path: path, name: name, dir: dir, size: info.Size()}
+	p := &probe{tool: t, path: path, size: info.Size()}
+	began := time.Now()
 	facts, err := p.run(bounded, file)
+	t.log.DebugContext(ctx, "probed", "source", name, "container", facts.Container, "took", time.Since(began), "refused", err != nil)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		err = fault.New(fault.TooLarge, opProbe, "too_costly",
 			"Looking into the file took longer than the server allows. Upload a simpler version, made with a common program.", err)
@@ -73,8 +69,6 @@ func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error
 type probe struct {
 	tool   *Tool
 	path   string
-	name   string
-	dir    string
 	size   int64
 	layout layout
 	header header
@@ -114,27 +108,16 @@ func (p *probe) checkLayout(context.Context) error {
 	case l.mp4 && !l.moov && !l.fragments:
 		return fault.New(fault.Invalid, opProbe, "truncated",
 			"The file's index (moov) is missing: the upload or the recording was cut off. Upload the whole file.", nil)
-	case l.mp4 && hasAny(l.entries, "encv", "enca"):
+	case slices.Contains(l.entries, "encv") || slices.Contains(l.entries, "enca"):
 		return fault.New(fault.Unsupported, opProbe, "encrypted", "The file is encrypted (DRM). Upload a version without encryption.", nil)
 	}
 	return nil
 }
 
-func hasAny(list []string, values ...string) bool {
-	for _, a := range list {
-		for _, b := range values {
-			if a == b {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // ffprobe runs ffprobe on the source with args and returns what it wrote.
 func (p *probe) ffprobe(ctx context.Context, stdout io.Writer, args ...string) (result, error) {
 	all := append(guardArgs(p.tool.config.Limits), args...)
-	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, dir: p.dir, stdout: stdout})
+	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, stdout: stdout})
 }
 
 func (p *probe) readHeader(ctx context.Context) error {

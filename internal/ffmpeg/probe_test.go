@@ -271,3 +271,31 @@ func TestAPacketScanHoldsLittle(t *testing.T) {
 		t.Errorf("%d packets, %d pending, %d intervals", tr.packets, cap(tr.pending), len(tr.shown.counts))
 	}
 }
+
+func TestEveryCodeOfTheseRoomsIsInTheTable(t *testing.T) {
+	t.Parallel()
+	codes := errorCodes(t)
+	made := regexp.MustCompile(`fault\.New\(fault\.\w+, [\w".]+,\s*"([a-z_]+)"`)
+	found := 0
+	for _, pattern := range []string{"*.go", "../sandbox/*.go", "../pipeline/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range made.FindAllSubmatch(b, -1) {
+				found++
+				if !codes[string(m[1])] {
+					t.Errorf("%s: code %q is not in docs/ERRORS.md", file, m[1])
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d codes were found", found)
+	}
+}

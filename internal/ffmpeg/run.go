@@ -27,7 +27,7 @@ type spec struct {
 	bare     bool           // args alone, without the common global options
 	args     []string       // without the program
 	reads    []string       // the files it may read, besides dir
-	dir      string         // scratch: its working folder, the only one it may write
+	dir      string         // scratch: its working folder, the only one it may write; empty: it writes nothing
 	stdout   io.Writer      // nil: dropped
 	progress func(progress) // ffmpeg only; called in order from another goroutine, never after run returns; nil: not reported
 }
@@ -49,24 +49,9 @@ type result struct {
 // "out_of_memory", "output_too_large", "disk_full" by the limits, "tool_failed" for any other bad end. The result is
 // filled in either case.
 func (t *Tool) run(ctx context.Context, s spec) (result, error) {
-	program, globals := t.ffmpeg, []string{"-nostdin", "-hide_banner", "-loglevel", "warning", "-nostats"}
-	if s.probe {
-		program, globals = t.ffprobe, []string{"-hide_banner", "-loglevel", "warning"}
-	}
-	if s.bare {
-		globals = nil
-	}
-	if s.progress != nil {
-		globals = append(globals, "-progress", "pipe:3", "-stats_period", "0.5")
-	}
-	limits := t.config.Limits
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd, err := sandbox.Command(ctx, sandbox.Policy{
-		Read: s.reads, Write: []string{s.dir},
-		CPU: limits.CPU, Memory: limits.Memory, FileSize: limits.Output,
-		Unconfined: t.config.Unsandboxed,
-	}, program, append(globals, s.args...)...)
+	cmd, err := t.command(ctx, s)
 	if err != nil {
 		return result{}, fault.New(fault.Internal, s.op, "tool_failed", "The media tool could not be prepared.", err)
 	}
@@ -83,15 +68,8 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 		err = cmd.Wait()
 	}
 	finish()
-	r := result{Tail: said.String()}
-	if state := cmd.ProcessState; state != nil {
-		r.CPU = state.UserTime() + state.SystemTime()
-		if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-			r.MaxRSS = usage.Maxrss << 10 // getrusage(2): kilobytes
-		}
-		t.cpu.Add(int64(r.CPU))
-		t.runs.Add(1)
-	}
+	r := t.account(cmd.ProcessState)
+	r.Tail = said.String()
 	if err == nil && exhausted(r.Tail) {
 		err = errors.New("exit status 0 after a failure") // ffmpeg 5.1: a demuxer's or writer's failure alone is no failure of the program
 	}
@@ -99,6 +77,42 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 		return r, t.explain(ctx, s.op, cmd.ProcessState, r, err)
 	}
 	return r, nil
+}
+
+// command prepares the process with the options that all share.
+func (t *Tool) command(ctx context.Context, s spec) (*sandbox.Cmd, error) {
+	program, globals := t.ffmpeg, []string{"-nostdin", "-hide_banner", "-loglevel", "warning", "-nostats"}
+	if s.probe {
+		program, globals = t.ffprobe, []string{"-hide_banner", "-loglevel", "warning"}
+	}
+	if s.bare {
+		globals = nil
+	}
+	if s.progress != nil {
+		globals = append(globals, "-progress", "pipe:3", "-stats_period", "0.5")
+	}
+	policy := sandbox.Policy{
+		Read: s.reads, Unconfined: t.config.Unsandboxed,
+		CPU: t.config.Limits.CPU, Memory: t.config.Limits.Memory, FileSize: t.config.Limits.Output,
+	}
+	if s.dir != "" {
+		policy.Write = []string{s.dir}
+	}
+	return sandbox.Command(ctx, policy, program, append(globals, s.args...)...)
+}
+
+// account adds what an ended process cost to the total; state is nil for one that never ran.
+func (t *Tool) account(state *os.ProcessState) result {
+	if state == nil {
+		return result{}
+	}
+	r := result{CPU: state.UserTime() + state.SystemTime()}
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		r.MaxRSS = usage.Maxrss << 10 // getrusage(2): kilobytes
+	}
+	t.cpu.Add(int64(r.CPU))
+	t.runs.Add(1)
+	return r
 }
 
 // exhausted reports whether a tool said that memory or disk ran out, whatever it exited with.

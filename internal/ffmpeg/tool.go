@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -94,15 +93,10 @@ func find(program, fallback string) (string, error) {
 var versionLine = regexp.MustCompile(`^ffmpeg version (\S+)`)
 
 func (t *Tool) readVersion() error {
-	dir, err := os.MkdirTemp("", "sluice-version-")
-	if err != nil {
-		return fault.New(fault.Unavailable, "ffmpeg.new", "scratch_unavailable", "No temporary folder can be made; free some disk space.", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var out bytes.Buffer
-	if _, err := t.run(ctx, spec{args: []string{"-version"}, dir: dir, stdout: &out, bare: true}); err != nil {
+	if _, err := t.run(ctx, spec{op: "ffmpeg.new", args: []string{"-version"}, stdout: &out, bare: true}); err != nil {
 		return err
 	}
 	m := versionLine.FindSubmatch(out.Bytes())

@@ -27,7 +27,7 @@ import (
 // Policy is what one child may do. Zero limits mean no limit.
 type Policy struct {
 	Read       []string      // files or folders it may read, beside the system's libraries and the program
-	Write      []string      // folders it may read and write; the first is its HOME and working folder
+	Write      []string      // folders it may read and write; the first is its HOME and working folder. None: it can write nothing
 	CPU        time.Duration // CPU time of all its threads, rounded up to seconds; SIGXCPU, and SIGKILL 2 s of CPU later
 	Memory     int64         // bytes of address space
 	FileSize   int64         // bytes of any one file it writes; SIGXFSZ
@@ -55,6 +55,7 @@ func Command(ctx context.Context, p Policy, path string, args ...string) (*Cmd, 
 	// /proc/self/exe is the binary that runs, even after it was replaced on disk by a newer one.
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{marker, string(policy), path}, args...)...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "LANG=C.UTF-8"}
+	cmd.Dir = "/"
 	if len(p.Write) > 0 {
 		cmd.Dir = p.Write[0]
 		cmd.Env[1] = "HOME=" + p.Write[0]

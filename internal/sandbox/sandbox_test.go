@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,9 @@ func attack(args []string) {
 		err = syscall.Kill(os.Getppid(), 0)
 	case "unshare":
 		err = unix.Unshare(unix.CLONE_NEWUSER)
+	case "x32": // getpid of the ABI that shares the architecture's number (asm/unistd_x32.h)
+		_, _, _ = syscall.RawSyscall(0x40000000|unix.SYS_GETPID, 0, 0, 0)
+		err = nil
 	case "raise":
 		err = syscall.Setrlimit(unix.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1})
 	case "allocate":
@@ -160,6 +164,19 @@ func TestAConfinedChildIsRefusedWhatAnUnconfinedOneMayDo(t *testing.T) {
 				t.Errorf("confined: %s", out)
 			}
 		})
+	}
+}
+
+func TestACallOfAnotherABIKills(t *testing.T) {
+	t.Parallel()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("only amd64 has an ABI that shares its number")
+	}
+	if _, state, err := run(t, Policy{}, "x32"); err == nil || state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGSYS {
+		t.Errorf("err %v, state %v", err, state)
+	}
+	if out, _, err := run(t, Policy{Unconfined: true}, "x32"); err != nil {
+		t.Errorf("unconfined: %s", out)
 	}
 }
 
