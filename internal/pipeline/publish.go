@@ -50,7 +50,6 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 // assemble joins the chunks' segments into whole tracks, video largest first, then audio, and checks that no segment is missing or out of place.
 func assemble(plan video.Plan, parts []video.Part) (tracks []video.Track, stills []video.Object, err error) {
 	byName := map[string]*video.Track{}
-	var order []string
 	slices.SortStableFunc(parts, func(a, b video.Part) int { return a.N - b.N })
 	for _, part := range parts {
 		if part.Name == video.Stills {
@@ -59,8 +58,7 @@ func assemble(plan video.Plan, parts []video.Part) (tracks []video.Track, stills
 		for _, t := range part.Result.Tracks {
 			whole := byName[t.Name]
 			if whole == nil {
-				t := t
-				byName[t.Name], order = &t, append(order, t.Name)
+				byName[t.Name] = &t
 				continue
 			}
 			if whole.Init != t.Init {
