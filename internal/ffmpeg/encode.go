@@ -18,7 +18,7 @@ import (
 	"sluice/internal/video"
 )
 
-// preset is x264's trade of CPU for bytes; docs/adr/0002-chunked-encode.md has the figures.
+// preset is x264's trade of CPU for bytes; docs/adr/0002-chunks.md has the figures.
 const preset = "veryfast"
 
 // lead is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
@@ -62,7 +62,7 @@ func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c v
 		args = append(args, strip()...)
 		args = append(args, "-c:v", "libx264", "-preset", preset, "-profile:v", r.Profile, "-level:v", r.Level,
 			"-crf", strconv.FormatFloat(r.CRF, 'f', -1, 64), "-maxrate", fmt.Sprint(r.MaxRate), "-bufsize", fmt.Sprint(r.BufSize),
-			"-g", strconv.Itoa(p.GOP), "-keyint_min", strconv.Itoa(p.GOP), "-sc_threshold", "0", "-flags:v", "+cgop+bitexact",
+			"-g", strconv.Itoa(p.GOP), "-keyint_min", strconv.Itoa(p.GOP), "-sc_threshold", "0", "-a53cc", "0", "-flags:v", "+cgop+bitexact",
 			"-threads", strconv.Itoa(threads), "-fps_mode", "passthrough")
 		args = append(args, muxArgs("+frag_keyframe")...)
 		args = append(args, "-video_track_timescale", fmt.Sprint(scale), fmt.Sprintf("file:v%d.mp4", i))

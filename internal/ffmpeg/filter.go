@@ -71,8 +71,11 @@ func toSDR(v video.VideoFacts, f video.Filter, scale string) []string {
 	if v.FullRange {
 		span = "full"
 	}
-	input := fmt.Sprintf("min=%s:pin=%s:rin=%s",
-		known(v.Matrix, "bt2020nc", "bt709", "bt2020c"), known(v.Primaries, "bt2020", "bt709", "smpte432"), span)
+	matrix := known(v.Matrix, "bt2020nc", "bt709", "bt2020c")
+	if isRGB(v.PixFmt) {
+		matrix = "gbr"
+	}
+	input := fmt.Sprintf("min=%s:pin=%s:rin=%s", matrix, known(v.Primaries, "bt2020", "bt709", "smpte432"), span)
 	switch {
 	case f.ToneMap:
 		// 1 is the reference white of 100 cd/m² that both PQ and HLG are brought to; 10 is the 1000 cd/m² that nearly
