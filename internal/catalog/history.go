@@ -67,7 +67,11 @@ func (s *Store) Events(ctx context.Context, id video.ID, after int64, limit int)
 			return err
 		}
 		for _, r := range rows {
-			events = append(events, event.Event{ID: r.ID, Video: r.Video, Type: event.Type(r.Type), Time: timeOf(r.Time), Data: json.RawMessage(r.Data)})
+			e := event.Event{ID: r.ID, Video: r.Video, Type: event.Type(r.Type), Time: timeOf(r.Time)}
+			if r.Data != "" {
+				e.Data = json.RawMessage(r.Data)
+			}
+			events = append(events, e)
 		}
 		return nil
 	})

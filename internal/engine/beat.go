@@ -78,10 +78,7 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 	if err != nil {
 		return nil, err
 	}
-	if b.stalled(now) {
-		b.grace = now + b.lostAfter.Milliseconds()
-	}
-	b.seen = now
+	b.struck(now)
 	b.heard.Store(time.Now().UnixNano())
 	if rescued > 0 {
 		b.log.Warn("took over the jobs of a silent process", "jobs", rescued)
@@ -92,6 +89,14 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 // stalled reports whether this process was silent itself: then, as after a machine's sleep, all others look lost, and get time to be heard.
 func (b *beat) stalled(now int64) bool {
 	return b.seen > 0 && now-b.seen > b.lostAfter.Milliseconds()/2
+}
+
+// struck notes a beat at now.
+func (b *beat) struck(now int64) {
+	if b.stalled(now) {
+		b.grace = now + b.lostAfter.Milliseconds()
+	}
+	b.seen = now
 }
 
 func (b *beat) judges(now int64) bool { return !b.stalled(now) && now >= b.grace }

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+
+	"sluice/internal/fault"
+)
+
+func TestAFailedJobWaitsTwiceAsLongEachTimeUpToALimit(t *testing.T) {
+	b := Backoff{First: time.Second, Max: 5 * time.Minute}
+	for try, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 9: 256 * time.Second, 10: 5 * time.Minute, 1000: 5 * time.Minute} {
+		for range 50 {
+			if got := b.after(try); got < want-want/5 || got > want+want/5 {
+				t.Errorf("after try %d: %v, want %v give or take a fifth", try, got, want)
+			}
+		}
+	}
+}
+
+func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
+	again, never := errors.New("again"), fault.New(fault.TooLarge, "test", "too_large", "no", nil)
+	for name, c := range map[string]struct {
+		err     error
+		cause   error
+		stopped bool
+		attempt int
+		want    rivertype.JobState
+	}{
+		"success":                              {nil, nil, false, 1, rivertype.JobStateCompleted},
+		"success, though canceled":             {nil, ErrCanceled, false, 1, rivertype.JobStateCompleted},
+		"first failure":                        {again, nil, false, 1, rivertype.JobStateAvailable},
+		"a later failure waits for River":      {again, nil, false, 5, rivertype.JobStateRetryable},
+		"last failure":                         {again, nil, false, 8, rivertype.JobStateDiscarded},
+		"permanent failure":                    {never, nil, false, 1, rivertype.JobStateDiscarded},
+		"canceled":                             {again, ErrCanceled, false, 1, rivertype.JobStateCancelled},
+		"canceled by River":                    {again, rivertype.ErrJobCancelledRemotely, false, 1, rivertype.JobStateCancelled},
+		"stopped on its last try":              {again, ErrStopped, true, 8, rivertype.JobStateAvailable},
+		"stopped, and broken by that":          {never, ErrStopped, true, 1, rivertype.JobStateAvailable},
+		"failed by itself while others stop":   {never, nil, true, 1, rivertype.JobStateDiscarded},
+		"canceled work that says so by itself": {context.Canceled, nil, false, 1, rivertype.JobStateAvailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := New(testDB(t), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.stopped = c.stopped
+			ctx, cancel := context.WithCancelCause(t.Context())
+			if c.cause != nil {
+				cancel(c.cause)
+			}
+			defer cancel(nil)
+			got := e.outcome(ctx, &rivertype.JobRow{ID: 1, Attempt: c.attempt, MaxAttempts: 8}, c.err)
+			if got.State != c.want {
+				t.Errorf("the job becomes %s, want %s", got.State, c.want)
+			}
+			if c.stopped && c.cause != nil && (got.Attempt == nil || *got.Attempt != c.attempt-1) {
+				t.Error("stopping counted the try")
+			}
+		})
+	}
+}
+
+func testDB(t *testing.T) DB {
+	t.Helper()
+	db, err := OpenDB(t.Context(), filepath.Join(t.TempDir(), "jobs.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestAProcessThatSleptGivesOthersTimeToBeHeard(t *testing.T) {
+	b := &beat{lostAfter: 5 * time.Second}
+	for _, c := range []struct {
+		now    int64
+		judges bool
+	}{
+		{1_000_000, true}, // the first beat: whoever was here before had their time
+		{1_001_000, true},
+		{9_000_000, false}, // the machine slept
+		{9_001_000, false},
+		{9_004_900, false},
+		{9_005_000, true},
+	} {
+		if got := b.judges(c.now); got != c.judges {
+			t.Errorf("at %d it judges: %v", c.now, got)
+		}
+		b.struck(c.now)
+	}
+}
