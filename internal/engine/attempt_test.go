@@ -91,6 +91,7 @@ func TestAProcessThatSleptGivesOthersTimeToBeHeard(t *testing.T) {
 		{1_001_000, true},
 		{9_000_000, false}, // the machine slept
 		{9_001_000, false},
+		{9_003_000, false},
 		{9_004_900, false},
 		{9_005_000, true},
 	} {
