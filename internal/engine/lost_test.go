@@ -1,0 +1,105 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/engine/enginetest"
+)
+
+func TestAJobOfAKilledProcessIsTakenOver(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		other := startChild(t, dsn)
+		insert(t, db, engine.Job{Attempts: 1})
+		other.says("started 1")
+		if err := other.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		from := time.Now()
+		tries := make(chan engine.Attempt, 1)
+		start(t, db, 1, func(_ context.Context, a engine.Attempt) error { tries <- a; return nil })
+		a := receive(t, tries)
+		if took := time.Since(from); took > lostAfter+2*time.Second || took < lostAfter/2 {
+			t.Errorf("took over after %v", took)
+		}
+		if a.Number != 2 || a.Max != 1 {
+			t.Errorf("try %d of %d; a job whose tries were all lost is tried once more, to be told", a.Number, a.Max)
+		}
+	})
+}
+
+func TestAStalledTwinEndsNothingOfTheWorkerThatTookOver(t *testing.T) {
+	for name, deaf := range map[string]bool{"GoesOnAndCompletes": true, "IsCanceled": false} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, dsn string) {
+				db := open(t, dsn)
+				other := startChild(t, dsn)
+				how := `{}`
+				if deaf {
+					how = `{"deaf":true}`
+				}
+				insert(t, db, engine.Job{Args: json.RawMessage(how)})
+				other.says("started 1")
+				signal := func(s syscall.Signal) {
+					if err := other.Process.Signal(s); err != nil {
+						t.Fatal(err)
+					}
+				}
+				signal(syscall.SIGSTOP)
+				taken, finish := make(chan int, 1), make(chan struct{})
+				start(t, db, 1, func(_ context.Context, a engine.Attempt) error {
+					taken <- a.Number
+					<-finish
+					return nil
+				})
+				if n := receive(t, taken); n != 2 {
+					t.Errorf("took over as try %d", n)
+				}
+				signal(syscall.SIGCONT)
+				if deaf {
+					if _, err := other.in.Write([]byte("complete\n")); err != nil {
+						t.Fatal(err)
+					}
+					other.says("completed <nil>")
+				} else {
+					other.says("canceled another worker has the job")
+				}
+				time.Sleep(500 * time.Millisecond) // the twin settles, and River hears of it
+				if r := jobs(t, db)[0]; r.state != "running" || r.attempt != 2 {
+					t.Errorf("the twin left %+v", r)
+				}
+				close(finish)
+				await(t, db, "completed")
+			})
+		})
+	}
+}
+
+func TestALongJobOfALivingProcessIsLeftAlone(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		var tries atomic.Int32
+		f := func(ctx context.Context, _ engine.Attempt) error {
+			tries.Add(1)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(2 * lostAfter):
+				return nil
+			}
+		}
+		start(t, db, 1, f)
+		start(t, open(t, dsn), 1, f)
+		insert(t, db, engine.Job{})
+		await(t, db, "completed")
+		if n := tries.Load(); n != 1 {
+			t.Errorf("tried %d times", n)
+		}
+	})
+}
