@@ -40,8 +40,10 @@ type worker struct {
 func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 	e := w.engine
 	e.pilot.begin(job.ID)
-	ctx, cancel := context.WithCancelCause(ctx)
+	rivers := ctx
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(rivers))
 	defer cancel(nil)
+	defer context.AfterFunc(rivers, func() { cancel(causeOf(context.Cause(rivers))) })()
 	t := &try{Handle{id: job.ID, number: job.Attempt, worker: e.id}, cancel}
 	var err error
 	if e.enter(t) {
@@ -55,11 +57,20 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 	return nil
 }
 
+// causeOf says in our words why River canceled a job's context.
+func causeOf(rivers error) error {
+	if errors.Is(rivers, rivertype.ErrJobCancelledRemotely) {
+		return ErrCanceled
+	}
+	return ErrStopped
+}
+
 // run calls the worker's function; a panic is an error like any other.
 func (w *worker) run(ctx context.Context, t *try, row *rivertype.JobRow) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fault.New(fault.Internal, "engine.run", "panic", "The job ran into a defect of the server; see the server's log.", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			w.engine.log.Error("a worker panicked", "job", row.ID, "kind", row.Kind, "panic", p, "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "engine.run", "panic", "The job ran into a defect of the server; see the server's log.", fmt.Errorf("panic: %v", p))
 		}
 	}()
 	job, err := jobOf(row)
@@ -118,18 +129,17 @@ func (e *Engine) outcome(ctx context.Context, row *rivertype.JobRow, err error) 
 	}
 	log := e.log.With("job", row.ID, "kind", row.Kind, "attempt", row.Attempt, "of", row.MaxAttempts, "error", err)
 	// Whatever a worker says after its context was canceled is an echo of that: a killed tool's complaint, half a file.
-	cause := context.Cause(ctx)
-	switch {
-	case errors.Is(cause, ErrCanceled), errors.Is(cause, rivertype.ErrJobCancelledRemotely):
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrCanceled):
 		return riverdriver.JobSetStateCancelled(row.ID, now, failure(row, now, ErrCanceled), nil)
-	case cause != nil && e.stopping():
+	case errors.Is(cause, ErrStopped), errors.Is(cause, ErrLost): // what is lost, another has: the fence sees to that
 		return riverdriver.JobSetStateInterrupted(row.ID, now, row.Attempt-1, nil)
 	case fault.Permanent(err), row.Attempt >= row.MaxAttempts:
 		log.Warn("job is dead")
 		return riverdriver.JobSetStateDiscarded(row.ID, now, failure(row, now, err), nil)
 	}
 	pause := e.cfg.Backoff.after(row.Attempt)
-	log.Debug("job will be tried again", "after", pause)
+	log.Info("job will be tried again", "after", pause)
 	at := now.Add(pause)
 	if pause <= soon {
 		return riverdriver.JobSetStateErrorAvailable(row.ID, at, failure(row, now, err), nil)

@@ -28,29 +28,25 @@ func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 	for name, c := range map[string]struct {
 		err     error
 		cause   error
-		stopped bool
 		attempt int
 		want    rivertype.JobState
 	}{
-		"success":                              {nil, nil, false, 1, rivertype.JobStateCompleted},
-		"success, though canceled":             {nil, ErrCanceled, false, 1, rivertype.JobStateCompleted},
-		"first failure":                        {again, nil, false, 1, rivertype.JobStateAvailable},
-		"a later failure waits for River":      {again, nil, false, 5, rivertype.JobStateRetryable},
-		"last failure":                         {again, nil, false, 8, rivertype.JobStateDiscarded},
-		"permanent failure":                    {never, nil, false, 1, rivertype.JobStateDiscarded},
-		"canceled":                             {again, ErrCanceled, false, 1, rivertype.JobStateCancelled},
-		"canceled by River":                    {again, rivertype.ErrJobCancelledRemotely, false, 1, rivertype.JobStateCancelled},
-		"stopped on its last try":              {again, ErrStopped, true, 8, rivertype.JobStateAvailable},
-		"stopped, and broken by that":          {never, ErrStopped, true, 1, rivertype.JobStateAvailable},
-		"failed by itself while others stop":   {never, nil, true, 1, rivertype.JobStateDiscarded},
-		"canceled work that says so by itself": {context.Canceled, nil, false, 1, rivertype.JobStateAvailable},
+		"success":                              {nil, nil, 1, rivertype.JobStateCompleted},
+		"success, though canceled":             {nil, ErrCanceled, 1, rivertype.JobStateCompleted},
+		"first failure":                        {again, nil, 1, rivertype.JobStateAvailable},
+		"a later failure waits for River":      {again, nil, 5, rivertype.JobStateRetryable},
+		"last failure":                         {again, nil, 8, rivertype.JobStateDiscarded},
+		"permanent failure":                    {never, nil, 1, rivertype.JobStateDiscarded},
+		"canceled":                             {again, ErrCanceled, 1, rivertype.JobStateCancelled},
+		"stopped on its last try":              {again, ErrStopped, 8, rivertype.JobStateAvailable},
+		"stopped, and broken by that":          {never, ErrStopped, 1, rivertype.JobStateAvailable},
+		"canceled work that says so by itself": {context.Canceled, nil, 1, rivertype.JobStateAvailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := New(testDB(t), Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.stopped = c.stopped
 			ctx, cancel := context.WithCancelCause(t.Context())
 			if c.cause != nil {
 				cancel(c.cause)
@@ -60,7 +56,7 @@ func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 			if got.State != c.want {
 				t.Errorf("the job becomes %s, want %s", got.State, c.want)
 			}
-			if c.stopped && c.cause != nil && (got.Attempt == nil || *got.Attempt != c.attempt-1) {
+			if errors.Is(c.cause, ErrStopped) && (got.Attempt == nil || *got.Attempt != c.attempt-1) {
 				t.Error("stopping counted the try")
 			}
 		})

@@ -378,7 +378,9 @@ func TestCancellingAGroupReachesItsJobsInEveryProcessWithinTwoSeconds(t *testing
 				}); err != nil {
 					t.Fatal(err)
 				}
-				receive(t, ended)
+				if why := receive(t, ended); !errors.Is(why, engine.ErrCanceled) {
+					t.Errorf("canceled because %v", why)
+				}
 				if took := time.Since(from); took > 2*time.Second {
 					t.Errorf("the cancellation took %v", took)
 				}
