@@ -93,6 +93,7 @@ type Source struct {
 	DurationMS *int64        `json:"duration_ms,omitempty"`
 	Video      *SourceVideo  `json:"video,omitempty"` // nil for audio alone
 	Audio      []SourceAudio `json:"audio"`
+	Warnings   []Failure     `json:"warnings,omitempty"` // what is wrong with it and does not keep it from being played
 }
 
 // SourceVideo is the picture of a source.

@@ -92,6 +92,7 @@ type Source struct {
 	DurationMS *int64        `json:"duration_ms,omitempty" example:"93500" doc:"Milliseconds, measured over its packets; absent until probed"`
 	Video      *SourceVideo  `json:"video,omitempty" doc:"The picture; absent until probed and for audio alone"`
 	Audio      []SourceAudio `json:"audio" doc:"The audio streams, in the container's order; empty until probed"`
+	Warnings   []Error       `json:"warnings,omitempty" doc:"What is wrong with the source and does not keep it from being played; absent where nothing is"`
 }
 
 // SourceVideo is the picture of a source.
@@ -187,10 +188,13 @@ func source(v video.Video) *Source {
 	out.Container, out.DurationMS = v.Facts.Container, ms(v.Facts.Duration)
 	if f := v.Facts.Video; f != nil {
 		out.Video = &SourceVideo{Codec: f.Codec, Width: f.Width, Height: f.Height, Rotation: f.Rotation, FrameRate: round(f.Rate.Float(), 3),
-			VFR: f.VFR, Interlaced: f.Interlaced, PixFmt: f.PixFmt, HDR: f.Transfer == "smpte2084" || f.Transfer == "arib-std-b67"}
+			VFR: f.VFR, Interlaced: f.Interlaced, PixFmt: f.PixFmt, HDR: f.HDR()}
 	}
 	for _, a := range v.Facts.Audio {
 		out.Audio = append(out.Audio, SourceAudio{Codec: a.Codec, Channels: a.Channels, SampleRate: a.SampleRate, Language: a.Language})
+	}
+	for _, w := range v.Facts.Warnings {
+		out.Warnings = append(out.Warnings, Error{Code: w.Code, Message: w.Message})
 	}
 	return out
 }

@@ -26,6 +26,8 @@ const (
 	scanSpeed = 10 << 20
 	// complete is the share of an MP4's samples that must be there: a cut upload lacks more, a camera that lost power less.
 	complete = 0.98
+	// worth is the share from which what is there is played, with a warning.
+	worth = 0.5
 )
 
 // Probe finds out what the file at path is. name is what people call it, and serves the log alone: what a file is,

@@ -15,9 +15,11 @@ func (p *probe) facts() (video.Facts, error) {
 	f := video.Facts{Container: p.header.Format.Name, Bytes: p.size}
 	start := p.start()
 	if v := p.video; v != nil {
-		if err := p.checkComplete(v); err != nil {
+		warning, err := p.checkComplete(v)
+		if err != nil {
 			return f, err
 		}
+		f.Warnings = append(f.Warnings, warning...)
 		f.Video = p.measured(v, start)
 		f.Duration = f.Video.Duration
 	}
@@ -64,16 +66,22 @@ func (p *probe) start() time.Duration {
 // ending is when the last packet ends.
 func (t *track) ending() time.Duration { return timeOf(t.end, t.base) }
 
-// checkComplete refuses an MP4 whose tables count samples that are not there.
-func (p *probe) checkComplete(v *stream) error {
+// checkComplete holds an MP4's pictures against its tables: it warns where some are missing behind the end of the file,
+// and refuses it where most are.
+func (p *probe) checkComplete(v *stream) (warning []video.Failure, err error) {
 	promised, err := strconv.ParseInt(v.Frames, 10, 64)
 	t := p.scan.tracks[v.Index]
 	found := t.packets + t.skipped
-	if err != nil || !p.layout.mp4 || !p.layout.pastEnd || float64(found) >= complete*float64(promised) {
-		return nil
+	switch share := float64(found) / float64(max(promised, 1)); {
+	case err != nil || !p.layout.mp4 || !p.layout.pastEnd || share >= complete:
+		return nil, nil
+	case share < worth:
+		return nil, fault.New(fault.Invalid, opProbe, "truncated",
+			fmt.Sprintf("Only %d of %d pictures are in the file: the upload was cut off. Upload the whole file.", found, promised), nil)
+	default:
+		return []video.Failure{{Code: "truncated",
+			Message: fmt.Sprintf("The file was cut off: %d of its %d pictures are there and play. Upload the whole file to have all.", found, promised)}}, nil
 	}
-	return fault.New(fault.Invalid, opProbe, "truncated",
-		fmt.Sprintf("Only %d of %d pictures are in the file: the upload was cut off. Upload the whole file.", found, promised), nil)
 }
 
 // measured joins a stream's facts with its packets.

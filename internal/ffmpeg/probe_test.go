@@ -88,18 +88,30 @@ func TestACutUploadIsTold(t *testing.T) {
 	t.Parallel()
 	tool := newTool(t)
 	source := []string{"-f", "lavfi", "-i", "testsrc2=r=25:d=4:s=320x180", "-c:v", "libx264"}
-	for name, movflags := range map[string]string{"index first": "+faststart", "index last": "0"} {
-		t.Run(name, func(t *testing.T) {
-			src := makeMedia(t, tool, "in.mp4", append(source, "-movflags", movflags)...)
+	for _, c := range []struct {
+		name, movflags string
+		left           int64 // tenths of the file
+		refused        bool
+	}{
+		{"the index is lost", "0", 6, true},
+		{"most pictures are lost", "+faststart", 4, true},
+		{"most pictures are there", "+faststart", 8, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := makeMedia(t, tool, "in.mp4", append(source, "-movflags", c.movflags)...)
 			info, err := os.Stat(src)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Truncate(src, info.Size()*6/10); err != nil {
+			if err := os.Truncate(src, info.Size()*c.left/10); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tool.Probe(t.Context(), src, "in.mp4"); codeOf(err) != "truncated" {
+			f, err := tool.Probe(t.Context(), src, "in.mp4")
+			if c.refused && codeOf(err) != "truncated" {
 				t.Errorf("got %v", err)
+			}
+			if !c.refused && (err != nil || len(f.Warnings) != 1 || f.Warnings[0].Code != "truncated") {
+				t.Errorf("got %v, warnings %v", err, f.Warnings)
 			}
 		})
 	}

@@ -27,8 +27,8 @@ type StillFile struct {
 }
 
 // Stills makes poster.jpg, in the size of the top rung, and poster-thumbnail.jpg below dir, from the first picture
-// from 1 s on that is not black (the middle of a shorter clip); where all that were tried are black, from the first of
-// them. They stand upright, have square pixels and SDR colours, and carry no metadata. An audio-only source has none.
+// from 1 s on that shows something well (the middle of a shorter clip); where all that were tried are dark, from the
+// first that is not black, and where all are black, from the first. They stand upright, have square pixels and SDR colours, and carry no metadata. An audio-only source has none.
 //
 // Cost: decoding from the key frame before the picture.
 func (t *Tool) Stills(ctx context.Context, src string, f video.Facts, p video.Plan, dir string) ([]StillFile, error) {
@@ -36,9 +36,9 @@ func (t *Tool) Stills(ctx context.Context, src string, f video.Facts, p video.Pl
 		return nil, nil
 	}
 	times := stillTimes(*f.Video)
-	for _, black := range []bool{false, true} {
+	for _, dark := range darkness {
 		for _, at := range times {
-			files, err := t.still(ctx, src, f, p, dir, at, black)
+			files, err := t.still(ctx, src, f, p, dir, at, dark)
 			if err != nil || files != nil {
 				return files, err
 			}
@@ -48,6 +48,13 @@ func (t *Tool) Stills(ctx context.Context, src string, f video.Facts, p video.Pl
 }
 
 const opStills = "ffmpeg.stills"
+
+// dark says which pictures are too dark: those with that share of pixels (percent) below that luma (0-255).
+type dark struct{ share, luma int }
+
+// darkness is what to ask of a picture, less each time: no fade that has hardly begun; no black with a logo in its
+// corner; nothing.
+var darkness = []dark{{85, 48}, {98, 32}, {}}
 
 // stillTimes are the times to try, in order: 1 s, then deeper into the video.
 func stillTimes(v video.VideoFacts) []time.Duration {
@@ -64,10 +71,10 @@ func stillTimes(v video.VideoFacts) []time.Duration {
 	return append(times, v.Start)
 }
 
-// still makes both files from the first picture at or after at that is not black, among those of 2 s; from any where
-// black is allowed. It returns nil where there is none.
-func (t *Tool) still(ctx context.Context, src string, f video.Facts, p video.Plan, dir string, at time.Duration, black bool) ([]StillFile, error) {
-	_, err := t.run(ctx, spec{op: opStills, args: stillArgs(t.config.Limits, src, f, p, at, black), reads: []string{src}, dir: dir})
+// still makes both files from the first picture at or after at that is not too dark, among those of 2 s. It returns nil
+// where there is none.
+func (t *Tool) still(ctx context.Context, src string, f video.Facts, p video.Plan, dir string, at time.Duration, not dark) ([]StillFile, error) {
+	_, err := t.run(ctx, spec{op: opStills, args: stillArgs(t.config.Limits, src, f, p, at, not), reads: []string{src}, dir: dir})
 	if err != nil && fault.Of(err).Code != "tool_failed" {
 		return nil, err
 	}
@@ -89,7 +96,7 @@ func (t *Tool) still(ctx context.Context, src string, f video.Facts, p video.Pla
 }
 
 // stillArgs decodes from a little before at, drops what is dark, and writes one picture in two sizes.
-func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, at time.Duration, black bool) []string {
+func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, at time.Duration, not dark) []string {
 	top := p.Rungs[0]
 	options := []string{"-threads", "1", "-copyts", "-start_at_zero", "-noautorotate"}
 	// Seeking lands on the key frame before; without an index, reading begins at the start.
@@ -99,9 +106,9 @@ func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, at 
 	chain := append(normalize(*f.Video), deinterlace(p.Filter)...)
 	chain = append(chain, fmt.Sprintf("trim=start=%s:duration=2", seconds(at-period(f.Video.Rate)/2)), "framestep=8")
 	chain = append(chain, upright(*f.Video, p.Filter, top.Width, top.Height)...)
-	if !black {
-		// Black is 98 % of the pixels below 12 % of white: a fade's first pictures, a leader with a logo in the corner.
-		chain = append(chain, "blackframe=amount=0:threshold=32", "metadata=mode=select:key=lavfi.blackframe.pblack:value=98:function=less")
+	if not != (dark{}) {
+		chain = append(chain, fmt.Sprintf("blackframe=amount=0:threshold=%d", not.luma),
+			fmt.Sprintf("metadata=mode=select:key=lavfi.blackframe.pblack:value=%d:function=less", not.share))
 	}
 	chain = append(chain, "trim=end_frame=1", "scale=out_range=pc:out_color_matrix=bt601", "format=yuvj420p", "split=2[full][s]")
 	width, height := thumbnail(top.Width, top.Height)

@@ -8,10 +8,11 @@ type Facts struct {
 	Container string        `json:"container"` // ffprobe's format name: "mov,mp4,m4a,3gp,3g2,mj2"
 	Duration  time.Duration `json:"duration"`  // measured over the packets of the chosen streams, never the header's claim
 	Bytes     int64         `json:"bytes"`
-	Bitrate   int64         `json:"bitrate"`         // bits a second over all
-	Seekable  bool          `json:"seekable"`        // the container has an index that ffmpeg seeks exactly by
-	Video     *VideoFacts   `json:"video,omitempty"` // the stream ffmpeg calls 0:V:0 (no cover art); nil for audio only
-	Audio     []AudioFacts  `json:"audio,omitempty"` // in the container's order
+	Bitrate   int64         `json:"bitrate"`            // bits a second over all
+	Seekable  bool          `json:"seekable"`           // the container has an index that ffmpeg seeks exactly by
+	Video     *VideoFacts   `json:"video,omitempty"`    // the stream ffmpeg calls 0:V:0 (no cover art); nil for audio only
+	Audio     []AudioFacts  `json:"audio,omitempty"`    // in the container's order
+	Warnings  []Failure     `json:"warnings,omitempty"` // what is wrong with the source and does not keep it from being played
 }
 
 // VideoFacts describes the video stream.

@@ -13,6 +13,12 @@ const thing = (v: unknown): Thing => (v && typeof v === 'object' && !Array.isArr
 const text = (v: unknown): string => (typeof v === 'string' ? v : '');
 const count = (v: unknown): number => (typeof v === 'number' && Number.isFinite(v) ? v : 0);
 
+// warnings are the sentences about what is wrong with a source that plays all the same.
+export function warnings(source: unknown): string[] {
+  const list = thing(source)['warnings'];
+  return Array.isArray(list) ? list.map((w) => text(thing(w)['message'])).filter(Boolean) : [];
+}
+
 export function facts(source: unknown): Fact[] {
   const s = thing(source);
   const v = thing(s['video']);
