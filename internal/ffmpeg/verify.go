@@ -17,9 +17,10 @@ import (
 )
 
 // Verify proves that a track can be played: no segment is empty, and the first, the middle and the last one decode
-// behind init, without an error, to as many frames as they have samples. init and segments are local files, in order.
-// It costs the decoding of those three. It fails with fault.Internal "bad_output": making the track again may help.
-func (t *Tool) Verify(ctx context.Context, init string, segments []string) error {
+// behind init, without an error, to as many frames as they have samples. init and segments are local files, in order;
+// dir is for scratch. It costs the decoding of those three, in one process. It fails with fault.Internal "bad_output": making
+// the track again may help.
+func (t *Tool) Verify(ctx context.Context, init string, segments []string, dir string) error {
 	const op = "ffmpeg.verify"
 	if len(segments) == 0 {
 		return badTrack(op, errors.New("no segments"))
@@ -29,29 +30,32 @@ func (t *Tool) Verify(ctx context.Context, init string, segments []string) error
 			return badTrack(op, errors.Join(fmt.Errorf("segment %d is missing or empty", i+1), err))
 		}
 	}
-	scratch, err := os.MkdirTemp("", "sluice-verify-")
+	scratch, err := os.MkdirTemp(dir, "verify-")
 	if err != nil {
 		return unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	last := len(segments) - 1
+	files := []string{init}
 	for _, i := range slices.Compact([]int{0, last / 2, last}) {
-		if err := t.decode(ctx, op, scratch, init, segments[i]); err != nil {
-			return fmt.Errorf("segment %d: %w", i+1, err)
-		}
+		files = append(files, segments[i])
 	}
-	return nil
+	return t.decode(ctx, op, scratch, files...)
 }
 
-// decode decodes one segment behind its init segment and compares the frames with the samples.
-func (t *Tool) decode(ctx context.Context, op, scratch, init, segment string) error {
-	path := filepath.Join(scratch, "segment.mp4")
-	if err := concatenate(path, init, segment); err != nil {
-		return unwritable(op, err)
-	}
-	samples, audio, err := count(path)
-	if err != nil {
-		return badTrack(op, err)
+// decode decodes an init segment with the segments that follow it and compares the frames with the samples.
+func (t *Tool) decode(ctx context.Context, op, scratch string, files ...string) error {
+	path := filepath.Join(scratch, "track.mp4")
+	samples, audio := 0, false
+	for n := 2; n <= len(files); n++ { // each segment adds samples
+		if err := concatenate(path, files[:n]...); err != nil {
+			return unwritable(op, err)
+		}
+		before := samples
+		var err error
+		if samples, audio, err = count(path); err != nil || samples == before {
+			return badTrack(op, errors.Join(fmt.Errorf("segment file %d has no samples", n-1), err))
+		}
 	}
 	var out bytes.Buffer
 	args := []string{"-err_detect", "explode", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"}

@@ -38,7 +38,7 @@ func TestATrackIsVerifiedByDecodingIt(t *testing.T) {
 	}
 	for _, track := range append(tracks, sound) {
 		init, segments := files(track)
-		if err := tool.Verify(t.Context(), init, segments); err != nil {
+		if err := tool.Verify(t.Context(), init, segments, t.TempDir()); err != nil {
 			t.Errorf("%s: %v\n%s", track.Track.Name, err, Detail(err))
 		}
 	}
@@ -52,12 +52,12 @@ func TestATrackIsVerifiedByDecodingIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bad := []string{segments[0], spoil(t, segments[1], change), segments[2], segments[3]}
-			if err := tool.Verify(t.Context(), init, bad); codeOf(err) != "bad_output" {
+			if err := tool.Verify(t.Context(), init, bad, t.TempDir()); codeOf(err) != "bad_output" {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if err := tool.Verify(t.Context(), init, nil); codeOf(err) != "bad_output" {
+	if err := tool.Verify(t.Context(), init, nil, t.TempDir()); codeOf(err) != "bad_output" {
 		t.Errorf("a track without segments: %v", err)
 	}
 }

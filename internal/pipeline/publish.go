@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
@@ -115,48 +117,51 @@ func unfit(format string, args ...any) error {
 
 // verify checks the outputs against the source and decodes the first, a middle and the last segment of each track: a tool's exit code proves nothing.
 func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.Config.Workers)
 	for _, t := range tracks {
-		source := r.Video.Facts.Duration
-		switch {
-		case t.Kind == video.VideoTrack:
-			source = r.Video.Facts.Video.Duration
-		case len(r.Video.Facts.Audio) > 0:
-			source = r.Video.Facts.Audio[0].Duration
-		}
-		if err := ffmpeg.CheckDuration(duration(t), source); err != nil {
-			return err
-		}
-		path := func(o video.Object) (string, error) {
-			key := outputKey(r.Video, r.ref.Generation, o.Name)
-			head, err := p.Objects.Head(ctx, p.Media, key)
-			if err != nil {
-				return "", err
+		group.Go(func() error {
+			source := r.Video.Facts.Duration
+			switch {
+			case t.Kind == video.VideoTrack:
+				source = r.Video.Facts.Video.Duration
+			case len(r.Video.Facts.Audio) > 0:
+				source = r.Video.Facts.Audio[0].Duration
 			}
-			if head.Size != o.Bytes {
-				return "", unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
-			}
-			local, _ := p.Objects.LocalPath(p.Media, key)
-			return local, nil
-		}
-		var segments []string
-		for i, s := range t.Segments {
-			local, err := path(s.Object)
-			if err != nil {
+			if err := ffmpeg.CheckDuration(duration(t), source); err != nil {
 				return err
 			}
-			if i == 0 || i == len(t.Segments)/2 || i == len(t.Segments)-1 {
-				segments = append(segments, local)
-			}
-		}
-		init, err := path(t.Init)
+			return p.verifyTrack(ctx, r, t)
+		})
+	}
+	return group.Wait()
+}
+
+// verifyTrack checks that every object of a track is there with its size, and that the track decodes.
+func (p *Pipeline) verifyTrack(ctx context.Context, r *run, t video.Track) error {
+	local := func(o video.Object) (string, error) {
+		key := outputKey(r.Video, r.ref.Generation, o.Name)
+		head, err := p.Objects.Head(ctx, p.Media, key)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if err := p.Tool.Verify(ctx, init, segments); err != nil {
+		if head.Size != o.Bytes {
+			return "", unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
+		}
+		path, _ := p.Objects.LocalPath(p.Media, key)
+		return path, nil
+	}
+	init, err := local(t.Init)
+	if err != nil {
+		return err
+	}
+	segments := make([]string, len(t.Segments))
+	for i, s := range t.Segments {
+		if segments[i], err = local(s.Object); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.Tool.Verify(ctx, init, segments, r.dir)
 }
 
 // duration is how long a track plays.
