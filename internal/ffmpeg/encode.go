@@ -39,7 +39,9 @@ func timescale(rate video.Ratio) (scale uint32, frame int64) {
 }
 
 // decodeArgs opens src and makes the pictures of one chunk as the outputs [v0], [v1] … of a filter graph, one a rung.
-// Times are the source's own throughout (-copyts -start_at_zero), so that each picture says which output frame it is.
+// Times are the source's own throughout (-copyts -start_at_zero), so that each picture says which output frame it is. They
+// count from the earliest stream; in a container whose clock may jump (transport and program streams, Ogg) ffmpeg would
+// count from the earliest stream in use, so those are copied into another one before.
 // fromStart decodes everything before the chunk instead of its preroll.
 func decodeArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, fromStart bool) []string {
 	n := strconv.Itoa(threads)
@@ -199,8 +201,8 @@ func packFrames(m *movie, pack *packager, p video.Plan, start, tick int64) (fram
 			s.present += lead * tick
 			queue = append(queue, s)
 		}
-		if first := queue[0].present - lead*tick; frames == 0 && first != start*tick {
-			return 0, fmt.Errorf("%w: the first is at %d instead of %d", errShort, first, start*tick)
+		if frames == 0 && len(queue) > 0 && queue[0].present != (start+lead)*tick {
+			return 0, fmt.Errorf("%w: the first is at %d ticks instead of %d", errShort, queue[0].present-lead*tick, start*tick)
 		}
 		for len(queue) > p.SegmentFrames {
 			if err := errors.Join(checkFrames(queue[:p.SegmentFrames], p, start+frames, tick), flush(p.SegmentFrames)); err != nil {
@@ -225,11 +227,11 @@ func checkFrames(samples []sample, p video.Plan, first, tick int64) error {
 			return fmt.Errorf("the picture at %d ticks comes before it is decoded", s.present)
 		}
 		at := s.present - (lead+first)*tick
-		if n := at / tick; at < 0 || at%tick != 0 || n >= int64(len(seen)) || seen[n] {
+		n := at / tick
+		if at < 0 || at%tick != 0 || n >= int64(len(seen)) || seen[n] {
 			return fmt.Errorf("a picture at %d ticks is out of place in the segment of frame %d", s.present, first)
-		} else {
-			seen[n] = true
 		}
+		seen[n] = true
 	}
 	return nil
 }
@@ -258,6 +260,9 @@ func avcEntry(m *movie, r video.Rung) (mp4.Box, string, error) {
 
 // noOutput reports whether a run ended badly because nothing could be decoded.
 func noOutput(err error) bool {
+	if fault.Of(err).Code != "tool_failed" {
+		return false
+	}
 	said := Detail(err)
 	for _, s := range []string{"Cannot determine format of input stream", "does not contain any stream", "matches no streams", "Output file is empty"} {
 		if strings.Contains(said, s) {
