@@ -204,3 +204,40 @@ func TestNoChunkIsMadeOfPicturesThatAreNotThere(t *testing.T) {
 		})
 	}
 }
+
+func TestASecondTryMakesTheSameBytesAndNoneTellsOfTheSource(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	src := makeMedia(t, tool, "src.mov", "-f", "lavfi", "-i", "testsrc2=r=25:d=6:s=160x96", "-f", "lavfi", "-i", "sine=d=6", "-c:v", "libx264", "-preset", "ultrafast",
+		"-metadata", "title=SECRET", "-metadata", "location=+52.5SECRET/", "-metadata:s:v", "handler_name=SECRET", "-metadata:s:a", "handler_name=SECRET", "-timecode", "01:02:03:04")
+	f, p := clip(video.Ratio{Num: 25, Den: 1}, 160, 96, 150, 100)
+	f.Audio = []video.AudioFacts{{Index: 1}}
+	p.Audio = &video.AudioRung{Stream: 1, Name: "audio", Bitrate: 128_000, Channels: 2, SampleRate: 48_000}
+	var sums [2][]string
+	for try := range sums {
+		for _, c := range p.Chunks {
+			tracks, _, err := tool.EncodeChunk(t.Context(), src, f, p, c, t.TempDir(), 2, nil)
+			if err != nil {
+				t.Fatal(err, Detail(err))
+			}
+			sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+			if err != nil {
+				t.Fatal(err, Detail(err))
+			}
+			for _, track := range append(tracks, sound) {
+				sums[try] = append(sums[try], track.Track.Init.SHA256)
+				for _, s := range track.Track.Segments {
+					sums[try] = append(sums[try], s.SHA256)
+				}
+				for name, path := range track.Paths {
+					if bytes.Contains(read(t, path), []byte("SECRET")) {
+						t.Errorf("%s tells of the source", name)
+					}
+				}
+			}
+		}
+	}
+	if !slices.Equal(sums[0], sums[1]) {
+		t.Errorf("the second try made other bytes:\n%v\n%v", sums[0], sums[1])
+	}
+}
