@@ -211,23 +211,3 @@ func parseID(s string) (video.ID, error) {
 	}
 	return id, nil
 }
-
-// gather reads on until it has n items or there are no more: a store may answer with fewer than it was asked for, so only an empty answer is the end. last is nil at first.
-func gather[T any](n int, read func(last *T, n int) ([]T, error)) ([]T, error) {
-	var all []T
-	for len(all) < n {
-		var last *T
-		if len(all) > 0 {
-			last = &all[len(all)-1]
-		}
-		more, err := read(last, n-len(all))
-		if err != nil {
-			return nil, err
-		}
-		if len(more) == 0 {
-			break
-		}
-		all = append(all, more...)
-	}
-	return all, nil
-}

@@ -211,18 +211,6 @@ func TestAnETAIsToldOnlyWhileAnEncodeIsUnderWay(t *testing.T) {
 	}
 }
 
-func TestTheFirstStepTellsTheETAWhereTheVideoDoesNot(t *testing.T) {
-	s := start(t)
-	v, steps := full()
-	v.Begun = time.Time{}
-	s.add(v)
-	s.steps[v.ID] = steps
-	// 5 s since the first step started, a quarter done.
-	if got := s.do(t, "GET", "/v1/videos/"+string(v.ID), "").object(t)["eta_ms"]; got != 15000.0 {
-		t.Errorf("eta_ms %v want 15000", got)
-	}
-}
-
 func TestPagesOf250VideosTellEachOnceWhileNewOnesCome(t *testing.T) {
 	s := start(t)
 	want := map[string]bool{}

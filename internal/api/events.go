@@ -6,8 +6,6 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-
-	"sluice/internal/event"
 )
 
 // Event is one thing that happened to a video.
@@ -47,13 +45,7 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*eventsOutput, e
 	if err != nil {
 		return nil, err
 	}
-	after := in.After
-	found, err := gather(in.Limit+1, func(last *event.Event, n int) ([]event.Event, error) {
-		if last != nil {
-			after = last.ID
-		}
-		return s.History.Events(ctx, id, after, n)
-	})
+	found, err := s.History.Events(ctx, id, in.After, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	"sluice/internal/video"
 )
 
@@ -47,15 +45,4 @@ func steps(all []video.Step) []Step {
 		out = append(out, step)
 	}
 	return out
-}
-
-// begun is when the first of the steps started, zero before: for a store that tells it of steps alone.
-func begun(all []video.Step) time.Time {
-	var first time.Time
-	for _, st := range all {
-		if !st.Started.IsZero() && (first.IsZero() || st.Started.Before(first)) {
-			first = st.Started
-		}
-	}
-	return first
 }

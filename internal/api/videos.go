@@ -93,12 +93,7 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		return nil, invalid(codeCursor, "query.cursor", "expected the next of a page before")
 	}
 	// One more than asked for tells whether there is a next page.
-	found, err := gather(in.Limit+1, func(last *video.Video, n int) ([]video.Video, error) {
-		if last != nil {
-			before = last.ID
-		}
-		return s.Videos.Videos(ctx, video.Query{Status: video.Status(in.Status), Before: before, Limit: n})
-	})
+	found, err := s.Videos.Videos(ctx, video.Query{Status: video.Status(in.Status), Before: before, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +120,6 @@ func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error
 	all, err := s.History.Steps(ctx, id)
 	if err != nil {
 		return nil, err
-	}
-	if v.Begun.IsZero() {
-		v.Begun = begun(all)
 	}
 	return &detailOutput{Body: VideoDetail{Video: s.view(v), Steps: steps(all)}}, nil
 }

@@ -58,7 +58,7 @@ func attemptOf(r sqlc.AttemptsRow) video.Attempt {
 	return a
 }
 
-// Events returns up to limit events (100 where it is 0 or more than that) of a video with ids above after, oldest first. They outlive their video.
+// Events returns up to limit events (1000 where it is 0 or more than that) of a video with ids above after, oldest first. They outlive their video.
 func (s *Store) Events(ctx context.Context, id video.ID, after int64, limit int) ([]event.Event, error) {
 	var events []event.Event
 	err := s.read(ctx, func(q *sqlc.Queries) error {

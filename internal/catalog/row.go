@@ -9,8 +9,8 @@ import (
 	"sluice/internal/video"
 )
 
-// videoOf reads a row.
-func videoOf(r sqlc.Video, progress float64) (video.Video, error) {
+// videoOf reads a row, with what the steps of the newest generation tell: how far they are and when (epoch ms) the first began.
+func videoOf(r sqlc.Video, progress float64, begun int64) (video.Video, error) {
 	v := video.Video{
 		ID:          video.ID(r.ID),
 		Name:        r.Name,
@@ -25,6 +25,7 @@ func videoOf(r sqlc.Video, progress float64) (video.Video, error) {
 		Received:    timeOf(r.Received),
 		Playable:    timeOf(r.Playable),
 		Progress:    min(progress, 1),
+		Begun:       timeOf(begun),
 	}
 	if v.Published > 0 && v.Published == v.Newest {
 		v.Progress = 1 // the weights add up to it but for rounding

@@ -29,11 +29,11 @@ func one(ctx context.Context, q *sqlc.Queries, id video.ID) (video.Video, error)
 	if err != nil {
 		return video.Video{}, err
 	}
-	return videoOf(row.Video, row.Progress)
+	return videoOf(row.Video, row.Progress, row.Begun)
 }
 
 const (
-	pageLimit = 100                          // of Videos and Events, where the caller names none or more
+	pageLimit = 1000                         // of Videos and Events, where the caller names none or more
 	aboveAll  = "zzzzzzzzzzzzzzzzzzzzzzzzzz" // no id sorts above it: a ULID starts with 0 to 7
 )
 
@@ -44,7 +44,7 @@ func page(limit int) int32 {
 	return int32(limit)
 }
 
-// Videos returns up to q.Limit videos (100 where it is 0 or more than that), newest first, that are not deleted.
+// Videos returns up to q.Limit videos (1000 where it is 0 or more than that), newest first, that are not deleted.
 func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, error) {
 	before := string(query.Before)
 	if before == "" {
@@ -55,7 +55,7 @@ func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, e
 		if query.Status == "" {
 			rows, err := q.Videos(ctx, sqlc.VideosParams{Before: before, Most: page(query.Limit)})
 			for i := 0; i < len(rows) && err == nil; i++ {
-				videos, err = appendRow(videos, rows[i].Video, rows[i].Progress)
+				videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
 			}
 			return err
 		}
@@ -64,15 +64,15 @@ func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, e
 		}
 		rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Status: string(query.Status), Before: before, Most: page(query.Limit)})
 		for i := 0; i < len(rows) && err == nil; i++ {
-			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress)
+			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
 		}
 		return err
 	})
 	return videos, err
 }
 
-func appendRow(videos []video.Video, row sqlc.Video, progress float64) ([]video.Video, error) {
-	v, err := videoOf(row, progress)
+func appendRow(videos []video.Video, row sqlc.Video, progress float64, begun int64) ([]video.Video, error) {
+	v, err := videoOf(row, progress, begun)
 	return append(videos, v), err
 }
 

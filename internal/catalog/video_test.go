@@ -194,3 +194,18 @@ func TestEventsComeInPagesOldestFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestAListTellsWhenTheNewestGenerationBegan(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.received("a.mp4")
+		if v := w.video(id); !v.Begun.IsZero() {
+			w.t.Errorf("begun at %s before any step", v.Begun)
+		}
+		w.begin(step(id, 1, video.Ingest, 0))
+		list, err := w.Videos(t.Context(), video.Query{})
+		w.must(err)
+		if len(list) != 1 || list[0].Begun.IsZero() {
+			w.t.Errorf("%+v", list)
+		}
+	})
+}

@@ -135,6 +135,10 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 			r.log.Error("scratch folder left over", "error", rerr)
 		}
 	}()
+	if a.Number > a.Max { // the engine hands the job out once more, so that this can be written down
+		return fault.New(fault.Invalid, "pipeline.step", "workers_lost",
+			"Every worker that took this step was lost, maybe because of this file; look at the server's log and memory, then encode the video again.", nil)
+	}
 	started := p.Now()
 	p.at(r, "begun")
 	if err = do(ctx, r); err == nil {

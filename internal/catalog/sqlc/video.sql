@@ -8,15 +8,18 @@ VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, 
 UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING *;
 
 -- name: Video :one
-SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id = $1 AND v.status <> 'deleting';
 
 -- name: Videos :many
-SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id < sqlc.arg(before) AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: VideosByStatus :many
-SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.status = sqlc.arg(status) AND v.id < sqlc.arg(before) ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: EditVideo :exec

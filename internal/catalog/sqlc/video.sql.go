@@ -340,13 +340,15 @@ func (q *Queries) TouchVideo(ctx context.Context, arg TouchVideoParams) error {
 }
 
 const video = `-- name: Video :one
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id = $1 AND v.status <> 'deleting'
 `
 
 type VideoRow struct {
 	Video    Video
 	Progress float64
+	Begun    int64
 }
 
 func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
@@ -373,12 +375,14 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 		&i.Video.Received,
 		&i.Video.Playable,
 		&i.Progress,
+		&i.Begun,
 	)
 	return i, err
 }
 
 const videos = `-- name: Videos :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id < $1 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $2
 `
 
@@ -390,6 +394,7 @@ type VideosParams struct {
 type VideosRow struct {
 	Video    Video
 	Progress float64
+	Begun    int64
 }
 
 func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, error) {
@@ -422,6 +427,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 			&i.Video.Received,
 			&i.Video.Playable,
 			&i.Progress,
+			&i.Begun,
 		); err != nil {
 			return nil, err
 		}
@@ -437,7 +443,8 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 }
 
 const videosByStatus = `-- name: VideosByStatus :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.status = $1 AND v.id < $2 ORDER BY v.id DESC LIMIT $3
 `
 
@@ -450,6 +457,7 @@ type VideosByStatusParams struct {
 type VideosByStatusRow struct {
 	Video    Video
 	Progress float64
+	Begun    int64
 }
 
 func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) ([]VideosByStatusRow, error) {
@@ -482,6 +490,7 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 			&i.Video.Received,
 			&i.Video.Playable,
 			&i.Progress,
+			&i.Begun,
 		); err != nil {
 			return nil, err
 		}
