@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 
 	"golang.org/x/sync/singleflight"
@@ -46,24 +47,33 @@ func (p *Pipeline) prepared(ctx context.Context, r *run) (string, error) {
 	if err != nil || r.Plan.Remux == "" {
 		return original, err
 	}
-	return p.remuxed(ctx, r, original, *r.Video.Facts, r.Plan.Remux)
+	copied := p.sources.path(r.ref.Video, r.ref.Generation, r.Plan.Remux)
+	if _, err := os.Stat(copied); err == nil {
+		return copied, nil
+	}
+	// The video's facts are those of the copy, whose streams may stand in another order; what to copy, only the original tells.
+	facts, err := p.Tool.Probe(ctx, original, path.Base(r.Video.Name))
+	if err != nil {
+		return "", err
+	}
+	return p.remuxed(ctx, r, original, facts, r.Plan.Remux)
 }
 
-// remuxed makes the copy, once however many steps ask, and whole or not at all.
+// remuxed makes the copy, once however many steps ask, and whole or not at all. f are the original's facts.
 func (p *Pipeline) remuxed(ctx context.Context, r *run, original string, f video.Facts, container string) (string, error) {
-	path := p.sources.path(r.ref.Video, r.ref.Generation, container)
-	_, err, _ := p.sources.under.Do(path, func() (any, error) {
-		if _, err := os.Stat(path); err == nil {
+	copied := p.sources.path(r.ref.Video, r.ref.Generation, container)
+	_, err, _ := p.sources.under.Do(copied, func() (any, error) {
+		if _, err := os.Stat(copied); err == nil {
 			return nil, nil
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(copied), 0o700); err != nil {
 			return nil, err
 		}
-		part := filepath.Join(r.dir, filepath.Base(path))
+		part := filepath.Join(r.dir, filepath.Base(copied))
 		if err := p.Tool.Remux(ctx, original, part, f, container); err != nil {
 			return nil, err
 		}
-		return nil, os.Rename(part, path)
+		return nil, os.Rename(part, copied)
 	})
-	return path, err
+	return copied, err
 }

@@ -37,8 +37,20 @@ func points() (all []string) {
 
 func TestAKillAtAnyStepLosesNothing(t *testing.T) {
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22) // two chunks
+	loseNothing(t, clip, points())
+}
+
+// TestAKillLosesNoCopyOfASourceWithoutAnIndex kills in the middle of the encode: the copy in scratch is gone and has to be made again, from a source
+// whose streams stand in another order than the copy's.
+func TestAKillLosesNoCopyOfASourceWithoutAnIndex(t *testing.T) {
+	clip := rig.Clip(t, "clip.ts", "320x180", 22, "-map", "1:a", "-map", "0:v", "-bf", "0")
+	loseNothing(t, clip, []string{"encode.made"})
+}
+
+func loseNothing(t *testing.T, clip string, points []string) {
+	t.Helper()
 	want := run(t, clip, "")
-	for _, point := range points() {
+	for _, point := range points {
 		t.Run(point, func(t *testing.T) {
 			got := run(t, clip, point)
 			for key, size := range want {
@@ -61,7 +73,7 @@ func run(t *testing.T, clip, point string) map[string]int64 {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	s := rig.Start(t, rig.Options{Data: data, Tags: "drill", Env: []string{"SLUICE_FAILPOINT=" + point}})
-	id := s.Upload(clip, "clip.mp4")
+	id := s.Upload(clip, filepath.Base(clip))
 	if point != "" {
 		if err := s.Wait(time.Minute); err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Fatalf("the server was to be killed at %s: %v", point, err)
