@@ -172,7 +172,7 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		return err
 	}
 	a.api = api.New(api.Config{
-		Videos: a.store, History: a.store, Uploads: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
+		Videos: a.store, History: a.store, Errors: a.store, Uploads: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
 		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {

@@ -31,6 +31,7 @@ func (e exitError) Unwrap() error { return e.err }
 type commands struct {
 	Serve   Serve       `cmd:"" help:"Run the server: API, S3 endpoint, workers, edge and page."`
 	Put     Put         `cmd:"" help:"Upload files and wait until they play."`
+	Errors  Errors      `cmd:"" help:"List or count what went wrong, over all videos."`
 	Config  ShowConfig  `cmd:"" help:"Print the configuration in force and where each value came from."`
 	Version VersionFlag `cmd:"" help:"Print the version."`
 }

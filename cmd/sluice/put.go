@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -22,11 +21,9 @@ import (
 
 // Put is the command that uploads files and follows them. Results go to stdout, all else to stderr.
 type Put struct {
+	Reach         `embed:""`
 	JSON          bool     `help:"Print one JSON object a file, each on its own line, as GET /v1/videos/{id} answers."`
 	Wait          string   `help:"What to wait for: ${enum}." enum:"playable,ready" default:"playable"`
-	URL           string   `help:"Address of the server. Default: what the server of the data folder wrote there." env:"SLUICE_URL" placeholder:"URL"`
-	Token         string   `help:"Admin token. Default: that of the data folder." env:"SLUICE_TOKEN" placeholder:"TOKEN"`
-	Data          string   `help:"Data folder of a server on this machine." default:"./data" env:"SLUICE_DATA" type:"path" placeholder:"DIR"`
 	MaxResolution int      `help:"Largest short side in pixels: ${enum}; 0 for the server's default." enum:"0,240,360,480,720,1080,1440,2160" default:"0"`
 	Files         []string `arg:"" name:"FILE" help:"Files to upload."`
 }
@@ -51,7 +48,7 @@ func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
 	if err := p.check(); err != nil {
 		return exitError{exitUsage, err}
 	}
-	c, address, err := p.connect()
+	c, address, err := p.connect("put")
 	if err != nil {
 		return err
 	}
@@ -62,7 +59,7 @@ func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
 	}
 	for i := range items {
 		items[i].id, items[i].err = p.upload(ctx, c, items[i].path, show)
-		if err := ended(ctx, items[i].err); err != nil {
+		if err := ended(ctx, "put", items[i].err); err != nil {
 			look(screen, address, items)
 			return err
 		}
@@ -75,7 +72,7 @@ func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
 		} else if p.JSON {
 			err = errors.Join(err, printRefused(out, it))
 		}
-		if end := ended(ctx, err); end != nil {
+		if end := ended(ctx, "put", err); end != nil {
 			look(screen, address, items)
 			return end
 		}
@@ -105,55 +102,6 @@ func (p *Put) check() error {
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("put: %s is not a file; name the files in it", path)
 		}
-	}
-	return nil
-}
-
-// connect finds server and token. The data folder's token is shown to no other server than the data folder's own.
-func (p *Put) connect() (*client.Client, string, error) {
-	local, localErr := readServerFile(p.Data)
-	address := strings.TrimRight(cmp.Or(p.URL, local), "/")
-	if address == "" {
-		return nil, "", exitError{exitNoServer, fmt.Errorf("put: no server: %w; start one with 'sluice serve', or name one with --url or --data", localErr)}
-	}
-	token := p.Token
-	if token == "" && address == strings.TrimRight(local, "/") {
-		b, err := os.ReadFile(filepath.Join(p.Data, tokenFile))
-		if err != nil {
-			return nil, "", exitError{exitNoServer, fmt.Errorf("put: no token: %w; give it with --token or SLUICE_TOKEN", err)}
-		}
-		token = strings.TrimSpace(string(b))
-	}
-	c, err := client.New(address, token)
-	if err != nil {
-		return nil, "", exitError{exitUsage, err}
-	}
-	return c, address, nil
-}
-
-// readServerFile returns the address that the server of a data folder wrote there when it started.
-func readServerFile(data string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(data, serverFile))
-	if err != nil {
-		return "", err
-	}
-	var server struct {
-		URL string `json:"url"`
-	}
-	if err := json.Unmarshal(b, &server); err != nil || server.URL == "" {
-		return "", fmt.Errorf("%s holds no address", serverFile)
-	}
-	return server.URL, nil
-}
-
-// ended is the error to end with where err, or the end of ctx, is no matter of one file alone; else nil.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return exitError{exitFailed, errors.New("put: interrupted")}
-	}
-	var e *client.Error
-	if errors.As(err, &e) && (e.Status == 0 || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code != client.UploadRefused) {
-		return exitError{exitNoServer, fmt.Errorf("put: %w", e)}
 	}
 	return nil
 }

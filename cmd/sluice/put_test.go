@@ -241,8 +241,8 @@ func TestABarIsDrawnOnATerminalAndTakenOff(t *testing.T) {
 
 func TestNoFileOfTheDataFolderIsNeededWithURLAndToken(t *testing.T) {
 	t.Parallel()
-	p := Put{URL: "http://server.test/", Token: "t", Data: t.TempDir()}
-	if c, address, err := p.connect(); c == nil || address != "http://server.test" || err != nil {
+	p := Reach{URL: "http://server.test/", Token: "t", Data: t.TempDir()}
+	if c, address, err := p.connect("put"); c == nil || address != "http://server.test" || err != nil {
 		t.Errorf("%v %q %v", c, address, err)
 	}
 	if _, err := os.ReadDir(p.Data); err != nil {

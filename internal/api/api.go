@@ -33,6 +33,7 @@ import (
 type Config struct {
 	Videos  Videos
 	History History
+	Errors  Errors
 	Uploads Granter
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
@@ -72,6 +73,7 @@ func New(c Config) http.Handler {
 	s.routeUploads()
 	s.routeVideos()
 	s.routeEvents()
+	s.routeErrors()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -92,6 +94,7 @@ func document(version string) huma.Config {
 		{Name: "uploads", Description: "The right to put one source."},
 		{Name: "videos", Description: "What is watched: its state, its renditions and where it plays."},
 		{Name: "events", Description: "What happened to a video."},
+		{Name: "errors", Description: "What went wrong, over all videos."},
 	}
 	return c
 }

@@ -38,7 +38,7 @@ func start(t *testing.T) server {
 	t.Helper()
 	sh := &shelf{steps: map[video.ID][]video.Step{}, events: map[video.ID][]event.Event{}, now: began}
 	log := &bytes.Buffer{}
-	h := New(Config{Videos: sh, History: sh, Uploads: sh, PublicURL: "http://api.test/", EdgeURL: "http://edge.test", Version: "1.0.0",
+	h := New(Config{Videos: sh, History: sh, Errors: sh, Uploads: sh, PublicURL: "http://api.test/", EdgeURL: "http://edge.test", Version: "1.0.0",
 		URL: func(edge, key string) string {
 			if key == "" {
 				return ""

@@ -29,3 +29,11 @@ type History interface {
 	// Events returns up to limit events of a video with ids above after, oldest first. They outlive their video.
 	Events(ctx context.Context, id video.ID, after int64, limit int) ([]event.Event, error)
 }
+
+// Errors is what the error routes need of the store.
+type Errors interface {
+	// Errors returns up to q.Limit failed attempts, newest first. They outlive their video.
+	Errors(ctx context.Context, q video.ErrorQuery) ([]video.StepError, error)
+	// ErrorGroups counts the errors since q.Since by code and step, the most frequent first.
+	ErrorGroups(ctx context.Context, q video.ErrorQuery) ([]video.ErrorGroup, error)
+}

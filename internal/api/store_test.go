@@ -21,6 +21,7 @@ type shelf struct {
 	videos []video.Video // oldest first
 	steps  map[video.ID][]video.Step
 	events map[video.ID][]event.Event
+	errors []video.StepError // newest first
 	jobs   []engine.Job
 	fail   error // answered by every method where it is set
 	now    time.Time
@@ -149,4 +150,25 @@ func (s *shelf) Grant(_ context.Context, r upload.Request) (video.Upload, error)
 	id := s.add(video.Video{Name: r.Filename, Status: video.Waiting, Created: s.now, Updated: s.now, Settings: r.Settings})
 	return video.Upload{Video: id, Bucket: "uploads", Key: r.Filename, Expires: s.now.Add(5 * time.Minute),
 		URL: fmt.Sprintf("http://edge.test/uploads/%s?X-Amz-Signature=0", r.Filename), Header: map[string]string{"Content-Type": r.ContentType}}, nil
+}
+
+func (s *shelf) Errors(_ context.Context, q video.ErrorQuery) ([]video.StepError, error) {
+	var out []video.StepError
+	for _, e := range s.errors {
+		if (q.Before == 0 || e.ID < q.Before) && (q.Video == "" || e.Video == q.Video) && (q.Step == "" || e.Name == q.Step) &&
+			(q.Code == "" || e.Code == q.Code) && !e.Time.Before(q.Since) && len(out) < q.Limit {
+			out = append(out, e)
+		}
+	}
+	return out, s.fail
+}
+
+func (s *shelf) ErrorGroups(_ context.Context, q video.ErrorQuery) ([]video.ErrorGroup, error) {
+	var out []video.ErrorGroup
+	for _, e := range s.errors {
+		if !e.Time.Before(q.Since) {
+			out = append(out, video.ErrorGroup{Code: e.Code, Step: e.Name, Message: e.Message, Count: 1, Videos: 1, First: e.Time, Last: e.Time})
+		}
+	}
+	return out, s.fail
 }

@@ -78,6 +78,9 @@ func (s *Store) Fail(ctx context.Context, ref video.StepRef, failure video.StepF
 		if err != nil {
 			return err
 		}
+		if err := t.note(ctx, v, ref, number, failure); err != nil {
+			return err
+		}
 		if err := t.event(ctx, v.ID, event.StepFailed, fields{
 			"generation": ref.Generation, "step": ref.Name, "n": ref.N, "attempt": number, "code": failure.Code, "message": failure.Message, "final": failure.Final,
 		}); err != nil || !failure.Final {

@@ -20,6 +20,20 @@ type Attempt struct {
 	Detail     string
 }
 
+type Error struct {
+	ID         int64
+	Video      string
+	Name       string
+	Generation int64
+	Step       string
+	N          int64
+	Attempt    int64
+	Code       string
+	Message    string
+	Final      int64
+	Time       int64
+}
+
 type Event struct {
 	ID    int64
 	Video string

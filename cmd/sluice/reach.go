@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sluice/client"
+)
+
+// Reach is how a command finds the server that it talks to, and the token to show it.
+type Reach struct {
+	URL   string `help:"Address of the server. Default: what the server of the data folder wrote there." env:"SLUICE_URL" placeholder:"URL"`
+	Token string `help:"Admin token. Default: that of the data folder." env:"SLUICE_TOKEN" placeholder:"TOKEN"`
+	Data  string `help:"Data folder of a server on this machine." default:"./data" env:"SLUICE_DATA" type:"path" placeholder:"DIR"`
+}
+
+// connect finds server and token for a command. The data folder's token is shown to no other server than the data folder's own.
+func (r Reach) connect(command string) (*client.Client, string, error) {
+	local, localErr := readServerFile(r.Data)
+	address := strings.TrimRight(cmp.Or(r.URL, local), "/")
+	if address == "" {
+		return nil, "", exitError{exitNoServer, fmt.Errorf("%s: no server: %w; start one with 'sluice serve', or name one with --url or --data", command, localErr)}
+	}
+	token := r.Token
+	if token == "" && address == strings.TrimRight(local, "/") {
+		b, err := os.ReadFile(filepath.Join(r.Data, tokenFile))
+		if err != nil {
+			return nil, "", exitError{exitNoServer, fmt.Errorf("%s: no token: %w; give it with --token or SLUICE_TOKEN", command, err)}
+		}
+		token = strings.TrimSpace(string(b))
+	}
+	c, err := client.New(address, token)
+	if err != nil {
+		return nil, "", exitError{exitUsage, err}
+	}
+	return c, address, nil
+}
+
+// readServerFile returns the address that the server of a data folder wrote there when it started.
+func readServerFile(data string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(data, serverFile))
+	if err != nil {
+		return "", err
+	}
+	var server struct {
+		URL string `json:"url"`
+	}
+	if err := json.Unmarshal(b, &server); err != nil || server.URL == "" {
+		return "", fmt.Errorf("%s holds no address", serverFile)
+	}
+	return server.URL, nil
+}
+
+// ended is the error for a command to end with where err, or the end of ctx, is no matter of one item alone; else nil.
+func ended(ctx context.Context, command string, err error) error {
+	if ctx.Err() != nil {
+		return exitError{exitFailed, errors.New(command + ": interrupted")}
+	}
+	var e *client.Error
+	if errors.As(err, &e) && (e.Status == 0 || e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code != client.UploadRefused) {
+		return exitError{exitNoServer, fmt.Errorf("%s: %w", command, e)}
+	}
+	return nil
+}
+
+// refusedBy is the error for a command to end with where the server, or the way to it, gave err: the server's refusal of what was asked is a wrong use.
+func refusedBy(ctx context.Context, command string, err error) error {
+	if end := ended(ctx, command, err); end != nil {
+		return end
+	}
+	var e *client.Error
+	if errors.As(err, &e) && !e.Temporary() {
+		return exitError{exitUsage, fmt.Errorf("%s: %w", command, e)}
+	}
+	return exitError{exitFailed, fmt.Errorf("%s: %w", command, err)}
+}
