@@ -107,6 +107,8 @@ func (p *probe) run(ctx context.Context, file io.ReaderAt) (video.Facts, error) 
 func (p *probe) checkLayout(context.Context) error {
 	l := p.layout
 	switch {
+	case l.mp4 && !l.moov && !l.fragments && !l.mdat:
+		return fault.New(fault.Invalid, opProbe, "not_media", "The file calls itself MP4 and holds no media. Upload the media file itself.", nil)
 	case l.mp4 && !l.moov && !l.fragments:
 		return fault.New(fault.Invalid, opProbe, "truncated",
 			"The file's index (moov) is missing: the upload or the recording was cut off. Upload the whole file.", nil)

@@ -13,7 +13,7 @@ type layout struct {
 	mp4       bool     // ISO base media (MP4, MOV, 3GP)
 	index     bool     // there is an index to seek by: moov without fragments, Cues, idx1 or indx
 	moov      bool     // MP4: the movie box is there
-	mdat      bool     // MP4: media data is there
+	mdat      bool     // MP4: media data is there, and not of zero bytes
 	pastEnd   bool     // MP4: a box claims bytes behind the end of the file
 	fragments bool     // MP4: moof
 	entries   []string // MP4: the four letters of the sample descriptions: "avc1", "encv"
@@ -86,7 +86,7 @@ func (w *boxWalk) walk(from, to int64, depth int) {
 func (w *boxWalk) box(name string, from, to int64, depth int) {
 	switch name {
 	case "mdat":
-		w.l.mdat = w.l.mdat || depth == 0
+		w.l.mdat = w.l.mdat || depth == 0 && to > from
 	case "moof":
 		w.l.fragments = w.l.fragments || depth == 0
 	case "moov":

@@ -44,7 +44,8 @@ var telling = []struct {
 	{file: "structure/fragmented.mp4", sizes: "1080x720 720x480 540x360 360x240", audio: 1},                // the header says 143165 s
 	{file: "broken/zero-byte.mov", error: "not_media"},                                                     // nothing
 	{file: "broken/truncated-moov-at-end-60pct.mp4", error: "truncated"},                                   // no index
-	{file: "broken/text-named.mp4", error: "not_media"},                                                    // 48 bytes of text
+	{file: "broken/text-named.mp4", error: "not_media"},                                                    // the frame of an MP4 without media
+	{file: "hostile/html-named.mp4", error: "not_media"},                                                   // text
 	{file: "hostile/hls-playlist-named.mp4", error: "not_media"},                                           // a playlist
 	{file: "codec/vvc-undecodable.mp4", error: "unsupported_codec"},                                        // no decoder
 	{file: "structure/encrypted-cenc.mp4", error: "encrypted"},                                             // CENC
