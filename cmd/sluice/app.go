@@ -69,7 +69,7 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 		return nil, fmt.Errorf("can't listen on %s: %w; name another address with --listen", s.Listen, err)
 	}
 	a.address()
-	if a.store, err = catalog.Open(ctx, filepath.Join(s.Data, "sluice.db"), log); err != nil {
+	if a.store, err = catalog.Open(ctx, filepath.Join(s.Data, databaseFile), log); err != nil {
 		return nil, err
 	}
 	tool, err := a.openTool()
@@ -87,6 +87,9 @@ func (a *App) openData() (err error) {
 	data := a.settings.Data
 	if err = os.MkdirAll(data, 0o700); err != nil {
 		return fmt.Errorf("data is %q, which can't be made: %w", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(data, restoringFile)); err == nil {
+		return fmt.Errorf("a restore into %s was broken off; run sluice restore again before the server", data)
 	}
 	if a.lock, err = lockData(data); err != nil {
 		return err

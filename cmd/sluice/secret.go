@@ -24,6 +24,9 @@ const (
 	lockFile   = "lock"
 )
 
+// secretFiles are those that a backup keeps only where it may hold secrets.
+var secretFiles = []string{tokenFile, keyFile}
+
 // adminToken reads the admin token, or makes one on the first start.
 func adminToken(data string) (token string, err error) {
 	path := filepath.Join(data, tokenFile)

@@ -68,3 +68,46 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 	)
 	return err
 }
+
+const newestEvent = `-- name: NewestEvent :one
+SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) FROM event
+`
+
+func (q *Queries) NewestEvent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, newestEvent)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const removalsAfter = `-- name: RemovalsAfter :many
+SELECT video, type FROM event WHERE id > $1 AND type IN ('video.deleted', 'generation.retired') ORDER BY id
+`
+
+type RemovalsAfterRow struct {
+	Video string
+	Type  string
+}
+
+func (q *Queries) RemovalsAfter(ctx context.Context, id int64) ([]RemovalsAfterRow, error) {
+	rows, err := q.db.QueryContext(ctx, removalsAfter, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RemovalsAfterRow
+	for rows.Next() {
+		var i RemovalsAfterRow
+		if err := rows.Scan(&i.Video, &i.Type); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
