@@ -109,7 +109,7 @@ bench: needs-test build ## CPU, wall time and quality against one ffmpeg process
 
 .PHONY: drill
 drill: needs-test build ## kill the service at every step of a job, again and again
-	go test ./test/drill -count=1 -v -timeout 60m -args -full
+	go test ./test/drill ./test/s3suite -count=1 -p 1 -v -timeout 60m -args -full
 
 # --- keep ----------------------------------------------------------------------------------------------------------
 

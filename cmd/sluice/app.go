@@ -140,7 +140,7 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 	data := a.settings.Data
 	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 		Root: filepath.Join(data, "objects"), Socket: filepath.Join(data, "s3.sock"), Credentials: a.keys,
-		Buckets: []string{uploadsBucket, mediaBucket}, Logger: a.log,
+		Buckets: append([]string{uploadsBucket, mediaBucket}, moreBuckets...), Logger: a.log,
 		Created: func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -14,3 +15,6 @@ var failpoint = func(point string) {
 		select {}
 	}
 }
+
+// moreBuckets are the buckets that SLUICE_BUCKETS names: the suite of S3 clients wants one of its own for every case.
+var moreBuckets = strings.Fields(os.Getenv("SLUICE_BUCKETS"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ type disk struct {
 	folder
 	posix   *posix.Posix
 	buckets []string
+	owner   string // of all buckets: the root account
 	created func(context.Context, Object) error
 	life    context.Context // ends with the endpoint
 	log     *slog.Logger
@@ -58,14 +60,18 @@ func (d *disk) NormalizeObjectKey(_, object string) string {
 	return strings.TrimPrefix(filepath.Clean("/"+object), "/")
 }
 
-// dir returns the absolute path of a bucket.
+// dir returns the absolute path of a bucket, which must be configured and there.
 func (d *disk) dir(bucket *string) (*string, error) {
 	name := deref(bucket)
 	for _, b := range d.buckets {
-		if b == name {
-			dir := filepath.Join(d.root, b)
-			return &dir, nil
+		if b != name {
+			continue
 		}
+		dir := filepath.Join(d.root, b)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		return &dir, nil
 	}
 	return nil, s3err.GetBucketErr(s3err.ErrNoSuchBucket, name)
 }
@@ -236,94 +242,6 @@ func (d *disk) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3
 		out.Deleted = append(out.Deleted, types.DeletedObject{Key: o.Key, VersionId: o.VersionId})
 	}
 	return out, nil
-}
-
-// CopyObject reads the source as GetObject does and stores it as PutObject does, so a copy is accepted like any write.
-func (d *disk) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
-	var out s3response.CopyObjectOutput
-	if _, err := d.at(in.Bucket, in.Key); err != nil {
-		return out, err
-	}
-	bucket, key, _, err := backend.ParseCopySource(deref(in.CopySource))
-	if err != nil {
-		return out, err
-	}
-	replace := in.MetadataDirective == types.MetadataDirectiveReplace
-	from, _ := cleanKey(key)
-	if to, _ := cleanKey(*in.Key); bucket == *in.Bucket && from == to && !replace {
-		return out, s3err.GetAPIError(s3err.ErrInvalidCopyDest)
-	}
-	got, err := d.GetObject(ctx, &s3.GetObjectInput{
-		Bucket: &bucket, Key: &key, IfMatch: in.CopySourceIfMatch, IfNoneMatch: in.CopySourceIfNoneMatch,
-		IfModifiedSince: in.CopySourceIfModifiedSince, IfUnmodifiedSince: in.CopySourceIfUnmodifiedSince,
-	})
-	if errors.Is(err, s3err.GetAPIError(s3err.ErrNotModified)) {
-		err = s3err.GetAPIError(s3err.ErrPreconditionFailed)
-	}
-	if err != nil {
-		return out, err
-	}
-	defer got.Body.Close()
-	put := s3response.PutObjectInput{
-		Bucket: in.Bucket, Key: in.Key, Body: got.Body, ContentLength: got.ContentLength, ChecksumAlgorithm: in.ChecksumAlgorithm,
-		ContentType: got.ContentType, ContentEncoding: got.ContentEncoding, ContentDisposition: got.ContentDisposition,
-		ContentLanguage: got.ContentLanguage, CacheControl: got.CacheControl, Expires: got.ExpiresString, Metadata: got.Metadata,
-	}
-	if replace {
-		put.ContentType, put.ContentEncoding, put.ContentDisposition = in.ContentType, in.ContentEncoding, in.ContentDisposition
-		put.ContentLanguage, put.CacheControl, put.Expires, put.Metadata = in.ContentLanguage, in.CacheControl, in.Expires, in.Metadata
-	}
-	if in.TaggingDirective == types.TaggingDirectiveReplace {
-		put.Tagging = in.Tagging
-	}
-	stored, err := d.PutObject(ctx, put)
-	if err != nil {
-		return out, err
-	}
-	now := time.Now()
-	out.CopyObjectResult = &s3response.CopyObjectResult{
-		ETag: &stored.ETag, LastModified: &now, ChecksumType: stored.ChecksumType, ChecksumCRC32: stored.ChecksumCRC32,
-		ChecksumCRC32C: stored.ChecksumCRC32C, ChecksumCRC64NVME: stored.ChecksumCRC64NVME, ChecksumSHA1: stored.ChecksumSHA1, ChecksumSHA256: stored.ChecksumSHA256,
-	}
-	return out, nil
-}
-
-// UploadPartCopy stores a range of another object as a part.
-func (d *disk) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (s3response.CopyPartResult, error) {
-	var out s3response.CopyPartResult
-	if _, err := d.at(in.Bucket, in.Key); err != nil {
-		return out, err
-	}
-	bucket, key, _, err := backend.ParseCopySource(deref(in.CopySource))
-	if err != nil {
-		return out, err
-	}
-	get := &s3.GetObjectInput{Bucket: &bucket, Key: &key, IfMatch: in.CopySourceIfMatch, IfUnmodifiedSince: in.CopySourceIfUnmodifiedSince}
-	if r := deref(in.CopySourceRange); r != "" {
-		head, err := d.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
-		if err != nil {
-			return out, err
-		}
-		if _, _, err := backend.ParseCopySourceRange(*head.ContentLength, r); err != nil {
-			return out, err
-		}
-		get.Range = in.CopySourceRange
-		if get.IfMatch == nil {
-			get.IfMatch = optional(strings.Trim(deref(head.ETag), `"`)) // conditions come without quotes
-		}
-	}
-	got, err := d.GetObject(ctx, get)
-	if err != nil {
-		return out, err
-	}
-	defer got.Body.Close()
-	part, err := d.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: in.Bucket, Key: in.Key, UploadId: in.UploadId, PartNumber: in.PartNumber, Body: got.Body, ContentLength: got.ContentLength,
-	})
-	if err != nil {
-		return out, err
-	}
-	return s3response.CopyPartResult{LastModified: time.Now(), ETag: part.ETag}, nil
 }
 
 // attributes shortens one attribute that versitygw stores: the sizes of all parts of a multipart upload, which from about

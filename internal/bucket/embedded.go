@@ -17,6 +17,7 @@ import (
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/s3api"
 	"github.com/versity/versitygw/s3api/middlewares"
+	"github.com/versity/versitygw/s3err"
 
 	"sluice/internal/fault"
 )
@@ -75,7 +76,7 @@ func OpenEmbedded(ctx context.Context, c EmbeddedConfig) (*Embedded, error) {
 		return nil, storageFault(op, err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	d.buckets, d.created, d.log, d.life = c.Buckets, c.Created, c.Logger, life
+	d.buckets, d.owner, d.created, d.log, d.life = c.Buckets, c.Credentials.Access, c.Created, c.Logger, life
 	e := &Embedded{disk: d, credentials: c.Credentials, region: c.Region, stop: stop, served: make(chan error, 1)}
 	if err := e.serve(ctx, c); err != nil {
 		stop()
@@ -147,7 +148,7 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 	ready := make(chan struct{})
 	root := auth.Account{Access: c.Credentials.Access, Secret: c.Credentials.Secret, Role: auth.RoleAdmin}
 	e.server, err = s3api.New(e.disk, middlewares.RootUserConfig{Access: root.Access, Secret: root.Secret}, c.Region,
-		auth.NewIAMServiceSingle(root), nil, nil, nil, nil,
+		accounts{auth.NewIAMServiceSingle(root)}, nil, nil, nil, nil,
 		s3api.WithQuiet(), s3api.WithKeepAlive(), s3api.WithConcurrencyLimiter(requests, requests), s3api.WithMpMaxParts(10000),
 		s3api.WithSocketPerm(0o600), s3api.WithOnListen(func() { close(ready) }))
 	if err != nil {
@@ -162,6 +163,17 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 		err = ctx.Err()
 	}
 	return errors.Join(fault.New(fault.Unavailable, op, "storage_unavailable", "The storage endpoint did not start; see the log.", err), e.way.Close())
+}
+
+// accounts is the root account alone. It tells a request with any other access key what S3 tells it, 403 InvalidAccessKeyId.
+type accounts struct{ auth.IAMService }
+
+func (a accounts) GetUserAccount(access string) (auth.Account, error) {
+	account, err := a.IAMService.GetUserAccount(access)
+	if errors.Is(err, s3err.GetAPIError(s3err.ErrAdminUserNotFound)) {
+		err = auth.ErrNoSuchUser
+	}
+	return account, err
 }
 
 // Handler serves S3 requests as they came to a front door: streaming both ways, the host and the path as the client signed them.

@@ -12,7 +12,8 @@ import (
 	miniocredentials "github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-func (s *Server) keys() (access, secret string) {
+// Keys are the access key and the secret of the S3 endpoint.
+func (s *Server) Keys() (access, secret string) {
 	s.t.Helper()
 	body, err := os.ReadFile(filepath.Join(s.Data, "s3.json"))
 	if err != nil {
@@ -30,7 +31,7 @@ func (s *Server) keys() (access, secret string) {
 
 // AWS is Amazon's S3 client against the server's front door.
 func (s *Server) AWS() *s3.Client {
-	access, secret := s.keys()
+	access, secret := s.Keys()
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String(s.URL), Region: "us-east-1", UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, ""),
@@ -40,7 +41,7 @@ func (s *Server) AWS() *s3.Client {
 // Minio is MinIO's S3 client against the server's front door.
 func (s *Server) Minio() *minio.Client {
 	s.t.Helper()
-	access, secret := s.keys()
+	access, secret := s.Keys()
 	client, err := minio.New(s.URL[len("http://"):], &minio.Options{Creds: miniocredentials.NewStaticV4(access, secret, "")})
 	if err != nil {
 		s.t.Fatal(err)
