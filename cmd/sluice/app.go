@@ -79,7 +79,7 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 	if err = a.openObjects(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.openFeatures(tool)
+	return a, a.openFeatures(ctx, tool)
 }
 
 // openData takes the data folder and the secrets in it.
@@ -152,7 +152,7 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 }
 
 // openFeatures wires the rooms that do the work.
-func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
+func (a *App) openFeatures(ctx context.Context, tool *ffmpeg.Tool) (err error) {
 	s := a.settings
 	a.uploads = upload.New(upload.Config{
 		Store: a.store, Objects: a.objects, Bucket: uploadsBucket, MediaBucket: mediaBucket, PublicURL: s.PublicURL,
@@ -168,8 +168,10 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		Queues: []engine.Queue{
 			{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
 			{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
+			{Name: pipeline.IngestQueue, Workers: 2},
 			{Name: pipeline.ControlQueue, Workers: 4},
 		},
+		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.checkDisk(ctx) != nil },
 	})
 	if err != nil {
 		return err

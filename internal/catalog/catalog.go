@@ -6,7 +6,8 @@
 //
 // It costs one commit a move (on SQLite, one fsync), and one indexed query a read; a page of videos costs its length, not the table's.
 //
-// A crash loses the move that was not committed. A database that is away makes methods fail with fault.Unavailable.
+// A crash loses the move that was not committed. A database that is away, or lets nobody begin for 15 s, makes methods fail with fault.Unavailable; whether
+// a move was committed whose answer was lost, its repetition tells.
 package catalog
 
 import (
@@ -67,14 +68,32 @@ type tx struct {
 	now   int64 // epoch ms, the same for all that it writes
 }
 
+// patience is how long a transaction may wait to begin: far longer than any needs, and short enough that a client learns that the database hangs.
+const patience = 15 * time.Second
+
+// bounded runs f with a context that ends after patience, and says so in our words.
+func bounded(ctx context.Context, f func(context.Context) error) error {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := f(short)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fault.New(fault.Unavailable, "catalog", "database_unavailable", "The database does not answer at the moment; try again later.", err)
+	}
+	return err
+}
+
 func (s *Store) write(ctx context.Context, f func(tx) error) error {
-	return s.db.InTx(ctx, func(raw engine.Tx) error {
-		return f(tx{Queries: sqlc.New(raw), store: s, raw: raw, now: s.now().UnixMilli()})
+	return bounded(ctx, func(ctx context.Context) error {
+		return s.db.InTx(ctx, func(raw engine.Tx) error {
+			return f(tx{Queries: sqlc.New(raw), store: s, raw: raw, now: s.now().UnixMilli()})
+		})
 	})
 }
 
 func (s *Store) read(ctx context.Context, f func(*sqlc.Queries) error) error {
-	return s.db.View(ctx, func(st engine.Statements) error { return f(sqlc.New(st)) })
+	return bounded(ctx, func(ctx context.Context) error {
+		return s.db.View(ctx, func(st engine.Statements) error { return f(sqlc.New(st)) })
+	})
 }
 
 func (t tx) insert(ctx context.Context, jobs []engine.Job) error {

@@ -83,6 +83,7 @@ func (s *Store) Fail(ctx context.Context, ref video.StepRef, failure video.StepF
 		}
 		if err := t.event(ctx, v.ID, event.StepFailed, fields{
 			"generation": ref.Generation, "step": ref.Name, "n": ref.N, "attempt": number, "code": failure.Code, "message": failure.Message, "final": failure.Final,
+			"waits": failure.Waits,
 		}); err != nil || !failure.Final {
 			return err
 		}

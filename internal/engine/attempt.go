@@ -45,16 +45,30 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 	defer cancel(nil)
 	defer context.AfterFunc(rivers, func() { cancel(causeOf(context.Cause(rivers))) })()
 	t := &try{Handle{id: job.ID, number: job.Attempt, worker: e.id}, cancel}
-	var err error
-	if e.enter(t) {
-		defer e.leave(t)
-		err = w.run(ctx, t, job.JobRow)
-	} else {
+	a, err := e.attempt(t.Handle, job.JobRow)
+	switch {
+	case !e.enter(t):
 		cancel(ErrStopped)
 		err = ErrStopped
+	default:
+		defer e.leave(t)
+		if err == nil {
+			err = w.run(ctx, a)
+		}
 	}
-	e.settle(ctx, t.Handle, job.JobRow, err)
+	e.settle(ctx, a, err)
 	return nil
+}
+
+// attempt is what a worker is told of its try.
+func (e *Engine) attempt(h Handle, row *rivertype.JobRow) (Attempt, error) {
+	job, so, err := jobOf(row)
+	if err != nil {
+		err = fault.New(fault.Invalid, "engine.run", "bad_job", "The job's row can't be read.", err)
+	}
+	return Attempt{
+		Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: h.worker, Handle: h, wait: so, mayWait: e.mayWait(so, time.Now()),
+	}, err
 }
 
 // causeOf says in our words why River canceled a job's context.
@@ -66,18 +80,14 @@ func causeOf(rivers error) error {
 }
 
 // run calls the worker's function; a panic is an error like any other.
-func (w *worker) run(ctx context.Context, t *try, row *rivertype.JobRow) (err error) {
+func (w *worker) run(ctx context.Context, a Attempt) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			w.engine.log.Error("a worker panicked", "job", row.ID, "kind", row.Kind, "panic", p, "stack", string(debug.Stack()))
+			w.engine.log.Error("a worker panicked", "job", a.ID, "kind", a.Job.Kind, "panic", p, "stack", string(debug.Stack()))
 			err = fault.New(fault.Internal, "engine.run", "panic", "The job ran into a defect of the server; see the server's log.", fmt.Errorf("panic: %v", p))
 		}
 	}()
-	job, err := jobOf(row)
-	if err != nil {
-		return fault.New(fault.Invalid, "engine.run", "bad_job", "The job's row can't be read.", err)
-	}
-	return w.do(ctx, Attempt{Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: t.worker, Handle: t.Handle})
+	return w.do(ctx, a)
 }
 
 func (e *Engine) enter(t *try) bool {
@@ -98,12 +108,12 @@ func (e *Engine) leave(t *try) {
 
 // settle moves a job to where its try's end leaves it. A database that is away is waited for, with the try's slot held: a job left running by a live
 // process would never be tried again.
-func (e *Engine) settle(ctx context.Context, h Handle, row *rivertype.JobRow, err error) {
-	to := e.outcome(ctx, row, err)
+func (e *Engine) settle(ctx context.Context, a Attempt, err error) {
+	to := e.outcome(ctx, a, err)
 	ctx = context.WithoutCancel(ctx)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		serr := e.db.InTx(ctx, func(tx Tx) error {
-			held, err := held(ctx, tx, h)
+			held, err := held(ctx, tx, a.Handle)
 			if err != nil || !held {
 				return err
 			}
@@ -112,7 +122,7 @@ func (e *Engine) settle(ctx context.Context, h Handle, row *rivertype.JobRow, er
 		if serr == nil {
 			return
 		}
-		e.log.Error("the end of a job could not be recorded; trying again", "job", h.id, "kind", row.Kind, "error", serr)
+		e.log.Error("the end of a job could not be recorded; trying again", "job", a.ID, "kind", a.Job.Kind, "error", serr)
 		select {
 		case <-e.gone:
 			return
@@ -122,29 +132,31 @@ func (e *Engine) settle(ctx context.Context, h Handle, row *rivertype.JobRow, er
 }
 
 // outcome decides what a try's end means for its job.
-func (e *Engine) outcome(ctx context.Context, row *rivertype.JobRow, err error) *riverdriver.JobSetStateIfRunningParams {
+func (e *Engine) outcome(ctx context.Context, a Attempt, err error) *riverdriver.JobSetStateIfRunningParams {
 	now := time.Now()
 	if err == nil {
-		return riverdriver.JobSetStateCompleted(row.ID, now, nil)
+		return riverdriver.JobSetStateCompleted(a.ID, now, nil)
 	}
-	log := e.log.With("job", row.ID, "kind", row.Kind, "attempt", row.Attempt, "of", row.MaxAttempts, "error", err)
+	log := e.log.With("job", a.ID, "kind", a.Job.Kind, "attempt", a.Number, "of", a.Max, "error", err)
 	// Whatever a worker says after its context was canceled is an echo of that: a killed tool's complaint, half a file.
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrCanceled):
-		return riverdriver.JobSetStateCancelled(row.ID, now, failure(row, now, ErrCanceled), nil)
+		return riverdriver.JobSetStateCancelled(a.ID, now, failure(a, now, ErrCanceled), nil)
 	case errors.Is(cause, ErrStopped), errors.Is(cause, ErrLost): // what is lost, another has: the fence sees to that
-		return riverdriver.JobSetStateInterrupted(row.ID, now, row.Attempt-1, nil)
-	case fault.Permanent(err), row.Attempt >= row.MaxAttempts:
+		return riverdriver.JobSetStateInterrupted(a.ID, now, a.Number-1, nil)
+	case a.Final(err):
 		log.Warn("job is dead")
-		return riverdriver.JobSetStateDiscarded(row.ID, now, failure(row, now, err), nil)
+		return riverdriver.JobSetStateDiscarded(a.ID, now, failure(a, now, err), a.waited())
+	case a.Waits(err):
+		return e.waits(a, now, err)
 	}
-	pause := e.cfg.Backoff.after(row.Attempt)
+	pause := e.cfg.Backoff.after(a.Number)
 	log.Info("job will be tried again", "after", pause)
 	at := now.Add(pause)
 	if pause <= soon {
-		return riverdriver.JobSetStateErrorAvailable(row.ID, at, failure(row, now, err), nil)
+		return riverdriver.JobSetStateErrorAvailable(a.ID, at, failure(a, now, err), a.waited())
 	}
-	return riverdriver.JobSetStateErrorRetryable(row.ID, at, failure(row, now, err), nil)
+	return riverdriver.JobSetStateErrorRetryable(a.ID, at, failure(a, now, err), a.waited())
 }
 
 // soon is what River's scheduler, which wakes each 5 s, is too slow for; such a job is available from its time on.
@@ -168,8 +180,8 @@ func (b Backoff) after(n int) time.Duration {
 }
 
 // failure is the entry in the job row's list of errors.
-func failure(row *rivertype.JobRow, at time.Time, err error) []byte {
-	b, merr := json.Marshal(rivertype.AttemptError{At: at, Attempt: row.Attempt, Error: err.Error()})
+func failure(a Attempt, at time.Time, err error) []byte {
+	b, merr := json.Marshal(rivertype.AttemptError{At: at, Attempt: a.Number, Error: err.Error()})
 	if merr != nil {
 		return []byte(`{}`)
 	}

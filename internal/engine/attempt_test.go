@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func TestAFailedJobWaitsTwiceAsLongEachTimeUpToALimit(t *testing.T) {
 
 func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 	again, never := errors.New("again"), fault.New(fault.TooLarge, "test", "too_large", "no", nil)
+	away, limited := fault.New(fault.Unavailable, "test", "away", "later", nil), fault.New(fault.Limited, "test", "limited", "later", nil)
 	for name, c := range map[string]struct {
 		err     error
 		cause   error
@@ -34,6 +36,9 @@ func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 		"success":                              {nil, nil, 1, rivertype.JobStateCompleted},
 		"success, though canceled":             {nil, ErrCanceled, 1, rivertype.JobStateCompleted},
 		"first failure":                        {again, nil, 1, rivertype.JobStateAvailable},
+		"a part is away":                       {away, nil, 1, rivertype.JobStateAvailable},
+		"a part is away on the last try":       {away, nil, 8, rivertype.JobStateAvailable},
+		"a limit on the last try":              {limited, nil, 8, rivertype.JobStateAvailable},
 		"a later failure waits for River":      {again, nil, 5, rivertype.JobStateRetryable},
 		"last failure":                         {again, nil, 8, rivertype.JobStateDiscarded},
 		"permanent failure":                    {never, nil, 1, rivertype.JobStateDiscarded},
@@ -52,14 +57,60 @@ func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 				cancel(c.cause)
 			}
 			defer cancel(nil)
-			got := e.outcome(ctx, &rivertype.JobRow{ID: 1, Attempt: c.attempt, MaxAttempts: 8}, c.err)
+			a, err := e.attempt(Handle{}, &rivertype.JobRow{ID: 1, Attempt: c.attempt, MaxAttempts: 8, Metadata: []byte(`{}`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := e.outcome(ctx, a, c.err)
 			if got.State != c.want {
 				t.Errorf("the job becomes %s, want %s", got.State, c.want)
 			}
-			if errors.Is(c.cause, ErrStopped) && (got.Attempt == nil || *got.Attempt != c.attempt-1) {
-				t.Error("stopping counted the try")
+			uncounted := errors.Is(c.cause, ErrStopped) || c.err == away || c.err == limited
+			if uncounted != (got.Attempt != nil && *got.Attempt == c.attempt-1) {
+				t.Errorf("whether the try counts: %v", got.Attempt)
 			}
 		})
+	}
+}
+
+func TestAJobWaitsLaterEachTimeAndNotForEver(t *testing.T) {
+	e, err := New(testDB(t), Config{LongestWait: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := fault.New(fault.Unavailable, "test", "away", "later", nil)
+	now := time.Now()
+	for _, c := range []struct {
+		waited  time.Duration // since the first try that found a part away
+		times   int
+		attempt int
+		want    rivertype.JobState
+		pause   time.Duration
+	}{
+		{0, 0, 1, rivertype.JobStateAvailable, time.Second},
+		{time.Minute, 2, 1, rivertype.JobStateAvailable, 4 * time.Second},
+		{time.Minute, 5, 8, rivertype.JobStateScheduled, 32 * time.Second},
+		{59 * time.Minute, 50, 8, rivertype.JobStateScheduled, 5 * time.Minute},
+		{61 * time.Minute, 50, 1, rivertype.JobStateAvailable, time.Second}, // counted again
+		{61 * time.Minute, 50, 8, rivertype.JobStateDiscarded, 0},
+	} {
+		row := &rivertype.JobRow{ID: 1, Attempt: c.attempt, MaxAttempts: 8, Metadata: []byte(`{}`)}
+		if c.times > 0 {
+			row.Metadata = fmt.Appendf(nil, `{"wait":{"since":%d,"times":%d}}`, now.Add(-c.waited).UnixMilli(), c.times)
+		}
+		a, err := e.attempt(Handle{}, row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := e.outcome(t.Context(), a, away)
+		if got.State != c.want || a.Final(away) != (c.want == rivertype.JobStateDiscarded) {
+			t.Errorf("%+v: the job becomes %s, final %v", c, got.State, a.Final(away))
+		}
+		if got.ScheduledAt != nil {
+			if pause := got.ScheduledAt.Sub(now); pause < c.pause*3/4 || pause > c.pause*5/4+time.Second {
+				t.Errorf("%+v: it waits %v", c, pause)
+			}
+		}
 	}
 }
 
@@ -89,7 +140,10 @@ func TestAProcessThatSleptGivesOthersTimeToBeHeard(t *testing.T) {
 		{9_001_000, false},
 		{9_003_000, false},
 		{9_004_900, false},
-		{9_005_000, true},
+		{9_006_900, false},
+		{9_008_900, false},
+		{9_009_900, false},
+		{9_010_000, true},
 	} {
 		if got := b.judges(c.now); got != c.judges {
 			t.Errorf("at %d it judges: %v", c.now, got)

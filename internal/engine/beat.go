@@ -91,10 +91,11 @@ func (b *beat) stalled(now int64) bool {
 	return b.seen > 0 && now-b.seen > b.lostAfter.Milliseconds()/2
 }
 
-// struck notes a beat at now.
+// struck notes a beat at now. After a time without beats, as when the database was away, another's beat may hang as long as beats may, and then needs its
+// time to be heard.
 func (b *beat) struck(now int64) {
 	if b.stalled(now) {
-		b.grace = now + b.lostAfter.Milliseconds()
+		b.grace = now + 2*b.lostAfter.Milliseconds()
 	}
 	b.seen = now
 }

@@ -87,8 +87,17 @@ func add(m *riverdriver.JobSetStateIfRunningManyParams, id int64, to *riverdrive
 // worker that has the job now; the engine has settled each try, fenced, before River hears of its end (Engine.settle).
 type pilot struct {
 	riverpilot.StandardPilot
+	hold func(queue string) bool // nil holds nothing
 	mu   sync.Mutex
 	ours map[int64]int // job → tries of it that this process settles itself
+}
+
+// JobGetAvailable takes nothing of a queue that is held.
+func (p *pilot) JobGetAvailable(ctx context.Context, exec riverdriver.Executor, state riverpilot.ProducerState, params *riverdriver.JobGetAvailableParams) ([]*rivertype.JobRow, error) {
+	if p.hold != nil && p.hold(params.Queue) {
+		return nil, nil
+	}
+	return p.StandardPilot.JobGetAvailable(ctx, exec, state, params)
 }
 
 func (p *pilot) begin(id int64) {

@@ -23,10 +23,14 @@ type Attempt struct {
 	Max    int
 	Worker string // the process that runs it
 	Handle Handle
+
+	wait    *wait // how the job has waited before this try; nil where it has not
+	mayWait bool  // whether it may again
 }
 
 // Worker does one try. Returning nil completes the job, if it was not completed in a transaction. Returning an error has it tried again later, or ends it as
-// dead where the error is permanent (fault.Permanent) or this was the last try. Its context is canceled with the cause ErrStopped, ErrCanceled or ErrLost;
+// dead where the error is permanent (fault.Permanent) or this was the last try (Attempt.Final). An error that says that a part is away isn't counted as a try
+// (Attempt.Waits). Its context is canceled with the cause ErrStopped, ErrCanceled or ErrLost;
 // it must return soon then.
 type Worker func(ctx context.Context, a Attempt) error
 
@@ -49,7 +53,12 @@ type Config struct {
 	Queues    []Queue           // none: this engine only inserts
 	Backoff   Backoff
 	LostAfter time.Duration // how long a process may be silent before its jobs are given to others; 0 means 5 s
-	Logger    *slog.Logger  // nil discards
+	// LongestWait is how long a job waits for a part that is away, its tries not counted; 0 means 24 h. From then on each counts.
+	LongestWait time.Duration
+	// Hold is asked before jobs of a queue are taken: true leaves them where they are, for other processes and for later. It is asked several times a second.
+	// Nil holds nothing.
+	Hold   func(queue string) bool
+	Logger *slog.Logger // nil discards
 }
 
 const (
@@ -84,6 +93,9 @@ func New(db DB, cfg Config) (*Engine, error) {
 	if cfg.LostAfter == 0 {
 		cfg.LostAfter = defaultLostAfter
 	}
+	if cfg.LongestWait == 0 {
+		cfg.LongestWait = defaultLongestWait
+	}
 	if cfg.Backoff.First == 0 {
 		cfg.Backoff.First = time.Second
 	}
@@ -98,7 +110,7 @@ func New(db DB, cfg Config) (*Engine, error) {
 		cfg:     cfg,
 		id:      processID(cfg.Name),
 		log:     cfg.Logger,
-		pilot:   &pilot{ours: map[int64]int{}},
+		pilot:   &pilot{ours: map[int64]int{}, hold: cfg.Hold},
 		running: map[*try]struct{}{},
 		gone:    make(chan struct{}),
 	}

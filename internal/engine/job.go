@@ -61,6 +61,7 @@ func (a *args) UnmarshalJSON(b []byte) error {
 // metadata is what a job's row keeps beside its arguments. SQL reads it by these names.
 type metadata struct {
 	Group string `json:"group,omitempty"`
+	Wait  *wait  `json:"wait,omitempty"`
 }
 
 func (j Job) params() (river.InsertManyParams, error) {
@@ -84,11 +85,11 @@ func (j Job) params() (river.InsertManyParams, error) {
 	return river.InsertManyParams{Args: args{kind: j.Kind, raw: j.Args}, InsertOpts: opts}, nil
 }
 
-// jobOf reads a Job back from its row.
-func jobOf(row *rivertype.JobRow) (Job, error) {
+// jobOf reads a Job back from its row, and how it has waited.
+func jobOf(row *rivertype.JobRow) (Job, *wait, error) {
 	var meta metadata
 	if err := json.Unmarshal(row.Metadata, &meta); err != nil {
-		return Job{}, err
+		return Job{Kind: row.Kind}, nil, err
 	}
 	return Job{
 		Kind:     row.Kind,
@@ -98,5 +99,5 @@ func jobOf(row *rivertype.JobRow) (Job, error) {
 		Priority: row.Priority,
 		After:    row.ScheduledAt,
 		Attempts: row.MaxAttempts,
-	}, nil
+	}, meta.Wait, nil
 }

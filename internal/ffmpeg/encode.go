@@ -283,7 +283,7 @@ func packed(op string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, errShort), errors.Is(err, errBroken):
 		return err
-	case errors.As(err, &disk):
+	case errors.As(err, &disk) && !errors.Is(err, fs.ErrNotExist): // what the tool did not make is the tool's doing
 		return unwritable(op, err)
 	default:
 		return fault.New(fault.Internal, op, "bad_output", "The encoder's output is not what was planned; the work is tried again.", err)

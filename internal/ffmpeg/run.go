@@ -238,7 +238,7 @@ func (t *Tool) explain(ctx context.Context, op string, state *os.ProcessState, r
 	limit := t.config.Limits.CPU
 	switch {
 	case errors.Is(context.Cause(ctx), errStalled):
-		return fault.New(fault.Unavailable, op, "tool_stalled", "The media tool did nothing for too long and was ended; the work is tried again.", &toolError{r.Tail, errStalled})
+		return fault.New(fault.Internal, op, "tool_stalled", "The media tool did nothing for too long and was ended; the work is tried again.", &toolError{r.Tail, errStalled})
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fault.New(fault.Canceled, op, "canceled", "The work was canceled.", &toolError{r.Tail, context.Canceled})
 	case ctx.Err() != nil:

@@ -10,10 +10,14 @@ import (
 
 // The queues: what shares a limit.
 const (
+	IngestQueue  = "ingest"  // mostly waiting for disk; may copy a source
 	EncodeQueue  = "encode"  // one core each
-	ControlQueue = "control" // ingest, publish, removal: mostly waiting for disk
 	StillQueue   = "still"   // audio and stills: a core for seconds
+	ControlQueue = "control" // publish, removal: mostly waiting for disk
 )
+
+// NeedsRoom reports whether the jobs of a queue write much into scratch and bucket. The others make little, or make room.
+func NeedsRoom(queue string) bool { return queue != ControlQueue }
 
 const (
 	retireKind = "retire"
@@ -66,7 +70,9 @@ func stepJob(ref video.StepRef) engine.Job {
 		}
 	case video.Audio, video.Stills:
 		base.Queue, base.Priority = StillQueue, 2
-	case video.Ingest, video.Publish:
+	case video.Ingest:
+		base.Queue = IngestQueue
+	case video.Publish:
 	}
 	return job(string(ref.Name), ref, base)
 }

@@ -2,7 +2,8 @@
 //
 // Each step is a durable job that tries to advance one fact, and may run twice, late, or beside a stalled twin. What makes that safe: the store
 // fences every move, objects are put only if absent and only after they were checked, and the same plan makes the same bytes. A step costs what its tool
-// costs; a crash costs the attempt, never the video.
+// costs; a crash costs the attempt, never the video. While the database, the storage or disk space is away, steps wait, and no attempt counts against them;
+// what a step has made by then is kept, and committed when the database is back.
 //
 //	ingest    probe the source, plan, make the steps
 //	encode    one a chunk: every rung of the chunk from one decode
@@ -21,6 +22,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/bucket"
 	"sluice/internal/engine"
@@ -63,6 +66,7 @@ type Pipeline struct {
 
 // New makes a Pipeline.
 func New(c Config) *Pipeline {
+	c.Store = patient{c.Store, c.Log}
 	return &Pipeline{Config: c, sources: sources{dir: filepath.Join(c.Scratch, "sources")}}
 }
 
@@ -103,12 +107,14 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		case ctx.Err() != nil: // canceled, or the server is stopping: the engine knows which
 			return err
 		}
+		err = crowded(err)
 		failure := video.StepFailure{
 			Failure: video.Failure{Code: fault.Of(err).Code, Message: fault.Of(err).Message},
 			Detail:  ffmpeg.Detail(err),
-			Final:   fault.Permanent(err) || a.Number >= a.Max,
+			Final:   a.Final(err),
+			Waits:   a.Waits(err),
 		}
-		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "error", err)
+		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "waits", failure.Waits, "error", err)
 		switch ferr := p.Store.Fail(ctx, r.ref, failure, []engine.Job{RetireJob(r.ref.Video, r.ref.Generation, p.Now())}, r.done); {
 		case errors.Is(ferr, video.ErrStale):
 			return nil
@@ -120,6 +126,14 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		}
 		return err
 	}
+}
+
+// crowded tells a full disk, whoever met it, from a failure of the work: a step waits for room.
+func crowded(err error) error {
+	if (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && !fault.Is(err, fault.Unavailable) {
+		return fault.New(fault.Unavailable, "pipeline.step", "disk_full", "The server's disk is full. Free some space; the work is tried again.", err)
+	}
+	return err
 }
 
 // attempt runs one try in a scratch folder of its own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,11 +43,11 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 		next = append(next, RetireJob(r.ref.Video, old, p.Now().Add(p.RetireAfter)))
 	}
 	p.at(r, "made")
-	if err := p.Store.Publish(ctx, r.ref, output, next, r.done); err != nil {
-		return err
+	err = p.Store.Publish(ctx, r.ref, output, next, r.done)
+	if err == nil || errors.Is(err, video.ErrStale) { // stale: over, maybe by a commit of this try whose answer was lost
+		p.sources.forget(r.ref.Video, r.ref.Generation)
 	}
-	p.sources.forget(r.ref.Video, r.ref.Generation)
-	return nil
+	return err
 }
 
 // assemble joins the chunks' segments into whole tracks, video largest first, then audio, and checks that no segment is missing or out of place.

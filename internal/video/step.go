@@ -86,4 +86,5 @@ type StepFailure struct {
 	Failure
 	Detail string // the tail of the tool's output, for operators
 	Final  bool   // trying again cannot help, or was tried enough
+	Waits  bool   // a part of the server is away or full: the attempt does not count against the step
 }

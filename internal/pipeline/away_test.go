@@ -1,0 +1,287 @@
+package pipeline_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/internal/bucket"
+	"sluice/internal/catalog"
+	"sluice/internal/engine"
+	"sluice/internal/engine/enginetest"
+	"sluice/internal/ffmpeg"
+	"sluice/internal/pipeline"
+	"sluice/internal/sandbox"
+	"sluice/internal/upload"
+	"sluice/internal/video"
+	"sluice/test/away"
+)
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES")))
+}
+
+// split reads files where they are and puts objects over the network, so that the network can be cut.
+type split struct {
+	*bucket.Store // by way of the link
+	local         *bucket.Store
+}
+
+func (s split) LocalPath(bucket, key string) (string, bool) { return s.local.LocalPath(bucket, key) }
+
+// mill is everything between an upload and a published video, but for the server round it.
+type mill struct {
+	t       *testing.T
+	store   *catalog.Store
+	objects *bucket.Store
+	storage *away.Link // before the objects that steps put
+	log     *lines
+	at      func(point string)
+}
+
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func newMill(t *testing.T, dsn string, at func(point string)) *mill {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &mill{t: t, log: &lines{}, at: at}
+	t.Cleanup(func() {
+		if t.Failed() {
+			m.log.mu.Lock()
+			defer m.log.mu.Unlock()
+			t.Log(m.log.b.String())
+		}
+	})
+	log := slog.New(slog.NewTextHandler(m.log, nil))
+	var err error
+	m.store, err = catalog.Open(ctx, dsn, log)
+	must(err)
+	t.Cleanup(func() { _ = m.store.Close() })
+	keys := bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}
+	var door *upload.Door
+	embedded, err := bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
+		Root: filepath.Join(t.TempDir(), "objects"), Credentials: keys, Buckets: []string{"uploads", "media"}, Logger: log,
+		Created: func(ctx context.Context, o bucket.Object) error { return door.Created(ctx, o) },
+	})
+	must(err)
+	t.Cleanup(func() { _ = embedded.Close() })
+	m.objects, err = bucket.Open(ctx, bucket.Config{Embedded: embedded})
+	must(err)
+	network := httptest.NewServer(embedded.Handler())
+	t.Cleanup(network.Close)
+	var address string
+	m.storage, address = away.BeforeURL(t, network.URL)
+	remote, err := bucket.Open(ctx, bucket.Config{Endpoint: address, Region: "us-east-1", Credentials: keys})
+	must(err)
+	door = upload.New(upload.Config{
+		Store: m.store, Objects: m.objects, Bucket: "uploads", MediaBucket: "media", PublicURL: network.URL, Logger: log, Ingest: pipeline.IngestJob,
+	})
+	tool, err := ffmpeg.New(ffmpeg.Config{Logger: log})
+	must(err)
+	scratch := t.TempDir()
+	must(pipeline.Clean(scratch))
+	way := pipeline.New(pipeline.Config{
+		Store: m.store, Results: m.store, Remover: m.store, Objects: split{remote, m.objects}, Tool: tool, Media: "media", Scratch: scratch,
+		Resolution: 240, Workers: 1, RetireAfter: time.Hour, Now: time.Now, At: at, Log: log,
+	})
+	jobs, err := engine.New(m.store.DB(), engine.Config{
+		Workers: way.Handlers(), Logger: log, Backoff: engine.Backoff{First: 200 * time.Millisecond, Max: time.Second},
+		Queues: []engine.Queue{{Name: pipeline.EncodeQueue, Workers: 1}, {Name: pipeline.StillQueue, Workers: 1}, {Name: pipeline.IngestQueue, Workers: 1}, {Name: pipeline.ControlQueue, Workers: 1}},
+	})
+	must(err)
+	must(jobs.Start(ctx))
+	t.Cleanup(func() {
+		stop, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := jobs.Stop(stop); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// put uploads a short clip.
+func (m *mill) put() {
+	m.t.Helper()
+	clip := filepath.Join(m.t.TempDir(), "clip.mp4")
+	if out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=2",
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", clip).CombinedOutput(); err != nil {
+		m.t.Fatalf("%v: %s", err, out)
+	}
+	file, err := os.Open(clip)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if _, err := m.objects.Put(m.t.Context(), "uploads", "clip.mp4", file, info.Size(), "video/mp4"); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// ready waits until the one video is ready, and returns its steps.
+func (m *mill) ready() map[video.StepName]video.Step {
+	m.t.Helper()
+	var all []video.Video
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var err error
+		all, err = m.store.Videos(m.t.Context(), video.Query{Limit: 2})
+		if err == nil && len(all) == 1 && all[0].Status == video.Ready {
+			break
+		}
+		if time.Now().After(deadline) || len(all) == 1 && all[0].Status == video.Failed {
+			m.t.Fatalf("the video is not ready: %+v, %v", all, err)
+		}
+	}
+	steps, err := m.store.Steps(m.t.Context(), all[0].ID)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	by := map[video.StepName]video.Step{}
+	for _, s := range steps {
+		by[s.Name] = s
+	}
+	return by
+}
+
+// counted wants every job to be on its first try.
+func (m *mill) counted() {
+	m.t.Helper()
+	rows, err := m.store.DB().Read.QueryContext(m.t.Context(), `SELECT kind, attempt FROM river_job WHERE kind <> 'retire' ORDER BY id`)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer rows.Close()
+	n := 0
+	for ; rows.Next(); n++ {
+		var kind string
+		var attempt int
+		if err := rows.Scan(&kind, &attempt); err != nil {
+			m.t.Fatal(err)
+		}
+		if attempt != 1 {
+			m.t.Errorf("the job %s is on try %d", kind, attempt)
+		}
+	}
+	if err := rows.Err(); err != nil || n < 4 {
+		m.t.Errorf("%d jobs, %v", n, err)
+	}
+}
+
+// onceAt returns what calls f the first time that a point is reached.
+func onceAt(point string, f func()) func(string) {
+	var once sync.Once
+	return func(p string) {
+		if p == point {
+			once.Do(f)
+		}
+	}
+}
+
+// database returns the name by which a database is reached, and what takes it away for a time: by a cut link, or by another process's write.
+func database(t *testing.T, dsn string) (string, func(time.Duration)) {
+	t.Helper()
+	if engine.IsPostgres(dsn) {
+		link, by := away.BeforeURL(t, dsn)
+		return by, func(d time.Duration) { link.Cut(); time.AfterFunc(d, link.Mend) }
+	}
+	return dsn, func(d time.Duration) {
+		other, err := sql.Open("sqlite", "file:"+dsn+"?_pragma=busy_timeout(5000)")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		holder, err := other.Conn(context.Background())
+		if err == nil {
+			_, err = holder.ExecContext(context.Background(), "BEGIN IMMEDIATE")
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		time.AfterFunc(d, func() {
+			_, err := holder.ExecContext(context.Background(), "ROLLBACK")
+			if err = errors.Join(err, holder.Close(), other.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWhatAStepMadeIsKeptWhileTheDatabaseIsAway takes the database away when an encode has put its objects and is about to say so. The SQLite file is held
+// longer than a write waits for it.
+func TestWhatAStepMadeIsKeptWhileTheDatabaseIsAway(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		lasts := 7 * time.Second // longer than a process may be silent
+		if !engine.IsPostgres(dsn) {
+			lasts = 17 * time.Second
+		}
+		by, take := database(t, dsn)
+		m := newMill(t, by, onceAt("encode.made", func() { take(lasts) }))
+		m.put()
+		began := time.Now()
+		steps := m.ready()
+		if took := time.Since(began); took < lasts {
+			t.Errorf("ready after %v: the database was not away", took)
+		}
+		if n := len(steps[video.Encode].Attempts); n != 1 {
+			t.Errorf("the chunk was encoded %d times", n)
+		}
+		m.counted()
+	})
+}
+
+// TestStepsWaitForAStorageThatIsAway cuts the network to the storage when an encode begins.
+func TestStepsWaitForAStorageThatIsAway(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		var m *mill
+		made := make(chan struct{})
+		m = newMill(t, dsn, onceAt("encode.begun", func() {
+			<-made
+			m.storage.Cut()
+			time.AfterFunc(5*time.Second, m.storage.Mend)
+		}))
+		close(made)
+		m.put()
+		waited := 0
+		for _, step := range m.ready() {
+			for _, a := range step.Attempts {
+				if a.Failure != nil && a.Failure.Code == "storage_unavailable" {
+					waited++
+				}
+			}
+		}
+		if waited == 0 {
+			t.Error("no step met the storage away")
+		}
+		m.counted()
+	})
+}
