@@ -223,7 +223,7 @@ func (c *Backup) copyObjects(ctx context.Context, part, before string, m *manife
 	defer func() { err = errors.Join(err, list.Sync(), list.Close()) }()
 	copied := m.Objects.Copied
 	archive := bucket.Archive{Dir: filepath.Join(c.To, contentsDir)}
-	m.Objects, err = archive.Save(ctx, filepath.Join(c.Data, "objects"), []string{uploadsBucket, mediaBucket}, old, list)
+	m.Objects, err = archive.Save(ctx, filepath.Join(c.Data, "objects"), old, list)
 	m.Objects.Copied += copied
 	return err
 }

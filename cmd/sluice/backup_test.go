@@ -64,7 +64,7 @@ func TestOnlyTheNewestBackupsAreKept(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, tokenFile), []byte("a token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(data, "objects", uploadsBucket), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(data, "objects", "uploads"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	c := Backup{Data: data, To: to, Keep: 2, Secrets: true}

@@ -25,7 +25,7 @@ type Archive struct{ Dir string }
 
 // Archived is one line of a list.
 type Archived struct {
-	File
+	Stored
 	SHA256 string `json:"sha256"`
 }
 
@@ -39,28 +39,28 @@ type Sum struct {
 // path is where a content lies.
 func (a Archive) path(sha string) string { return filepath.Join(a.Dir, sha[:2], sha) }
 
-// Save keeps the objects of buckets below root and writes their list. Objects that before, an earlier list, describes as they are now and whose content is
+// Save keeps the objects of all buckets below root and writes their list. Objects that before, an earlier list, describes as they are now and whose content is
 // there aren't read again; nil is no list. The server may run meanwhile: an object that is replaced is kept as it was or as it is, whole.
 // It costs a walk, and a reading of what is new; what it wrote is durable when it returns.
-func (a Archive) Save(ctx context.Context, root string, buckets []string, before io.Reader, list io.Writer) (sum Sum, err error) {
+func (a Archive) Save(ctx context.Context, root string, before io.Reader, list io.Writer) (sum Sum, err error) {
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return sum, storageFault("bucket.save", err)
 	}
 	old := newLister(before)
 	out := json.NewEncoder(list)
-	for o, err := range files(root, buckets) {
+	for o, err := range files(root) {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return sum, err
 		}
-		line := Archived{File: o.is}
+		line := Archived{Stored: o.is}
 		was, err := old.find(o.is)
 		if err != nil {
 			return sum, err
 		}
-		if was.SHA256 != "" && o.is.same(was.File) && a.has(was) {
+		if was.SHA256 != "" && o.is.same(was.Stored) && a.has(was) {
 			line.SHA256 = was.SHA256
 		} else {
 			if line.SHA256, line.Bytes, err = a.keep(o); err != nil {
@@ -275,7 +275,7 @@ func newLister(list io.Reader) *lister {
 }
 
 // find returns the earlier line of a file, zero where there is none. Files must be asked for in their order.
-func (l *lister) find(f File) (Archived, error) {
+func (l *lister) find(f Stored) (Archived, error) {
 	name := f.name()
 	for !l.over {
 		switch before := l.next.name(); {

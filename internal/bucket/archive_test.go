@@ -48,7 +48,7 @@ func (a *archived) put(t *testing.T, in, key, body string) bucket.Object {
 func (a *archived) save(t *testing.T, before io.Reader) {
 	t.Helper()
 	var list bytes.Buffer
-	sum, err := a.archive.Save(t.Context(), a.root, []string{"uploads", "media"}, before, &list)
+	sum, err := a.archive.Save(t.Context(), a.root, before, &list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +206,9 @@ func TestAListThatNamesPathsIsRefused(t *testing.T) {
 	t.Parallel()
 	archive := bucket.Archive{Dir: t.TempDir()}
 	for _, line := range []bucket.Archived{
-		{File: bucket.File{Bucket: "media", Key: "a"}, SHA256: strings.Repeat("../", 21) + "x"},
-		{File: bucket.File{Bucket: "media", Key: "../../a"}, SHA256: strings.Repeat("0", 64)},
-		{File: bucket.File{Bucket: "../..", Key: "a"}, SHA256: strings.Repeat("0", 64)},
+		{Stored: bucket.Stored{Bucket: "media", Key: "a"}, SHA256: strings.Repeat("../", 21) + "x"},
+		{Stored: bucket.Stored{Bucket: "media", Key: "../../a"}, SHA256: strings.Repeat("0", 64)},
+		{Stored: bucket.Stored{Bucket: "../..", Key: "a"}, SHA256: strings.Repeat("0", 64)},
 	} {
 		list, err := json.Marshal(line)
 		if err != nil {

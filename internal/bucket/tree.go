@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is an object of the embedded storage as it lies on the disk. It is how objects are read while no endpoint serves them, and beside one that does.
-type File struct {
+// Stored is an object of the embedded storage as it lies on the disk. It is how objects are read while no endpoint serves them, and beside one that does.
+type Stored struct {
 	Bucket     string            `json:"bucket"`
 	Key        string            `json:"key"`
 	Bytes      int64             `json:"bytes"`
@@ -27,19 +27,38 @@ type File struct {
 }
 
 // same reports whether nothing of a file has changed since it was described as before.
-func (f File) same(before File) bool {
+func (f Stored) same(before Stored) bool {
 	return f.Bytes == before.Bytes && f.Modified.Equal(before.Modified) && maps.EqualFunc(f.Attributes, before.Attributes, slices.Equal)
 }
 
 // name orders files as files walks them: by bucket, then by the key's elements.
-func (f File) name() string { return strings.ReplaceAll(f.Bucket+"/"+f.Key, "/", "\x00") }
+func (f Stored) name() string { return strings.ReplaceAll(f.Bucket+"/"+f.Key, "/", "\x00") }
 
-// files walks the files of buckets below root in the order of their names, each opened; the caller's function must not keep it. What goes away meanwhile is
+// Files walks the objects of the embedded storage at root in the order of buckets and keys. It ends at the first error.
+func Files(root string) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for o, err := range files(root) {
+			if !yield(o.is, err) {
+				return
+			}
+		}
+	}
+}
+
+// files walks the files of all buckets below root in the order of their names, each opened; the caller's function must not keep it. What goes away meanwhile is
 // passed over. It ends at the first error.
-func files(root string, buckets []string) iter.Seq2[opened, error] {
+func files(root string) iter.Seq2[opened, error] {
 	return func(yield func(opened, error) bool) {
-		for _, bucket := range slices.Sorted(slices.Values(buckets)) {
-			top := filepath.Join(root, bucket)
+		buckets, err := os.ReadDir(root)
+		if err != nil {
+			yield(opened{}, storageFault("bucket.files", err))
+			return
+		}
+		for _, b := range buckets { // in the order of their names
+			bucket, top := b.Name(), filepath.Join(root, b.Name())
+			if !b.IsDir() || strings.HasPrefix(bucket, ".") {
+				continue
+			}
 			err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 				switch {
 				case errors.Is(err, fs.ErrNotExist):
@@ -79,7 +98,7 @@ func files(root string, buckets []string) iter.Seq2[opened, error] {
 // opened is an open file with its description: whatever takes its name, these bytes stay.
 type opened struct {
 	*os.File
-	is File
+	is Stored
 }
 
 func openFile(path, bucket, key string) (o opened, err error) {
@@ -95,7 +114,7 @@ func openFile(path, bucket, key string) (o opened, err error) {
 	if err != nil {
 		return o, err
 	}
-	o.is = File{Bucket: bucket, Key: key, Bytes: info.Size(), Modified: info.ModTime().UTC()}
+	o.is = Stored{Bucket: bucket, Key: key, Bytes: info.Size(), Modified: info.ModTime().UTC()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		o.is.Linked, o.is.inode = st.Nlink > 1, st.Ino
 	}
