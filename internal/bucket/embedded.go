@@ -140,7 +140,11 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 	e.socket = "/proc/self/fd/" + strconv.Itoa(int(e.way.Fd())) + "/" + filepath.Base(socket)
 	e.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", e.socket)
+			c, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
+			if err != nil {
+				return nil, err
+			}
+			return patient{c}, nil
 		},
 		DisableCompression: true, MaxIdleConnsPerHost: 64,
 	}

@@ -3,6 +3,7 @@ package bucket
 import (
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"slices"
@@ -69,6 +70,21 @@ func (p *pulse) Read(b []byte) (int, error) {
 	n, err := p.ReadCloser.Read(b)
 	if err != nil {
 		_ = p.control.SetReadDeadline(time.Time{}) // or the server takes a slow answer for a lost client
+	}
+	return n, err
+}
+
+// hearing is how long a connection on which writing failed may still be read.
+const hearing = time.Second
+
+// patient is a connection to the endpoint that takes its time to say that writing failed. An endpoint that refuses a body answers and closes
+// without reading it; the transport would report the failed write and drop the answer, which is on its way.
+type patient struct{ net.Conn }
+
+func (c patient) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		time.Sleep(hearing) // in the transport's own goroutine: the answer is read and handed on meanwhile
 	}
 	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -99,6 +100,37 @@ func breakOff(t *testing.T, target string) {
 		}
 	}
 	time.Sleep(200 * time.Millisecond) // nothing tells when the endpoint is done with it
+}
+
+func TestARefusedBodyIsToldWhyItIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const size = 16 << 20 // far more than the buffers on the way hold: the endpoint answers and closes while it is sent
+	target, header, err := h.store.PresignPut(t.Context(), bucket.PresignRequest{
+		Bucket: "uploads", Key: "refused.mp4", ContentType: "video/mp4", Expires: time.Minute, PublicURL: h.url,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kind   string
+		length int64
+		want   int
+	}{
+		"another type": {"text/html", size, http.StatusForbidden},
+		"no length":    {header["Content-Type"], -1, http.StatusLengthRequired},
+	} {
+		for range 5 {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, target, &zeros{left: size})
+			r.ContentLength = c.length
+			r.Header.Set("Content-Type", c.kind)
+			w := httptest.NewRecorder()
+			h.embedded.Handler().ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, c.want)
+			}
+		}
+	}
 }
 
 func TestABodyThatBreaksOffIsNoObject(t *testing.T) {
