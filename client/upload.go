@@ -89,9 +89,13 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 			return "", ctx.Err()
 		}
 		pause = min(2*pause, 10*time.Second)
+		v, unknown := c.Video(ctx, g.ID)
+		if unknown == nil && !v.Received.IsZero() { // its PUT ended and the answer was lost; sent again, it would become a second video
+			return g.ID, nil
+		}
 		if errors.Is(err, errExpired) || time.Now().After(g.Expires) {
-			if c.arrived(ctx, g.ID) {
-				return g.ID, nil
+			if unknown == nil {
+				_ = c.Delete(ctx, g.ID) // nothing can come to it any more; left behind, it waits and harms nobody
 			}
 			if g, err = c.grant(ctx, want); err != nil {
 				return "", err
@@ -105,20 +109,6 @@ func (c *Client) grant(ctx context.Context, want grantRequest) (grant, error) {
 	var g grant
 	err := c.repeat(ctx, true, func() error { return c.call(ctx, http.MethodPost, "/v1/uploads", want, &g) })
 	return g, err
-}
-
-// arrived reports whether the source of an upload is there after all: its PUT may have ended while its answer was lost. One that is not is
-// removed, as nothing can come to it any more.
-func (c *Client) arrived(ctx context.Context, id string) bool {
-	v, err := c.Video(ctx, id)
-	if err != nil {
-		return false
-	}
-	if !v.Received.IsZero() {
-		return true
-	}
-	_ = c.Delete(ctx, id) // left behind, it waits and harms nobody
-	return false
 }
 
 // put sends the file once.

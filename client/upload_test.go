@@ -100,19 +100,22 @@ func TestAnAddressThatExpiredIsReplacedAndItsVideoRemoved(t *testing.T) {
 }
 
 func TestASourceThatArrivedThoughItsAnswerWasLostIsNotSentAgain(t *testing.T) {
-	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
-		switch n {
-		case 1:
-			answerGrant(w, r, 1, -time.Second)
-		case 2:
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.WriteHeader(http.StatusBadGateway)
-		default:
-			fmt.Fprint(w, `{"id":"v1","status":"processing","received":"2026-03-09T14:05:06.789Z"}`)
+	for _, expires := range []time.Duration{-time.Second, time.Minute} {
+		c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			switch n {
+			case 1:
+				answerGrant(w, r, 1, expires)
+			case 2:
+				_, _ = io.Copy(io.Discard, r.Body)
+				conn, _, _ := http.NewResponseController(w).Hijack()
+				_ = conn.Close()
+			default:
+				fmt.Fprint(w, `{"id":"v1","status":"processing","received":"2026-03-09T14:05:06.789Z"}`)
+			}
+		})
+		if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
+			t.Errorf("an address good for %s: %q %v; asked %q", expires, id, err, s.requests())
 		}
-	})
-	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
-		t.Errorf("%q %v; asked %q", id, err, s.requests())
 	}
 }
 
@@ -185,7 +188,7 @@ func TestAPutThatStallsIsGivenUpAndSentAgain(t *testing.T) {
 		}
 	})
 	c.stall = 50 * time.Millisecond
-	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 4 {
 		t.Errorf("%q %v; asked %q", id, err, s.requests())
 	}
 }
