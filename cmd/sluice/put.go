@@ -90,18 +90,21 @@ func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
 // check refuses files that can't be uploaded, before any is.
 func (p *Put) check() error {
 	for _, path := range p.Files {
+		info, err := os.Stat(path) // first: opening a named pipe waits for its writer, and nothing ends that
+		if err != nil {
+			return fmt.Errorf("put: %w", err)
+		}
+		if info.IsDir() {
+			return fmt.Errorf("put: %s is not a file; name the files in it", path)
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("put: %s is not a regular file; save it as one first", path)
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("put: %w", err)
 		}
-		info, err := f.Stat()
 		_ = f.Close() // only read from
-		if err != nil {
-			return fmt.Errorf("put: %w", err)
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("put: %s is not a file; name the files in it", path)
-		}
 	}
 	return nil
 }

@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,6 +238,24 @@ func TestABarIsDrawnOnATerminalAndTakenOff(t *testing.T) {
 	up.done()
 	if got := b.String(); !strings.Contains(got, "a.mp4") || !strings.Contains(got, "50%") || strings.Contains(got, "\n") {
 		t.Errorf("drew %q", got)
+	}
+}
+
+func TestANamedPipeIsRefusedAndNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe.mp4")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	go func() { refused <- (&Put{Files: []string{pipe}}).check() }()
+	select {
+	case err := <-refused:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the pipe is being waited for")
 	}
 }
 
