@@ -53,13 +53,17 @@ func newLogger(w io.Writer, l Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// greet says where to look, how to sign in and what to try.
-func (a *App) greet(w io.Writer) {
+// greet says where to look, how to sign in and what to try. The token is shown on a terminal alone: what a service prints is kept in a log.
+func (a *App) greet(w *os.File) {
 	s := a.settings
+	page := s.PublicURL + "/"
+	if isTerminal(w) {
+		page += "#token=" + a.token
+	}
 	fmt.Fprintf(w, `
 Sluice is up.
 
-  Page        %[1]s/#token=%[2]s
+  Page        %[2]s
   API         %[1]s/v1/videos   (reference: %[1]s/reference)
   S3          %[1]s   bucket %[3]s, keys in %[4]s
   Token       in %[5]s
@@ -68,7 +72,7 @@ Try:
   bin/sluice put --data %[6]s VIDEO.mp4
   curl -H "Authorization: Bearer $(cat %[5]s)" %[1]s/v1/videos
 
-`, s.PublicURL, a.token, uploadsBucket, filepath.Join(s.Data, keyFile), filepath.Join(s.Data, tokenFile), s.Data)
+`, s.PublicURL, page, uploadsBucket, filepath.Join(s.Data, keyFile), filepath.Join(s.Data, tokenFile), s.Data)
 }
 
 // writeServerFile tells other processes of this machine where the server is.
