@@ -102,7 +102,7 @@ func (s *Settings) Validate() error {
 	if err := (video.Settings{MaxResolution: s.MaxResolution}).Validate(); err != nil || s.MaxResolution == 0 {
 		return fmt.Errorf("max_resolution is %d; use one of %v", s.MaxResolution, video.Resolutions())
 	}
-	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil || !isPort(port) {
 		return fmt.Errorf("listen is %q; use host:port, such as 127.0.0.1:8080 or :8080", s.Listen)
 	}
 	for key, value := range map[string]string{"public_url": s.PublicURL, "edge_url": s.EdgeURL} {
@@ -134,6 +134,12 @@ func (s *Settings) Validate() error {
 		}
 	}
 	return nil
+}
+
+// isPort reports whether a port is one: 0 to 65535, or the name of a service.
+func isPort(port string) bool {
+	_, err := net.LookupPort("tcp", port)
+	return err == nil && port != ""
 }
 
 func checkURL(value string) error {
