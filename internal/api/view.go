@@ -55,9 +55,9 @@ type VideoSettings struct {
 // Playback is where to play a video.
 type Playback struct {
 	HLS       string `json:"hls" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.m3u8" doc:"HLS multivariant playlist"`
-	DASH      string `json:"dash" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/manifest.mpd" doc:"DASH MPD"`
+	DASH      string `json:"dash" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.mpd" doc:"DASH MPD"`
 	Poster    string `json:"poster,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster.jpg" doc:"Full-size still; absent for audio alone"`
-	Thumbnail string `json:"thumbnail,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/thumbnail.jpg" doc:"Small still; absent for audio alone"`
+	Thumbnail string `json:"thumbnail,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster-thumbnail.jpg" doc:"Small still; absent for audio alone"`
 }
 
 // Rendition is one rung of the ladder, as it was made.
