@@ -10,9 +10,10 @@ import (
 
 const (
 	gopSeconds = 2 // an IDR every 2 s (Apple's HLS authoring spec 1.10)
-	// chunkPair: a video is cut into two chunks for each minute of it that has begun, so that chunks last 15-30 s: long enough that the preroll's
-	// decoding is a percent of the work, even in number so that two workers end together.
-	chunkPair = time.Minute
+	// longestChunk bounds what a lost worker costs, and how long the last chunk keeps one core busy alone.
+	longestChunk = 30 * time.Second
+	// shortestChunk: the preroll's decoding and a process's start cost about 1 % of a chunk of this length.
+	shortestChunk = 10 * time.Second
 	// uncut is the length up to which cutting a video costs more than it brings.
 	uncut = 20 * time.Second
 	// preroll is decoded before each chunk besides the longest hold: the fps filter needs the picture before the first one, the deinterlacer a few.
@@ -24,13 +25,14 @@ const (
 	audioRate    = 48_000
 )
 
-// MakePlan decides what is made of a source: ladder, chunks and audio. workers is how many encode steps run side by side on a machine; a video of one
-// chunk has each encoder use as many threads instead. The duration limits and codecs have been judged by the probe; what is refused here is what no
+// MakePlan decides what is made of a source: ladder, chunks and audio. workers is how many encode steps run side by side on a machine; where a video has
+// fewer chunks, its encoders use threads instead. The duration limits and codecs have been judged by the probe; what is refused here is what no
 // ladder can be made for.
 func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
 	if err := s.Validate(); err != nil {
 		return Plan{}, err
 	}
+	workers = max(1, workers)
 	p := Plan{Duration: f.Duration, Threads: 1}
 	if len(f.Audio) > 0 {
 		a := f.Audio[0]
@@ -62,10 +64,8 @@ func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
 	p.Preroll = preroll + 2*v.MaxHold
 	p.Filter = Filter{Deinterlace: v.Interlaced, ToneMap: v.HDR(), Rotation: v.Rotation}
 	p.Rungs = ladder(width, height, v.Rate, limit)
-	p.Chunks = chunks(p, f)
-	if len(p.Chunks) == 1 {
-		p.Threads = max(1, workers)
-	}
+	p.Chunks = chunks(p, f, workers)
+	p.Threads = (workers + len(p.Chunks) - 1) / len(p.Chunks)
 	return p, nil
 }
 
@@ -74,15 +74,14 @@ func (v VideoFacts) HDR() bool {
 	return v.Transfer == "smpte2084" || v.Transfer == "arib-std-b67"
 }
 
-// chunks cuts the output into runs of whole segments of nearly equal length. The last one is open: what the decoder gives decides where it ends.
-func chunks(p Plan, f Facts) []Chunk {
-	length := f.Video.Duration
+// chunks cuts the output into runs of whole segments of nearly equal length, as many as keep workers busy twice over: they end together although pictures
+// differ in cost. The last one is open: what the decoder gives decides where it ends.
+func chunks(p Plan, f Facts, workers int) []Chunk {
 	segments := (p.Frames + int64(p.SegmentFrames) - 1) / int64(p.SegmentFrames)
-	count := 2 * int64(math.Ceil(float64(length)/float64(chunkPair)))
-	if length <= uncut || !f.Seekable || f.Video.MaxHold > longestHold || segments < 2 {
+	count := max(1, min(chunkCount(f.Video.Duration, int64(workers)), segments))
+	if !f.Seekable || f.Video.MaxHold > longestHold {
 		count = 1
 	}
-	count = max(1, min(count, segments))
 	cut := make([]Chunk, count)
 	for i := range cut {
 		from, to := segments*int64(i)/count, segments*int64(i+1)/count
@@ -90,4 +89,21 @@ func chunks(p Plan, f Facts) []Chunk {
 	}
 	cut[count-1].Frames = 0
 	return cut
+}
+
+// chunkCount is into how many chunks a video of that length is cut for workers: a multiple of them where there is a choice, or one would idle at the end.
+func chunkCount(length time.Duration, workers int64) int64 {
+	if length <= uncut {
+		return 1
+	}
+	least := int64((length + longestChunk - 1) / longestChunk)
+	least += (workers - least%workers) % workers
+	most := int64(length / shortestChunk)
+	if least > most {
+		return most
+	}
+	if wanted := min(2*workers, most-most%workers); wanted > least {
+		return wanted
+	}
+	return least
 }

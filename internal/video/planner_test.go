@@ -100,14 +100,31 @@ func TestChunksCoverTheVideoOnSegmentBoundaries(t *testing.T) {
 	for _, c := range []struct {
 		seconds float64
 		rate    Ratio
+		workers int
 		chunks  int
-	}{{0.3, Ratio{25, 1}, 1}, {19.9, Ratio{25, 1}, 1}, {30, Ratio{30000, 1001}, 2}, {52, Ratio{24, 1}, 2}, {100, Ratio{25, 1}, 4}, {3600, Ratio{60, 1}, 120}} {
-		p, err := MakePlan(facts(640, 360, c.seconds, func(v *VideoFacts) { v.Rate = c.rate }), Settings{}, 2)
+		threads int
+	}{
+		{0.3, Ratio{25, 1}, 2, 1, 2},
+		{19.9, Ratio{25, 1}, 8, 1, 8},
+		{30, Ratio{30000, 1001}, 2, 2, 1},
+		{30, Ratio{25, 1}, 8, 3, 3},
+		{52, Ratio{24, 1}, 2, 4, 1},
+		{52, Ratio{24, 1}, 1, 2, 1},
+		{52, Ratio{24, 1}, 16, 5, 4},
+		{100, Ratio{25, 1}, 2, 4, 1},
+		{100, Ratio{25, 1}, 4, 8, 1},
+		{363, Ratio{25, 1}, 2, 14, 1},
+		{3600, Ratio{60, 1}, 8, 120, 1},
+	} {
+		p, err := MakePlan(facts(640, 360, c.seconds, func(v *VideoFacts) { v.Rate = c.rate }), Settings{}, c.workers)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(p.Chunks) != c.chunks {
-			t.Errorf("%v s: %d chunks, want %d", c.seconds, len(p.Chunks), c.chunks)
+			t.Errorf("%v s, %d workers: %d chunks, want %d", c.seconds, c.workers, len(p.Chunks), c.chunks)
+		}
+		if p.Threads != c.threads {
+			t.Errorf("%v s, %d workers: %d threads, want %d", c.seconds, c.workers, p.Threads, c.threads)
 		}
 		at := int64(0)
 		for i, k := range p.Chunks {
