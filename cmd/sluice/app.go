@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sluice/internal/api"
 	"sluice/internal/bucket"
 	"sluice/internal/catalog"
@@ -47,11 +45,12 @@ type App struct {
 	embedded *bucket.Embedded
 	objects  *bucket.Store
 	uploads  *upload.Door
+	room     *room
 	engine   *engine.Engine
 
 	api, edge, page, s3 http.Handler
 	usage               func() ffmpeg.Usage
-	checks              map[string]func(context.Context) error
+	health              *health
 }
 
 // Open makes the server of a data folder: what is missing is created, what is there is found again.
@@ -79,7 +78,7 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 	if err = a.openObjects(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.openFeatures(ctx, tool)
+	return a, a.openFeatures(tool)
 }
 
 // openData takes the data folder and the secrets in it.
@@ -152,12 +151,13 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 }
 
 // openFeatures wires the rooms that do the work.
-func (a *App) openFeatures(ctx context.Context, tool *ffmpeg.Tool) (err error) {
+func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 	s := a.settings
+	a.room = newRoom(int64(s.Disk.Low), a.log, a.scratch(), filepath.Join(s.Data, "objects"))
 	a.uploads = upload.New(upload.Config{
 		Store: a.store, Objects: a.objects, Bucket: uploadsBucket, MediaBucket: mediaBucket, PublicURL: s.PublicURL,
 		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: time.Now, Logger: a.log,
-		Ingest: pipeline.IngestJob,
+		Ingest: pipeline.IngestJob, Room: a.room.check,
 	})
 	way := pipeline.New(pipeline.Config{
 		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: mediaBucket, Scratch: a.scratch(),
@@ -171,7 +171,7 @@ func (a *App) openFeatures(ctx context.Context, tool *ffmpeg.Tool) (err error) {
 			{Name: pipeline.IngestQueue, Workers: 2},
 			{Name: pipeline.ControlQueue, Workers: 4},
 		},
-		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.checkDisk(ctx) != nil },
+		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {
 		return err
@@ -188,12 +188,13 @@ func (a *App) openFeatures(ctx context.Context, tool *ffmpeg.Tool) (err error) {
 	a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: mediaBucket, Logger: a.log})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
 	a.usage = tool.Usage
-	a.checks = map[string]func(context.Context) error{
+	a.health = newHealth(a.log, map[string]func(context.Context) error{
 		"catalog": a.store.Ping,
-		"objects": a.checkObjects,
 		"jobs":    func(context.Context) error { return a.engine.Ready() },
-		"disk":    a.checkDisk,
-	}
+		"objects": a.checkObjects,
+		"disk":    func(context.Context) error { return a.room.check(0) },
+		"tools":   func(context.Context) error { return tool.Check() },
+	})
 	return nil
 }
 
@@ -201,21 +202,6 @@ func (a *App) openFeatures(ctx context.Context, tool *ffmpeg.Tool) (err error) {
 func (a *App) checkObjects(ctx context.Context) error {
 	if _, err := a.objects.Head(ctx, mediaBucket, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
-	}
-	return nil
-}
-
-// leastFree is the free space below which the server says that it can't take work.
-const leastFree = 1 << 30
-
-// checkDisk tells a full disk before anything breaks.
-func (a *App) checkDisk(context.Context) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(a.settings.Data, &st); err != nil {
-		return fault.New(fault.Unavailable, "disk", "disk_unavailable", "The data folder's disk does not answer.", err)
-	}
-	if free := int64(st.Bavail) * st.Bsize; free < leastFree {
-		return fault.New(fault.Unavailable, "disk", "disk_full", fmt.Sprintf("The data folder's disk has %d MB left; free some space.", free>>20), nil)
 	}
 	return nil
 }
@@ -245,6 +231,7 @@ func (a *App) Serve(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(a.listener) }()
+	go a.health.watch(ctx)
 	go a.reconcile(ctx)
 	if err := a.writeServerFile(); err != nil {
 		return err

@@ -32,6 +32,7 @@ type Settings struct {
 	RetireAfter   time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
 	CORSOrigins   []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and call the API, or *." env:"SLUICE_CORS_ORIGINS"`
 	Workers       Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
+	Disk          Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
 	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
 	Log           Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
@@ -41,6 +42,11 @@ type Settings struct {
 // Workers says how much runs side by side on this machine.
 type Workers struct {
 	Encode int `help:"Encode steps side by side; 0 for one a core." default:"0" env:"ENCODE"`
+}
+
+// Disk says how full this machine's disk may get.
+type Disk struct {
+	Low Size `help:"Free space below which uploads are refused and work that fills the disk waits; 0 never does." default:"2GiB" env:"LOW"`
 }
 
 // Limits bound what a source may cost. 0 lifts a limit.
@@ -212,7 +218,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "limits", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
@@ -22,11 +18,11 @@ func (a *App) routes() http.Handler {
 	mux.Handle("GET /openapi.json", a.api)
 	mux.Handle("GET /openapi.yaml", a.api)
 	mux.Handle("/stream/", a.edge)
-	mux.HandleFunc("GET /healthz", a.healthz)
-	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("GET /readyz", a.health.readyz)
 	mux.Handle("/", a.page)
 
-	s3 := bucket.CORS(a.origins(), a.s3)
+	s3 := bucket.CORS(a.origins(), bucket.Gate(a.room.check, a.s3))
 	return a.recovered(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if bucket.IsS3Request(r) {
 			s3.ServeHTTP(w, r)
@@ -66,39 +62,4 @@ func (a *App) recovered(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
-}
-
-// healthz says that the process answers.
-func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
-	writeHealth(w, http.StatusOK, health{Status: "ok"})
-}
-
-type health struct {
-	Status string            `json:"status"`
-	Parts  map[string]string `json:"parts,omitempty"`
-}
-
-// readyz says whether the server can take work, and which part is the trouble where it can't.
-func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	h, status := health{Status: "ready", Parts: map[string]string{}}, http.StatusOK
-	for name, check := range a.checks {
-		if err := check(ctx); err != nil {
-			a.log.Warn("not ready", "part", name, "error", err)
-			h.Parts[name], h.Status, status = fault.Of(err).Message, "not ready", http.StatusServiceUnavailable
-			continue
-		}
-		h.Parts[name] = "ok"
-	}
-	writeHealth(w, status, h)
-}
-
-func writeHealth(w http.ResponseWriter, status int, h health) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(h); err != nil {
-		slog.Debug("health answer not written", "error", err)
-	}
 }

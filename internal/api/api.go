@@ -157,7 +157,7 @@ type problems map[int][]string
 // route registers one operation: it documents its problems, and turns the errors of handle into problem documents.
 func route[I, O any](s *service, op huma.Operation, codes problems, handle func(context.Context, *I) (*O, error)) {
 	all := problems{http.StatusUnauthorized: {"unauthorized"}, http.StatusInternalServerError: {"internal"},
-		http.StatusServiceUnavailable: {"timeout"}}
+		http.StatusServiceUnavailable: {"timeout", "database_unavailable"}}
 	if op.MaxBodyBytes > 0 {
 		all[http.StatusBadRequest] = []string{codeBadJSON, codeNoBody}
 		all[http.StatusRequestTimeout] = []string{codeTimeout}

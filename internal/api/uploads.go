@@ -49,7 +49,7 @@ func (s *service) routeUploads() {
 			"The video waits until the file is there. An upload that has expired without a file is of no use: ask for another.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusRequestEntityTooLarge: {"too_large"}, http.StatusUnsupportedMediaType: {"unsupported_type"},
-			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type"}}, s.grant)
+			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type"}, http.StatusServiceUnavailable: {"disk_full"}}, s.grant)
 }
 
 func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, error) {

@@ -9,8 +9,8 @@
 // socket (sendfile), provided that no middleware hides net/http's ResponseWriter; a remote one costs a HEAD and
 // a GET of just the wanted bytes.
 //
-// Failure. Whatever isn't there, isn't published or isn't a proper path is one and the same 404 problem document. A
-// catalog or bucket that is away is 503. An object that breaks off while it is sent aborts the connection, so that
+// Failure. Whatever isn't there, isn't published or isn't a proper path is one and the same 404 problem document. While
+// the catalog is away, what was published when it was last asked is served for a minute more; all else, and what lies in a bucket that is away, is 503. An object that breaks off while it is sent aborts the connection, so that
 // nobody takes half a segment for a whole one.
 package delivery
 

@@ -102,3 +102,59 @@ func TestTheAnswersKeptAreBounded(t *testing.T) {
 		t.Errorf("%d answers kept, %d in order", len(g.known), g.recent.Len())
 	}
 }
+
+func TestWhatWasPublishedIsServedForAMinuteWhileTheCatalogIsAway(t *testing.T) {
+	for name, away := range map[string]func(context.Context) error{
+		"Refusing": func(context.Context) error { return errors.New("connection refused") },
+		"Hanging":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var gone atomic.Bool
+				var asked atomic.Int32
+				g := newGate(func(ctx context.Context, _ video.ID, n int) (bool, error) {
+					asked.Add(1)
+					if gone.Load() {
+						return false, away(ctx)
+					}
+					return n == 1, nil
+				}, time.Now)
+				for n, published := range map[int]bool{1: true, 2: false} {
+					if ok, err := g.open(t.Context(), generation{id, n}); ok != published || err != nil {
+						t.Fatal(n, ok, err)
+					}
+				}
+				gone.Store(true)
+				asked.Store(0)
+				began := time.Now()
+				for time.Since(began) < 50*time.Second {
+					time.Sleep(200 * time.Millisecond)
+					from := time.Now()
+					if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+						t.Fatalf("after %v: %v, %v", time.Since(began), ok, err)
+					}
+					if took := time.Since(from); took > waitFor {
+						t.Fatalf("a viewer waited %v", took)
+					}
+				}
+				if n := asked.Load(); n > 30 {
+					t.Errorf("asked %d times in 50 s", n)
+				}
+				for _, n := range []int{2, 3} { // known not to be published, and not known
+					if ok, err := g.open(t.Context(), generation{id, n}); ok || err == nil {
+						t.Errorf("generation %d: %v, %v", n, ok, err)
+					}
+				}
+				time.Sleep(15 * time.Second)
+				if ok, err := g.open(t.Context(), generation{id, 1}); ok || err == nil {
+					t.Errorf("after %v: %v, %v", time.Since(began), ok, err)
+				}
+				gone.Store(false)
+				time.Sleep(patience)
+				if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+					t.Errorf("the catalog is back: %v, %v", ok, err)
+				}
+			})
+		})
+	}
+}

@@ -89,8 +89,8 @@ func TestAJobWaitsLaterEachTimeAndNotForEver(t *testing.T) {
 	}{
 		{0, 0, 1, rivertype.JobStateAvailable, time.Second},
 		{time.Minute, 2, 1, rivertype.JobStateAvailable, 4 * time.Second},
-		{time.Minute, 5, 8, rivertype.JobStateScheduled, 32 * time.Second},
-		{59 * time.Minute, 50, 8, rivertype.JobStateScheduled, 5 * time.Minute},
+		{time.Minute, 5, 8, rivertype.JobStateAvailable, 32 * time.Second},
+		{59 * time.Minute, 50, 8, rivertype.JobStateAvailable, 5 * time.Minute},
 		{61 * time.Minute, 50, 1, rivertype.JobStateAvailable, time.Second}, // counted again
 		{61 * time.Minute, 50, 8, rivertype.JobStateDiscarded, 0},
 	} {

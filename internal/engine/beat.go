@@ -176,6 +176,7 @@ func ask(ctx context.Context, tx Tx, running []Handle) (map[Handle]error, error)
 func (e *Engine) watch(ctx context.Context) {
 	tick := time.NewTicker(min(time.Second, e.cfg.LostAfter/4))
 	defer tick.Stop()
+	silent := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -189,10 +190,15 @@ func (e *Engine) watch(ctx context.Context) {
 		}
 		over, err := e.beat.strike(ctx, handles)
 		if err != nil {
-			if ctx.Err() == nil {
-				e.log.Error("the beat failed; others may take this process's jobs over", "error", err)
+			if ctx.Err() == nil && !silent {
+				e.log.Error("the beat failed; others may take this process's jobs over until it is heard again", "error", err)
 			}
+			silent = true
 			continue
+		}
+		if silent {
+			silent = false
+			e.log.Info("the beat is heard again")
 		}
 		for _, t := range tries {
 			if why := over[t.Handle]; why != nil {

@@ -47,11 +47,8 @@ func (e *Engine) waits(a Attempt, now time.Time, err error) *riverdriver.JobSetS
 	if merr != nil {
 		panic(merr) // two numbers
 	}
-	at := now.Add(pause)
-	if pause <= soon {
-		return riverdriver.JobSetStateSnoozedAvailable(a.ID, at, a.Number-1, kept)
-	}
-	return riverdriver.JobSetStateSnoozed(a.ID, at, a.Number-1, kept)
+	// Available from its time on, not scheduled: after an outage River may have no leader for a minute, without whom nothing scheduled moves.
+	return riverdriver.JobSetStateSnoozedAvailable(a.ID, now.Add(pause), a.Number-1, kept)
 }
 
 // waited is what ends a wait in a job's row.

@@ -71,6 +71,15 @@ func New(c Config) (*Tool, error) {
 	return t, t.readVersion()
 }
 
+// Check returns nil while the programs are where New found them, else fault.Unavailable "ffmpeg_missing".
+func (t *Tool) Check() error {
+	_, err := find(t.ffmpeg, "ffmpeg")
+	if err == nil {
+		_, err = find(t.ffprobe, "ffprobe")
+	}
+	return err
+}
+
 func find(program, fallback string) (string, error) {
 	if program == "" {
 		program = fallback

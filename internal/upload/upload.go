@@ -52,6 +52,8 @@ type Config struct {
 	Suffixes    []string         // endings of names that start a video, with their dot, in any case; none means DefaultSuffixes
 	MaxBytes    int64            // of a source; 0 for no limit
 	Now         func() time.Time // nil means time.Now
+	// Room has an error while the storage can't take so many bytes more (0: of a size that isn't known); nil always has room.
+	Room func(bytes int64) error
 	// Ingest makes the job that begins the way of a video.
 	Ingest func(id video.ID, generation int) engine.Job
 	Logger *slog.Logger // nil discards
@@ -97,12 +99,17 @@ type Request struct {
 }
 
 // Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
-// fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type") and
-// fault.TooLarge ("too_large").
+// fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type"),
+// fault.TooLarge ("too_large"), and what Config.Room says.
 func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	name, err := d.check(r)
 	if err != nil {
 		return video.Upload{}, err
+	}
+	if d.Room != nil {
+		if err := d.Room(r.Size); err != nil {
+			return video.Upload{}, err
+		}
 	}
 	now := d.Now()
 	v := d.waiting(name, now)

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"sluice/internal/fault"
+)
+
+// health knows how the parts are that this server needs to take work: each is asked in a goroutine of its own, so that one that hangs hides no other.
+type health struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu    sync.Mutex
+	parts map[string]*part
+	asked time.Time
+}
+
+// part is one of them, as it was last seen.
+type part struct {
+	check func(context.Context) error
+	asked bool // at least once
+	busy  bool // its last question has no answer yet
+	err   error
+	since time.Time // of the state that it is in
+}
+
+const (
+	askEvery  = time.Second     // at most
+	watchEach = 5 * time.Second // where nobody asks
+	answerIn  = 3 * time.Second // or the part hangs
+)
+
+func newHealth(log *slog.Logger, checks map[string]func(context.Context) error) *health {
+	h := &health{log: log, now: time.Now, parts: map[string]*part{}}
+	for name, check := range checks {
+		h.parts[name] = &part{check: check}
+	}
+	return h
+}
+
+// watch asks the parts until ctx ends, so that the log and "since" tell when trouble began, whether or not anybody asks.
+func (h *health) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEach)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		h.look(ctx)
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// look asks the parts, unless they have just been asked, and waits for the answers.
+func (h *health) look(ctx context.Context) {
+	h.mu.Lock()
+	now := h.now()
+	if now.Sub(h.asked) < askEvery {
+		h.mu.Unlock()
+		return
+	}
+	h.asked = now
+	var answers sync.WaitGroup
+	for name, p := range h.parts {
+		if p.busy {
+			continue
+		}
+		p.busy = true
+		answers.Go(func() {
+			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerIn)
+			defer cancel()
+			err := p.check(within)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			p.busy = false
+			h.note(name, p, err)
+		})
+	}
+	h.mu.Unlock()
+	all := make(chan struct{})
+	go func() { answers.Wait(); close(all) }()
+	select {
+	case <-all:
+	case <-time.After(answerIn + askEvery):
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, p := range h.parts {
+		if p.busy && h.now().Sub(h.asked) >= answerIn {
+			h.note(name, p, fault.New(fault.Unavailable, "health", "no_answer", "It does not answer.", nil))
+		}
+	}
+}
+
+// note keeps an answer, and logs it where it is news. The caller holds the lock.
+func (h *health) note(name string, p *part, err error) {
+	if news := !p.asked || (p.err == nil) != (err == nil); news {
+		p.since = h.now()
+		switch {
+		case err != nil:
+			h.log.Warn("a part is in trouble", "part", name, "error", err)
+		case p.asked:
+			h.log.Info("a part is well again", "part", name)
+		}
+	}
+	p.asked, p.err = true, err
+}
+
+// Answers of /healthz and /readyz. docs/OPERATIONS.md describes them.
+type (
+	healthAnswer struct {
+		Status string                `json:"status"` // ok; ready, not ready
+		Parts  map[string]partAnswer `json:"parts,omitempty"`
+	}
+	partAnswer struct {
+		State   string `json:"state"` // ok, trouble, unknown
+		Since   string `json:"since,omitempty"`
+		Code    string `json:"code,omitempty"`
+		Message string `json:"message,omitempty"`
+	}
+)
+
+func (h *health) answer() (healthAnswer, int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, status := healthAnswer{Status: "ready", Parts: map[string]partAnswer{}}, http.StatusOK
+	for name, p := range h.parts {
+		answer := partAnswer{State: "ok", Since: p.since.UTC().Format(time.RFC3339)}
+		switch {
+		case !p.asked:
+			answer = partAnswer{State: "unknown", Message: "It has not answered yet."}
+		case p.err != nil:
+			answer.State, answer.Code, answer.Message = "trouble", fault.Of(p.err).Code, fault.Of(p.err).Message
+		}
+		if answer.State != "ok" {
+			a.Status, status = "not ready", http.StatusServiceUnavailable
+		}
+		a.Parts[name] = answer
+	}
+	return a, status
+}
+
+// readyz says whether the server can take work, and which part is the trouble where it can't.
+func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
+	h.look(r.Context())
+	a, status := h.answer()
+	writeHealth(w, status, a)
+}
+
+// healthz says that the process answers, whatever it needs.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	writeHealth(w, http.StatusOK, healthAnswer{Status: "ok"})
+}
+
+func writeHealth(w http.ResponseWriter, status int, a healthAnswer) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(a); err != nil {
+		slog.Debug("health answer not written", "error", err)
+	}
+}

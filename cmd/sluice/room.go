@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/fault"
+)
+
+// room watches the free space of the disks that work and uploads fill. It is low once less than least bytes are free, and no longer once a quarter more
+// than that is, so that work does not start and stop with every file.
+type room struct {
+	folders []string // the one whose disk has the least free counts
+	least   int64
+	free    func(folder string) (int64, error)
+	now     func() time.Time
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	asked time.Time
+	left  int64
+	err   error // of asking
+	low   bool
+}
+
+// lookEvery bounds how often the filesystems are asked.
+const lookEvery = 500 * time.Millisecond
+
+func newRoom(least int64, log *slog.Logger, folders ...string) *room {
+	return &room{folders: folders, least: least, free: freeSpace, now: time.Now, log: log}
+}
+
+// freeSpace is how many bytes an ordinary user may still write on a folder's disk.
+func freeSpace(folder string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(folder, &st); err != nil {
+		return 0, err
+	}
+	return int64(min(st.Bavail, 1<<62/uint64(st.Bsize))) * st.Bsize, nil
+}
+
+// check returns fault.Unavailable, code "disk_full", while the disk is low and where bytes more would make it so.
+func (r *room) check(bytes int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.look()
+	switch {
+	case r.err != nil:
+		return fault.New(fault.Unavailable, "disk", "disk_unavailable", "The data folder's disk does not answer; see the server's log.", r.err)
+	case r.low, bytes > 0 && r.left-bytes < r.least:
+		return fault.New(fault.Unavailable, "disk", "disk_full",
+			fmt.Sprintf("The server's disk has %s left and keeps %s free; free some space, or try again later.", roughly(r.left), roughly(r.least)), nil)
+	}
+	return nil
+}
+
+// look asks for the free space, unless it has just been asked.
+func (r *room) look() {
+	now := r.now()
+	if now.Sub(r.asked) < lookEvery {
+		return
+	}
+	r.asked, r.err = now, nil
+	was := r.low
+	for i, folder := range r.folders {
+		left, err := r.free(folder)
+		if err != nil {
+			r.err = err
+			return
+		}
+		if i == 0 || left < r.left {
+			r.left = left
+		}
+	}
+	switch {
+	case r.left < r.least:
+		r.low = true
+	case r.left >= r.least+r.least/4:
+		r.low = false
+	}
+	if r.low != was {
+		what := "the disk is low: uploads are refused, and work that fills it waits"
+		if was {
+			what = "the disk has room again: uploads and work go on"
+		}
+		r.log.Warn(what, "free", r.left, "least", r.least)
+	}
+}
+
+// roughly writes a number of bytes for people.
+func roughly(n int64) string {
+	if n < 10<<30 {
+		return fmt.Sprintf("%d MB", n>>20)
+	}
+	return fmt.Sprintf("%d GB", n>>30)
+}

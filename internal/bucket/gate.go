@@ -1,0 +1,53 @@
+package bucket
+
+import (
+	"encoding/xml"
+	"net/http"
+
+	"sluice/internal/fault"
+)
+
+// Gate asks room before a request that stores bytes comes in: PutObject, UploadPart, their copies, and CreateMultipartUpload. Where room has an error, for as many
+// bytes as the request announces, the answer is S3's 503 SlowDown with that error's sentence and Retry-After, which clients of S3 wait for and repeat
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html). Nothing is read of the body. Completing a multipart upload, reading and deleting
+// are always let through.
+func Gate(room func(bytes int64) error, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stores(r) {
+			if err := room(max(r.ContentLength, 0)); err != nil {
+				slowDown(w, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stores reports whether a request adds bytes to the storage.
+func stores(r *http.Request) bool {
+	query := r.URL.Query()
+	if r.Method == http.MethodPost {
+		return query.Has("uploads")
+	}
+	if r.Method != http.MethodPut {
+		return false
+	}
+	for _, part := range []string{"tagging", "acl", "retention", "legal-hold"} { // of an object that is there
+		if query.Has(part) {
+			return false
+		}
+	}
+	return true
+}
+
+func slowDown(w http.ResponseWriter, err error) {
+	body, _ := xml.Marshal(struct { // two strings
+		XMLName xml.Name `xml:"Error"`
+		Code    string
+		Message string
+	}{Code: "SlowDown", Message: fault.Of(err).Message})
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("Retry-After", "30")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write(append([]byte(xml.Header), body...)) // the client is gone if this fails
+}
