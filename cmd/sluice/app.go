@@ -46,6 +46,7 @@ type App struct {
 	objects  *bucket.Store
 	uploads  *upload.Door
 	room     *room
+	queue    *upload.Queue // nil where no queue tells of objects
 	engine   *engine.Engine
 
 	api, edge, page, s3 http.Handler
@@ -164,12 +165,13 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
 	})
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Workers: way.Handlers(), Logger: a.log,
+		Workers: handlers(way.Handlers(), a.uploads.Handlers()), Logger: a.log,
 		Queues: []engine.Queue{
 			{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
 			{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
 			{Name: pipeline.IngestQueue, Workers: 2},
 			{Name: pipeline.ControlQueue, Workers: 4},
+			{Name: upload.EventQueue, Workers: 4},
 		},
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
@@ -177,7 +179,7 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		return err
 	}
 	a.api = api.New(api.Config{
-		Videos: a.store, History: a.store, Errors: a.store, Uploads: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
+		Videos: a.store, History: a.store, Errors: a.store, Uploads: a.uploads, Notices: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
 		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
@@ -185,6 +187,9 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		},
 		Logger: a.log,
 	})
+	if a.queue, err = openQueue(s.Events, a.uploads, a.log); err != nil {
+		return err
+	}
 	a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: mediaBucket, Logger: a.log})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
 	a.usage = tool.Usage
@@ -233,6 +238,9 @@ func (a *App) Serve(ctx context.Context) error {
 	go func() { failed <- server.Serve(a.listener) }()
 	go a.health.watch(ctx)
 	go a.reconcile(ctx)
+	if a.queue != nil {
+		go a.queue.Run(ctx)
+	}
 	if err := a.writeServerFile(); err != nil {
 		return err
 	}

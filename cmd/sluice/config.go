@@ -34,6 +34,7 @@ type Settings struct {
 	Workers       Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
 	Disk          Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
+	Events        Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
 	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
 	Log           Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
 	File          string        `name:"config" help:"YAML file with these settings (public_url: …, limits: {bytes: …})." env:"SLUICE_CONFIG" type:"path" placeholder:"FILE"`
@@ -134,6 +135,9 @@ func (s *Settings) Validate() error {
 	if s.Limits.Pixels < 0 || s.Limits.Streams < 0 {
 		return fmt.Errorf("limits.pixels and limits.streams are numbers from 0 (no limit)")
 	}
+	if err := s.Events.validate(); err != nil {
+		return err
+	}
 	for _, x := range s.Suffixes {
 		if !strings.HasPrefix(x, ".") || len(x) < 2 || strings.ContainsAny(x, "/\\ ") {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
@@ -218,7 +222,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

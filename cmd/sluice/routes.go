@@ -15,6 +15,7 @@ import (
 func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", a.requireToken(a.api))
+	mux.Handle("/v1/events/s3", a.requireEventsToken(a.api))
 	mux.Handle("GET /openapi.json", a.api)
 	mux.Handle("GET /openapi.yaml", a.api)
 	mux.Handle("/stream/", a.edge)
@@ -32,13 +33,16 @@ func (a *App) routes() http.Handler {
 	}))
 }
 
-// requireToken lets the admin token through. Hashing first makes the comparison take the same time for every guess.
+// sameSecret compares in the same time for every guess: hashing first makes lengths equal.
+func sameSecret(want, got string) bool {
+	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(got))
+	return subtle.ConstantTimeCompare(w[:], g[:]) == 1
+}
+
+// requireToken lets the admin token through.
 func (a *App) requireToken(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(a.token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(strings.TrimSpace(token)))
-		if !ok || subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !ok || !sameSecret(a.token, strings.TrimSpace(token)) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
 			fault.Write(w, fault.New(fault.Unauthorized, "api.token", "unauthorized",
 				"Send the admin token as 'Authorization: Bearer …'; it is in admin.token in the server's data folder.", nil))

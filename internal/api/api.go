@@ -35,6 +35,7 @@ type Config struct {
 	History History
 	Errors  Errors
 	Uploads Granter
+	Notices Listener
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -74,6 +75,7 @@ func New(c Config) http.Handler {
 	s.routeVideos()
 	s.routeEvents()
 	s.routeErrors()
+	s.routeNotices()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -88,6 +90,7 @@ func document(version string) huma.Config {
 		"Every error is a problem document (RFC 9457) whose code is stable. Times are RFC 3339 in UTC with milliseconds, durations are milliseconds, sizes are bytes."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", Description: "The admin token, which the first start of the server writes to admin.token in its data directory."},
+		"events": {Type: "http", Scheme: "bearer", Description: "The token of the setting events.token. Senders that know no header may give it as the password of HTTP basic authentication, under any name."},
 	}
 	c.Security = []map[string][]string{{"bearer": {}}}
 	c.Tags = []*huma.Tag{
@@ -95,6 +98,7 @@ func document(version string) huma.Config {
 		{Name: "videos", Description: "What is watched: its state, its renditions and where it plays."},
 		{Name: "events", Description: "What happened to a video."},
 		{Name: "errors", Description: "What went wrong, over all videos."},
+		{Name: "storage", Description: "For storage that tells of its objects."},
 	}
 	return c
 }

@@ -57,6 +57,8 @@ var meaning = map[string]string{
 	"unauthorized":         "no token, or a token that is not valid",
 	"no_source":            "the source has not been uploaded yet",
 	"busy":                 "an encode of this video is under way; wait for it",
+	"bad_event":            "the body is no event of a storage that is known",
+	"events_off":           "the server takes no events: events.token is not set",
 	"unsupported_type":     "the filename's suffix is not one that makes a video here",
 	"too_large":            "the size is over the server's limit",
 	"internal":             "a failure of the server; try again",

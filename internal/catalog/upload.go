@@ -71,6 +71,11 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 	return id, fresh, err
 }
 
+// Enqueue inserts jobs.
+func (s *Store) Enqueue(ctx context.Context, jobs []engine.Job) error {
+	return s.write(ctx, func(t tx) error { return t.insert(ctx, jobs) })
+}
+
 // place finds or makes the video that a new source belongs to, and returns it with its settings. The first write to a granted key is that upload's; a second
 // one can't change what was received, and becomes a video of the same name.
 func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id video.ID, settings string, err error) {

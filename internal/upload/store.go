@@ -15,6 +15,8 @@ type Store interface {
 	// is meant; else v is created as it is. It returns the video that the fact belongs to and whether the fact is new: the same fact comes as often as its event does, and counts
 	// once.
 	Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error)
+	// Enqueue inserts jobs.
+	Enqueue(ctx context.Context, jobs []engine.Job) error
 	// Videos returns up to q.Limit videos with ids below q.Before, newest first.
 	Videos(ctx context.Context, q video.Query) ([]video.Video, error)
 }

@@ -27,7 +27,16 @@ import (
 // shelf is the catalog, with a switch that takes the database away.
 type shelf struct {
 	*catalog.Store
-	away atomic.Bool
+	away   atomic.Bool
+	queued []engine.Job // what was enqueued
+}
+
+func (s *shelf) Enqueue(ctx context.Context, jobs []engine.Job) error {
+	if s.away.Load() {
+		return errors.New("the database is away")
+	}
+	s.queued = append(s.queued, jobs...)
+	return s.Store.Enqueue(ctx, jobs)
 }
 
 func (s *shelf) Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (video.ID, bool, error) {
@@ -42,6 +51,7 @@ type house struct {
 	door  *upload.Door
 	store *bucket.Store
 	jobs  atomic.Int64 // made for ingest
+	quiet atomic.Bool  // the storage tells nobody of writes
 }
 
 func newHouse(t *testing.T) *house {
@@ -58,7 +68,12 @@ func newHouse(t *testing.T) *house {
 	h := &house{shelf: &shelf{Store: records}}
 	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{
 		Root: t.TempDir(), Credentials: bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}, Buckets: []string{"uploads", "media"},
-		Created: func(ctx context.Context, o bucket.Object) error { return h.door.Created(ctx, o) },
+		Created: func(ctx context.Context, o bucket.Object) error {
+			if h.quiet.Load() {
+				return nil
+			}
+			return h.door.Created(ctx, o)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
