@@ -110,6 +110,7 @@ bench: needs-test build ## CPU, wall time and quality against one ffmpeg process
 .PHONY: drill
 drill: needs-test build ## kill the service at every step of a job, again and again
 	go test ./test/drill ./test/s3suite -count=1 -p 1 -v -timeout 60m -args -full
+	go test ./internal/upload -run Flood -count=1 -v -timeout 60m -args -full
 
 # --- keep ----------------------------------------------------------------------------------------------------------
 

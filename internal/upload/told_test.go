@@ -1,0 +1,238 @@
+package upload_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/internal/api"
+	"sluice/internal/bucket"
+	"sluice/internal/catalog"
+	"sluice/internal/engine"
+	"sluice/internal/engine/enginetest"
+	"sluice/internal/upload"
+	"sluice/internal/video"
+	"sluice/test/rig"
+)
+
+// full makes the flood one of 10,000 objects, as make drill does, instead of 200.
+var full = flag.Bool("full", false, "run the flood of events with 10,000 objects")
+
+// station is what takes events of a foreign storage: records, jobs, door and webhook.
+type station struct {
+	store   *bucket.Store
+	door    *upload.Door
+	catalog *catalog.Store
+	hook    string // URL of the webhook, with the token in it
+	posts   atomic.Int64
+}
+
+// newStation starts versitygw, which tells of what it stores where telling is set, and everything that hears it.
+func newStation(t *testing.T, dsn string, telling bool) *station {
+	t.Helper()
+	s := &station{}
+	records, err := catalog.Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.catalog = records
+	t.Cleanup(func() { _ = records.Close() })
+	var handler http.Handler
+	ready := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "a-token-for-tests" {
+			t.Errorf("%s came without its token", r.URL.Path)
+		}
+		<-ready
+		s.posts.Add(1)
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	s.hook = strings.Replace(front.URL, "http://", "http://sluice:a-token-for-tests@", 1) + "/v1/events/s3"
+	s.door = upload.New(upload.Config{Store: records, Bucket: "uploads", MediaBucket: "media",
+		Ingest: func(id video.ID, _ int) engine.Job {
+			return engine.Job{Kind: "ingest", Group: string(id), Queue: "nobody"}
+		}})
+	handler = api.New(api.Config{Notices: s.door, Logger: slog.New(slog.DiscardHandler)})
+	close(ready)
+	hook := ""
+	if telling {
+		hook = s.hook
+	}
+	v := rig.StartVersity(t, hook, "uploads", "media")
+	s.store, err = bucket.Open(t.Context(), bucket.Config{Endpoint: v.URL, Region: "us-east-1", Credentials: bucket.Credentials{Access: v.Access, Secret: v.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.door.Objects = s.store
+	jobs, err := engine.New(records.DB(), engine.Config{Workers: s.door.Handlers(), Queues: []engine.Queue{{Name: upload.EventQueue, Workers: 4}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jobs.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = jobs.Stop(ctx)
+	})
+	return s
+}
+
+func (s *station) put(t *testing.T, key string) {
+	t.Helper()
+	body := "bytes of " + key
+	if _, err := s.store.Put(t.Context(), "uploads", key, strings.NewReader(body), int64(len(body)), "video/mp4"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names counts the videos by their names.
+func (s *station) names(t *testing.T) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	q := video.Query{Limit: 1000}
+	for {
+		page, err := s.catalog.Videos(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page {
+			all[v.Name]++
+		}
+		if len(page) == 0 {
+			return all
+		}
+		q.Before = page[len(page)-1].ID
+	}
+}
+
+// await waits until there are n videos.
+func (s *station) await(t *testing.T, n int) map[string]int {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute + time.Duration(n)*20*time.Millisecond); ; time.Sleep(50 * time.Millisecond) {
+		if names := s.names(t); len(names) >= n || time.Now().After(deadline) {
+			return names
+		}
+	}
+}
+
+func TestWhatVersitygwTellsBecomesVideos(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds versitygw")
+	}
+	s := newStation(t, t.TempDir()+"/catalog.db", true)
+	keys := []string{"plain.mp4", "dir/a b.mp4", "a+b.mp4", "ü ä%20.mp4", "100%.mp4"}
+	for _, key := range keys {
+		s.put(t, key)
+	}
+	s.put(t, "notes.txt")
+	names := s.await(t, len(keys))
+	for _, key := range keys {
+		if names[key] != 1 {
+			t.Errorf("%q became %d videos", key, names[key])
+		}
+	}
+	if len(names) != len(keys) || s.posts.Load() < int64(len(keys))+1 { // it tried the way first
+		t.Errorf("videos %v after %d posts", names, s.posts.Load())
+	}
+}
+
+// TestAFloodOfEventsMakesEachObjectOneVideo tells of each object three times, in any order, save of some that it never tells of: those the reconciler finds.
+func TestAFloodOfEventsMakesEachObjectOneVideo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds versitygw")
+	}
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		s := newStation(t, dsn, false)
+		n := 200
+		if *full {
+			n = 10_000
+		}
+		var events [][]byte
+		dropped := 0
+		work := make(chan string)
+		var writers sync.WaitGroup
+		for range 4 {
+			writers.Go(func() {
+				for key := range work {
+					s.put(t, key)
+				}
+			})
+		}
+		for i := range n {
+			key := fmt.Sprintf("flood/%d of %d.mp4", i, n)
+			work <- key
+			if i%10 == 3 {
+				dropped++
+				continue
+			}
+			body, _ := json.Marshal(map[string]any{"Records": []any{map[string]any{"eventName": "ObjectCreated:Put",
+				"s3": map[string]any{"bucket": map[string]any{"name": "uploads"}, "object": map[string]any{"key": strings.ReplaceAll(key, " ", "+")}}}}})
+			events = append(events, body, body, body)
+		}
+		close(work)
+		writers.Wait()
+		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		s.post(t, events)
+		if names := s.await(t, n-dropped); len(names) != n-dropped {
+			t.Fatalf("%d videos of %d told", len(names), n-dropped)
+		}
+		found, err := s.door.Reconcile(t.Context())
+		if err != nil || found != dropped {
+			t.Errorf("reconciling found %d, %v; dropped were %d", found, err, dropped)
+		}
+		names := s.names(t)
+		for name, count := range names {
+			if count != 1 {
+				t.Errorf("%s became %d videos", name, count)
+			}
+		}
+		if len(names) != n {
+			t.Errorf("%d videos of %d objects", len(names), n)
+		}
+		t.Logf("%d objects, %d events posted, %d dropped", n, len(events), 3*dropped)
+	})
+}
+
+// post sends bodies to the webhook, four at a time.
+func (s *station) post(t *testing.T, bodies [][]byte) {
+	t.Helper()
+	work := make(chan []byte)
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for body := range work {
+				answer, err := http.Post(s.hook, "application/json", bytes.NewReader(body))
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+				_ = answer.Body.Close()
+				if answer.StatusCode != http.StatusOK {
+					t.Errorf("%d", answer.StatusCode)
+				}
+			}
+		})
+	}
+	for _, body := range bodies {
+		work <- body
+	}
+	close(work)
+	senders.Wait()
+}
