@@ -104,7 +104,7 @@ $(VULN):
 # --- measure -------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: needs-test build ## CPU, wall time and quality against one ffmpeg process making the same rungs
+bench: needs-test build ## measure: CPU, wall time and quality against one ffmpeg process, jobs a second, recovery
 	go test ./test/bench -count=1 -v -timeout 60m -args -full
 
 .PHONY: drill

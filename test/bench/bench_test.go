@@ -1,4 +1,5 @@
-// Package bench measures Sluice side by side with its peers, on the same files, in the same run. It prints ratios and goals, and asserts neither.
+// Package bench measures Sluice side by side with its peers, on the same files, in the same run, and what its engine does by itself. It prints figures and goals, and
+// asserts neither.
 package bench
 
 import (
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
 
@@ -23,7 +25,7 @@ var full = flag.Bool("full", false, "measure the real files")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code := m.Run()
+	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
 	rig.Clean()
 	os.Exit(code)
 }

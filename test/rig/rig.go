@@ -138,7 +138,7 @@ func Start(t testing.TB, o Options) *Server {
 			t.Fatalf("the server ended at its start: %v\n%s", err, s.Log())
 		default:
 		}
-		if s.find() && s.ready() {
+		if s.Find() && s.ready() {
 			return s
 		}
 		if time.Now().After(deadline) {
@@ -173,7 +173,8 @@ func Launch(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (s *Server) find() bool {
+// Find reads where a server that was launched answers, and reports whether it has said so yet.
+func (s *Server) Find() bool {
 	body, err := os.ReadFile(filepath.Join(s.Data, "server.json"))
 	if err != nil {
 		return false
