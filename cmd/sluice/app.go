@@ -18,6 +18,7 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
+	"sluice/internal/notify"
 	"sluice/internal/pipeline"
 	"sluice/internal/sandbox"
 	"sluice/internal/upload"
@@ -164,14 +165,19 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: mediaBucket, Scratch: a.scratch(),
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
 	})
+	mail, err := a.openMail()
+	if err != nil {
+		return err
+	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Workers: handlers(way.Handlers(), a.uploads.Handlers()), Logger: a.log,
+		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log,
 		Queues: []engine.Queue{
 			{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
 			{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
 			{Name: pipeline.IngestQueue, Workers: 2},
 			{Name: pipeline.ControlQueue, Workers: 4},
 			{Name: upload.EventQueue, Workers: 4},
+			{Name: notify.Queue, Workers: 2},
 		},
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
@@ -179,7 +185,7 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 		return err
 	}
 	a.api = api.New(api.Config{
-		Videos: a.store, History: a.store, Errors: a.store, Uploads: a.uploads, Notices: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
+		Videos: a.store, History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
 		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
@@ -241,6 +247,7 @@ func (a *App) Serve(ctx context.Context) error {
 	if a.queue != nil {
 		go a.queue.Run(ctx)
 	}
+	go a.wakeMail(ctx)
 	if err := a.writeServerFile(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,6 +37,8 @@ type Settings struct {
 	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
 	Events        Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
 	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
+	SMTP          SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
+	Notify        Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
 	Log           Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
 	File          string        `name:"config" help:"YAML file with these settings (public_url: …, limits: {bytes: …})." env:"SLUICE_CONFIG" type:"path" placeholder:"FILE"`
 }
@@ -143,7 +146,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return nil
+	return errors.Join(s.SMTP.check(), s.Notify.check())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.
@@ -213,6 +216,9 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 			key = "  " + rest
 		}
 		line := fmt.Sprintf("%s: %s", key, show(flag.Target.Interface()))
+		if secret, ok := flag.Target.Interface().(Secret); ok && secret != "" {
+			line = fmt.Sprintf("  # %s is set and not shown", strings.TrimSpace(key)) // as a comment, so that what is printed can be read back
+		}
 		if _, err := fmt.Fprintf(w, "%-60s # %s\n", line, files.source(ctx, flag)); err != nil {
 			return err
 		}
@@ -222,7 +228,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "smtp", "notify", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

@@ -33,7 +33,7 @@ func TestErrors(t *testing.T) {
 			if err := errors.Join(failing(t, store, "a.mp4", "disk_full"), failing(t, store, "b.\x1bmp4", "disk_full", "not_media")); err != nil {
 				return err
 			}
-			srv := httptest.NewServer(withToken("right", api.New(api.Config{Errors: store, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})))
+			srv := httptest.NewServer(withToken("right", api.New(api.Config{Errors: store, Subscriptions: store, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})))
 			env.Defer(srv.Close)
 			env.Setenv("SERVER", srv.URL)
 			return nil

@@ -29,13 +29,14 @@ func (e exitError) Error() string { return e.err.Error() }
 func (e exitError) Unwrap() error { return e.err }
 
 type commands struct {
-	Serve   Serve       `cmd:"" help:"Run the server: API, S3 endpoint, workers, edge and page."`
-	Put     Put         `cmd:"" help:"Upload files and wait until they play."`
-	Errors  Errors      `cmd:"" help:"List or count what went wrong, over all videos."`
-	Backup  Backup      `cmd:"" help:"Back up a data folder while its server runs."`
-	Restore Restore     `cmd:"" help:"Make a data folder from a backup, or check one."`
-	Config  ShowConfig  `cmd:"" help:"Print the configuration in force and where each value came from."`
-	Version VersionFlag `cmd:"" help:"Print the version."`
+	Serve         Serve         `cmd:"" help:"Run the server: API, S3 endpoint, workers, edge and page."`
+	Put           Put           `cmd:"" help:"Upload files and wait until they play."`
+	Errors        Errors        `cmd:"" help:"List or count what went wrong, over all videos."`
+	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
+	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
+	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
+	Config        ShowConfig    `cmd:"" help:"Print the configuration in force and where each value came from."`
+	Version       VersionFlag   `cmd:"" help:"Print the version."`
 }
 
 // VersionFlag prints the version that was built.

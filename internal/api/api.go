@@ -31,11 +31,12 @@ import (
 
 // Config is what the API works on.
 type Config struct {
-	Videos  Videos
-	History History
-	Errors  Errors
-	Uploads Granter
-	Notices Listener
+	Videos        Videos
+	History       History
+	Errors        Errors
+	Subscriptions Subscriptions
+	Uploads       Granter
+	Notices       Listener
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -76,6 +77,7 @@ func New(c Config) http.Handler {
 	s.routeEvents()
 	s.routeErrors()
 	s.routeNotices()
+	s.routeSubscriptions()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -99,6 +101,7 @@ func document(version string) huma.Config {
 		{Name: "events", Description: "What happened to a video."},
 		{Name: "errors", Description: "What went wrong, over all videos."},
 		{Name: "storage", Description: "For storage that tells of its objects."},
+		{Name: "notifications", Description: "Who is told by mail, and of what."},
 	}
 	return c
 }

@@ -40,7 +40,7 @@ func startCatalog(t *testing.T) (server, *catalog.Store) {
 		}
 	})
 	job := func(kind string) []engine.Job { return []engine.Job{{Kind: kind, Args: []byte(`{}`), Queue: "test"}} }
-	h := New(Config{Videos: store, History: store, Errors: store, Uploads: door{store}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	h := New(Config{Videos: store, History: store, Errors: store, Subscriptions: store, Uploads: door{store}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		URL:    func(edge, key string) string { return edge + key },
 		Delete: func(video.Video) []engine.Job { return job("delete") },
 		Encode: func(video.ID, int) []engine.Job { return job("ingest") },

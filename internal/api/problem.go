@@ -40,31 +40,35 @@ const (
 	codeContentType = "unsupported_content_type"
 	codeInvalid     = "invalid_request"
 	codeCursor      = "bad_cursor"
+	codeAddress     = "bad_address"
 )
 
 // meaning of the codes that operations list in the reference.
 var meaning = map[string]string{
-	codeBadJSON:            "the body is not JSON",
-	codeNoBody:             "the request needs a JSON body",
-	codeNoVideo:            "there is no video with this id",
-	codeTimeout:            "the body came too slowly",
-	codeTooLarge:           "the body is over the limit",
-	codeContentType:        "the body is not application/json",
-	codeInvalid:            "a field is unknown or has a wrong value; errors names it",
-	codeCursor:             "the cursor was not made by this server",
-	"bad_filename":         "the filename is empty, too long or not UTF-8",
-	"bad_content_type":     "the content type is not a media type",
-	"unauthorized":         "no token, or a token that is not valid",
-	"no_source":            "the source has not been uploaded yet",
-	"busy":                 "an encode of this video is under way; wait for it",
-	"bad_event":            "the body is no event of a storage that is known",
-	"events_off":           "the server takes no events: events.token is not set",
-	"unsupported_type":     "the filename's suffix is not one that makes a video here",
-	"too_large":            "the size is over the server's limit",
-	"internal":             "a failure of the server; try again",
-	"disk_full":            "the server's disk is low; try again after Retry-After seconds",
-	"database_unavailable": "the server's database is away; try again after Retry-After seconds",
-	"timeout":              "the server took too long; try again after Retry-After seconds",
+	codeBadJSON:              "the body is not JSON",
+	codeNoBody:               "the request needs a JSON body",
+	codeNoVideo:              "there is no video with this id",
+	codeTimeout:              "the body came too slowly",
+	codeTooLarge:             "the body is over the limit",
+	codeContentType:          "the body is not application/json",
+	codeInvalid:              "a field is unknown or has a wrong value; errors names it",
+	codeCursor:               "the cursor was not made by this server",
+	codeAddress:              "the address is not one mail address, or not in ASCII",
+	"bad_filename":           "the filename is empty, too long or not UTF-8",
+	"bad_content_type":       "the content type is not a media type",
+	"unauthorized":           "no token, or a token that is not valid",
+	"no_source":              "the source has not been uploaded yet",
+	"busy":                   "an encode of this video is under way; wait for it",
+	"unsupported_type":       "the filename's suffix is not one that makes a video here",
+	"too_large":              "the size is over the server's limit",
+	"bad_event":              "the body is no event of a storage that is known",
+	"events_off":             "the server takes no events: events.token is not set",
+	"no_subscription":        "there is no subscription with this id",
+	"too_many_subscriptions": "there are as many subscriptions as may be (100)",
+	"internal":               "a failure of the server; try again",
+	"disk_full":              "the server's disk is low; try again after Retry-After seconds",
+	"database_unavailable":   "the server's database is away; try again after Retry-After seconds",
+	"timeout":                "the server took too long; try again after Retry-After seconds",
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }

@@ -37,3 +37,16 @@ type Errors interface {
 	// ErrorGroups counts the errors since q.Since by code and step, the most frequent first.
 	ErrorGroups(ctx context.Context, q video.ErrorQuery) ([]video.ErrorGroup, error)
 }
+
+// Subscriptions is what the notification routes need of the store.
+type Subscriptions interface {
+	// Subscribe makes a subscription; an address that has one gets these events instead, and is no longer suspended. fault.Conflict where there
+	// are as many as may be.
+	Subscribe(ctx context.Context, s event.Subscription) (event.Subscription, error)
+	// Subscriptions returns all of them, by address.
+	Subscriptions(ctx context.Context) ([]event.Subscription, error)
+	// Unsubscribe ends a subscription, with what waits for it. fault.NotFound where there is none.
+	Unsubscribe(ctx context.Context, id string) error
+	// Outbox returns up to limit notices with ids below before (0 for the newest) that are in a state (empty for all), newest first.
+	Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notice, error)
+}

@@ -48,7 +48,10 @@ func (s *Store) Publish(ctx context.Context, ref video.StepRef, output video.Out
 				return err
 			}
 		}
-		return t.event(ctx, v.ID, event.VideoReady, fields{"generation": g.N, "renditions": len(output.Tracks), "bytes": output.Bytes})
+		if err := t.event(ctx, v.ID, event.VideoReady, fields{"generation": g.N, "renditions": len(output.Tracks), "bytes": output.Bytes}); err != nil {
+			return err
+		}
+		return t.recovery(ctx, v, g.N)
 	})
 }
 
@@ -87,7 +90,10 @@ func (s *Store) Fail(ctx context.Context, ref video.StepRef, failure video.StepF
 		}); err != nil || !failure.Final {
 			return err
 		}
-		return t.fail(ctx, v, g, failure.Failure, next, done)
+		if err := t.fail(ctx, v, g, failure.Failure, next, done); err != nil {
+			return err
+		}
+		return t.announce(ctx, failedNotice(v, ref, failure.Failure))
 	})
 }
 

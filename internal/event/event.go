@@ -19,6 +19,7 @@ const (
 	VideoPlayable     Type = "video.playable"
 	VideoReady        Type = "video.ready"
 	VideoFailed       Type = "video.failed"
+	VideoRecovered    Type = "video.recovered" // ready, after a generation had failed
 	VideoUpdated      Type = "video.updated"
 	EncodeRequested   Type = "video.encode_requested"
 	VideoDeleted      Type = "video.deleted"

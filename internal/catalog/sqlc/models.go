@@ -64,6 +64,32 @@ type Generation struct {
 	Updated  int64
 }
 
+type Mail struct {
+	ID           int64
+	Subscription string
+	State        string
+	Tries        int64
+	Code         string
+	Message      string
+	Created      int64
+	Finished     int64
+}
+
+type Notice struct {
+	ID           int64
+	Subscription string
+	Address      string
+	Event        string
+	Video        string
+	Name         string
+	Generation   int64
+	Step         string
+	Code         string
+	Message      string
+	Time         int64
+	Mail         int64
+}
+
 type Rendition struct {
 	Video      string
 	Generation int64
@@ -88,6 +114,17 @@ type Step struct {
 	Result     string
 	Started    int64
 	Finished   int64
+}
+
+type Subscription struct {
+	ID        string
+	Address   string
+	Failed    int64
+	Recovered int64
+	Refused   int64
+	Next      int64
+	Due       int64
+	Created   int64
 }
 
 type Upload struct {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/mail"
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/notify"
+)
+
+// SMTP says which mail server takes messages.
+type SMTP struct {
+	Host     string `help:"Mail server that takes notifications. Without one they wait in the outbox." env:"HOST"`
+	Port     int    `help:"Its port; 0 for 587 with starttls, 465 with implicit, 25 with none." default:"0" env:"PORT"`
+	User     string `help:"Name to sign in with; empty for none." env:"USER"`
+	Password Secret `help:"Password to sign in with. Other users of this machine see command lines: set it in the environment or the file." env:"PASSWORD"`
+	From     string `help:"Sender: sluice@example.com, or Sluice <sluice@example.com>." env:"FROM"`
+	TLS      string `name:"tls" help:"Encryption: starttls, implicit or none." default:"starttls" enum:"starttls,implicit,none" env:"TLS"`
+}
+
+// Notify says how often addresses are written to.
+type Notify struct {
+	Every time.Duration `help:"Least time between two messages to one address; what happens in between goes together." default:"5m" env:"EVERY"`
+}
+
+func (s SMTP) check() error {
+	if s.Host == "" {
+		return nil
+	}
+	if _, err := mail.ParseAddress(s.From); err != nil {
+		return fmt.Errorf("smtp.from is %q; use an address such as sluice@example.com", s.From)
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		return fmt.Errorf("smtp.port is %d; use 1 to 65535, or 0 for the usual one", s.Port)
+	}
+	if (s.User == "") != (s.Password == "") {
+		return fmt.Errorf("smtp.user and smtp.password go together; set both or none")
+	}
+	if s.User != "" && s.TLS == "none" {
+		return fmt.Errorf("smtp.tls is none, which would show smtp.password to the network; use starttls or implicit")
+	}
+	return nil
+}
+
+func (n Notify) check() error {
+	if n.Every < time.Second || n.Every > 24*time.Hour {
+		return fmt.Errorf("notify.every is %s; use 1s to 24h", n.Every)
+	}
+	return nil
+}
+
+// openMail has notices sent where there is a mail server; it returns the workers for that.
+func (a *App) openMail() (map[string]engine.Worker, error) {
+	s := a.settings.SMTP
+	if s.Host == "" {
+		return nil, nil
+	}
+	mailer, err := notify.New(notify.Config{
+		Store: a.store, Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
+		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.store.MailBy(notify.Job)
+	return mailer.Handlers(), nil
+}
+
+// wakeMail has what waited in the outbox sent, now that there is a mail server.
+func (a *App) wakeMail(ctx context.Context) {
+	if a.settings.SMTP.Host == "" {
+		return
+	}
+	switch woken, err := a.store.Wake(ctx); {
+	case err != nil && ctx.Err() == nil:
+		a.log.Error("looking for notices that wait failed", "error", err)
+	case woken > 0:
+		a.log.Info("found notices that wait", "subscriptions", woken)
+	}
+}

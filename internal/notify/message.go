@@ -1,0 +1,172 @@
+package notify
+
+import (
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"net/url"
+	"strings"
+	texttemplate "text/template"
+	"time"
+	"unicode"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"sluice/internal/event"
+)
+
+//go:embed template
+var templates embed.FS
+
+// The same words twice; html/template escapes what videos are called.
+var (
+	asText = texttemplate.Must(texttemplate.ParseFS(templates, "template/message.txt"))
+	asHTML = htmltemplate.Must(htmltemplate.ParseFS(templates, "template/message.html"))
+)
+
+// letter is what the templates read.
+type letter struct {
+	Headline string // "12 videos failed, 3 are ready again"
+	Span     string // when
+	Groups   []group
+	Page     string // address of the page
+	Host     string
+}
+
+// group is the failures of one code, or all recoveries.
+type group struct {
+	Title   string // "not_media, 12 times"
+	Message string // what to do
+	Items   []item
+	More    int // that are not named
+	Link    string
+}
+
+// item is one video.
+type item struct{ Name, Link string }
+
+// compose writes a message. All that varies and comes from outside is in its body and its subject, without control characters.
+func (m *Mailer) compose(mail event.Mail) (*gomail.Msg, error) {
+	l := m.letter(mail)
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := msg.FromFormat(m.from.Name, m.from.Address); err != nil {
+		return nil, err
+	}
+	if err := msg.To(mail.Address); err != nil {
+		return nil, err
+	}
+	msg.Subject(subject(mail, l.Headline))
+	msg.SetDateWithValue(mail.Created)
+	// A message that is sent again is the same message (RFC 5322 §3.6.4), so that a mailbox can drop the second one.
+	_, domain, _ := strings.Cut(m.from.Address, "@")
+	msg.SetMessageIDWithValue(fmt.Sprintf("sluice.%d.%d@%s", mail.ID, mail.Created.UnixMilli(), domain))
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no answer by a machine
+	if err := msg.SetBodyTextTemplate(asText.Lookup("message.txt"), l); err != nil {
+		return nil, err
+	}
+	return msg, msg.AddAlternativeHTMLTemplate(asHTML.Lookup("message.html"), l)
+}
+
+func (m *Mailer) letter(mail event.Mail) letter {
+	l := letter{Page: m.PublicURL + "/#/", Host: strings.TrimPrefix(strings.TrimPrefix(m.PublicURL, "https://"), "http://"), Span: span(mail.Notices)}
+	var failed, recovered int
+	for _, g := range mail.Groups {
+		in := group{Title: times(g), Link: m.PublicURL + "/#/errors?code=" + url.QueryEscape(g.Code), More: g.Count}
+		if g.Event == event.VideoRecovered {
+			recovered += g.Count
+			in.Link = l.Page
+		} else {
+			failed += g.Count
+		}
+		for _, n := range mail.Notices {
+			if n.Event == g.Event && n.Code == g.Code {
+				in.Message = plain(n.Message, 500)
+				in.Items = append(in.Items, item{Name: plain(n.Name, 120), Link: m.PublicURL + "/#/v/" + n.Video})
+				in.More--
+			}
+		}
+		l.Groups = append(l.Groups, in)
+	}
+	l.Headline = headline(failed, recovered)
+	return l
+}
+
+// headline counts: "1 video failed, 3 are ready again".
+func headline(failed, recovered int) string {
+	var parts []string
+	if failed > 0 {
+		parts = append(parts, count(failed)+" failed")
+	}
+	switch {
+	case recovered > 0 && failed == 0:
+		parts = append(parts, count(recovered)+" "+be(recovered)+" ready again")
+	case recovered > 0:
+		parts = append(parts, fmt.Sprintf("%d %s ready again", recovered, be(recovered)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "1 video"
+	}
+	return fmt.Sprintf("%d videos", n)
+}
+
+func be(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+func times(g event.NoticeGroup) string {
+	title := g.Code
+	if g.Event == event.VideoRecovered {
+		title = "Ready again"
+	}
+	if g.Count > 1 {
+		title += fmt.Sprintf(" (%d)", g.Count)
+	}
+	return title
+}
+
+// subject names the video where there is but one.
+func subject(mail event.Mail, headline string) string {
+	if len(mail.Notices) != 1 {
+		return "Sluice: " + headline
+	}
+	n := mail.Notices[0]
+	if n.Event == event.VideoRecovered {
+		return "Sluice: " + plain(n.Name, 60) + " is ready again"
+	}
+	return "Sluice: " + plain(n.Name, 60) + " failed (" + n.Code + ")"
+}
+
+// span is when the first and the last notice were written.
+func span(notices []event.Notice) string {
+	if len(notices) == 0 {
+		return ""
+	}
+	const form = "2006-01-02 15:04"
+	first, last := notices[0].Time.UTC().Format(form), notices[len(notices)-1].Time.UTC().Format(form)
+	if first == last {
+		return first + " UTC"
+	}
+	return first + " to " + strings.TrimPrefix(last, notices[0].Time.UTC().Format(time.DateOnly+" ")) + " UTC"
+}
+
+// plain is text from outside on one line, of at most so many characters: what breaks lines, moves the cursor or turns the direction of
+// writing becomes U+FFFD.
+func plain(s string, most int) string {
+	clean := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar))))
+	if len(clean) > most {
+		return string(clean[:most-1]) + "…"
+	}
+	return string(clean)
+}
