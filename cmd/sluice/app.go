@@ -142,7 +142,8 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 		Root: filepath.Join(data, "objects"), Socket: filepath.Join(data, "s3.sock"), Credentials: a.keys,
 		Buckets: append([]string{uploadsBucket, mediaBucket}, moreBuckets...), Logger: a.log,
-		Created: func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
+		MaxBytes: int64(a.settings.Limits.Bytes),
+		Created:  func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
 	})
 	if err != nil {
 		return err

@@ -26,13 +26,14 @@ import (
 type disk struct {
 	backend.BackendUnsupported
 	folder
-	posix   *posix.Posix
-	buckets []string
-	owner   string // of all buckets: the root account
-	created func(context.Context, Object) error
-	life    context.Context // ends with the endpoint
-	log     *slog.Logger
-	keys    locks
+	posix    *posix.Posix
+	buckets  []string
+	owner    string // of all buckets: the root account
+	created  func(context.Context, Object) error
+	maxBytes int64           // of a body; 0 for no limit
+	life     context.Context // ends with the endpoint
+	log      *slog.Logger
+	keys     locks
 }
 
 // patience is how long Created may take for one write; then its client is told to try again.
@@ -130,10 +131,21 @@ func (d *disk) lockKey(bucket, key *string) func() {
 	return d.keys.acquire(strings.Clone(deref(bucket) + "/" + clean))
 }
 
+// fits refuses a body that is longer than any may be.
+func (d *disk) fits(length *int64) error {
+	if d.maxBytes > 0 && length != nil && *length > d.maxBytes {
+		return s3err.GetEntityTooLargeErr(*length, d.maxBytes)
+	}
+	return nil
+}
+
 // PutObject stores a body. The key is locked once the body is staged, so a slow client holds up nobody.
 func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
+		return s3response.PutObjectOutput{}, err
+	}
+	if err := d.fits(in.ContentLength); err != nil {
 		return s3response.PutObjectOutput{}, err
 	}
 	bucket := in.Bucket
@@ -183,6 +195,9 @@ func whole(f *os.File, length *int64) error {
 func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.fits(in.ContentLength); err != nil {
 		return nil, err
 	}
 	inside := *in

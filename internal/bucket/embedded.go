@@ -32,7 +32,10 @@ type EmbeddedConfig struct {
 	// Created is told of every accepted write (PUT, completed multipart upload, copy) before its client is, in the order of writes
 	// for one key. The client gets a 500 if it fails, and the object stays. It may be called again for the same write. Nil tells nobody.
 	Created func(context.Context, Object) error
-	Logger  *slog.Logger // nil discards
+	// MaxBytes is the longest body that is taken, of an object or of a part; 0 for no limit. A longer one is refused by its length alone: room for all
+	// of a body is made on the disk before its first byte is there.
+	MaxBytes int64
+	Logger   *slog.Logger // nil discards
 }
 
 // Embedded is the S3 endpoint over plain files <root>/<bucket>/<key>.
@@ -76,6 +79,7 @@ func OpenEmbedded(ctx context.Context, c EmbeddedConfig) (*Embedded, error) {
 		return nil, storageFault(op, err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.maxBytes = c.MaxBytes
 	d.buckets, d.owner, d.created, d.log, d.life = c.Buckets, c.Credentials.Access, c.Created, c.Logger, life
 	e := &Embedded{disk: d, credentials: c.Credentials, region: c.Region, stop: stop, served: make(chan error, 1)}
 	if err := e.serve(ctx, c); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/minio/minio-go/v7"
@@ -130,6 +131,51 @@ func TestARefusedBodyIsToldWhyItIsRefused(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, c.want)
 			}
 		}
+	}
+}
+
+func TestABodyOverTheLimitIsRefusedByItsLength(t *testing.T) {
+	t.Parallel()
+	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{Root: t.TempDir(), Credentials: keys, Buckets: []string{"uploads"}, MaxBytes: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := embedded.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	door := httptest.NewServer(embedded.Handler())
+	t.Cleanup(door.Close)
+	store, err := bucket.Open(t.Context(), bucket.Config{Embedded: embedded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]int{1000: http.StatusOK, 1001: http.StatusBadRequest} { // S3's status for EntityTooLarge
+		key := fmt.Sprintf("%d.mp4", size)
+		target, header, err := store.PresignPut(t.Context(), bucket.PresignRequest{Bucket: "uploads", Key: key, Expires: time.Minute, PublicURL: door.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := put(t, target, strings.Repeat("x", size), header); got != want {
+			t.Errorf("%d bytes: %d, want %d", size, got, want)
+		}
+		if _, err := store.Head(t.Context(), "uploads", key); (err == nil) != (want == http.StatusOK) {
+			t.Errorf("%d bytes left %v", size, err)
+		}
+	}
+	client := s3.New(s3.Options{BaseEndpoint: &door.URL, Region: "us-east-1", UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(keys.Access, keys.Secret, "")})
+	in := &s3.CreateMultipartUploadInput{Bucket: aws.String("uploads"), Key: aws.String("parts.mp4")}
+	up, err := client.CreateMultipartUpload(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.UploadPart(t.Context(), &s3.UploadPartInput{
+		Bucket: in.Bucket, Key: in.Key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader(strings.Repeat("x", 1001)),
+	})
+	if err == nil || !strings.Contains(err.Error(), "EntityTooLarge") {
+		t.Errorf("a part of 1001 bytes: %v", err)
 	}
 }
 
