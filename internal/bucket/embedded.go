@@ -144,6 +144,9 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 	e.socket = "/proc/self/fd/" + strconv.Itoa(int(e.way.Fd())) + "/" + filepath.Base(socket)
 	e.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if e.disk.life.Err() != nil { // the folder's number may be another's by now
+				return nil, net.ErrClosed
+			}
 			c, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
 			if err != nil {
 				return nil, err

@@ -354,6 +354,36 @@ func TestToolsFindTheirWayAround(t *testing.T) {
 	}
 }
 
+func TestAClosedEndpointsClientReachesNoOther(t *testing.T) {
+	open := func() (*bucket.Embedded, *bucket.Store) {
+		e, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{Root: t.TempDir(), Credentials: keys, Buckets: []string{"uploads"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := bucket.Open(t.Context(), bucket.Config{Embedded: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e, s
+	}
+	first, before := open()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, after := open() // its folder gets the first one's number
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the client tries again for longer
+	defer cancel()
+	if _, err := before.Head(ctx, "uploads", "a.mp4"); err == nil || fault.Is(err, fault.NotFound) {
+		t.Errorf("the closed endpoint answers %v", err)
+	}
+	if _, err := after.Head(t.Context(), "uploads", "a.mp4"); !fault.Is(err, fault.NotFound) {
+		t.Error(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestClosingLetsAWriteFinish(t *testing.T) {
 	t.Parallel()
 	began, told := make(chan struct{}), false
