@@ -244,7 +244,9 @@ func (a *App) Serve(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(a.listener) }()
 	go a.health.watch(ctx)
-	go a.reconcile(ctx)
+	for _, d := range a.duties() {
+		go a.engine.Serve(ctx, d)
+	}
 	if a.queue != nil {
 		go a.queue.Run(ctx)
 	}
@@ -274,16 +276,6 @@ func shutdown(ctx context.Context, server *http.Server) error {
 		return server.Close()
 	}
 	return nil
-}
-
-// reconcile finds objects that were put and whose event was lost in a crash.
-func (a *App) reconcile(ctx context.Context) {
-	switch found, err := a.uploads.Reconcile(ctx); {
-	case err != nil && ctx.Err() == nil:
-		a.log.Error("looking for objects without a video failed", "error", err)
-	case found > 0:
-		a.log.Info("found objects without a video", "count", found)
-	}
 }
 
 // Close gives back what Open took. It can be called at any point of Open.

@@ -36,6 +36,7 @@ type Settings struct {
 	Disk          Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
 	Events        Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
+	Reconcile     Reconcile     `embed:"" prefix:"reconcile-" envprefix:"SLUICE_RECONCILE_"`
 	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
 	SMTP          SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
 	Notify        Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
@@ -138,7 +139,7 @@ func (s *Settings) Validate() error {
 	if s.Limits.Pixels < 0 || s.Limits.Streams < 0 {
 		return fmt.Errorf("limits.pixels and limits.streams are numbers from 0 (no limit)")
 	}
-	if err := s.Events.validate(); err != nil {
+	if err := errors.Join(s.Events.validate(), s.Reconcile.validate()); err != nil {
 		return err
 	}
 	for _, x := range s.Suffixes {
@@ -228,7 +229,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "smtp", "notify", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "smtp", "notify", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

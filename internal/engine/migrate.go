@@ -10,7 +10,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// Migrate makes or updates the tables of jobs: River's, the table of beats, and the index that finds a group's jobs. Two at once on one database would
+// Migrate makes or updates the tables of jobs: River's, the tables of beats and duties, and the index that finds a group's jobs. Two at once on one database would
 // collide: the caller holds a lock round it.
 func Migrate(ctx context.Context, db DB) error {
 	var err error
@@ -25,6 +25,7 @@ func Migrate(ctx context.Context, db DB) error {
 	return db.InTx(ctx, func(tx Tx) error {
 		for _, statement := range []string{
 			`CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, seen BIGINT NOT NULL)`,
+			`CREATE TABLE IF NOT EXISTS duty (name TEXT PRIMARY KEY, due BIGINT NOT NULL, holder TEXT NOT NULL, held BIGINT NOT NULL)`,
 			`CREATE INDEX IF NOT EXISTS river_job_group ON river_job ((metadata ->> 'group'), state)`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {

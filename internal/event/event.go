@@ -23,6 +23,8 @@ const (
 	VideoUpdated      Type = "video.updated"
 	EncodeRequested   Type = "video.encode_requested"
 	VideoDeleted      Type = "video.deleted"
+	SourceLost        Type = "source.lost"
+	OutputsLost       Type = "outputs.lost"
 	GenerationRetired Type = "generation.retired"
 )
 

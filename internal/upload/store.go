@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sluice/internal/engine"
+	"sluice/internal/event"
 	"sluice/internal/video"
 )
 
@@ -15,8 +16,13 @@ type Store interface {
 	// is meant; else v is created as it is. It returns the video that the fact belongs to and whether the fact is new: the same fact comes as often as its event does, and counts
 	// once.
 	Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error)
+	// Unknown returns those of the writes that no fact tells of.
+	Unknown(ctx context.Context, writes []video.Source) ([]video.Source, error)
 	// Enqueue inserts jobs.
 	Enqueue(ctx context.Context, jobs []engine.Job) error
 	// Videos returns up to q.Limit videos with ids below q.Before, newest first.
 	Videos(ctx context.Context, q video.Query) ([]video.Video, error)
+	// Lost marks that objects of a video are gone: its failure becomes why, and an event is written. Nothing changes, and marked is false, where that
+	// is known, another generation than published is published by now, or one is under way, whose steps tell.
+	Lost(ctx context.Context, id video.ID, published int, what event.Type, why video.Failure) (marked bool, err error)
 }

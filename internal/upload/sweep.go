@@ -72,9 +72,9 @@ func (p *pins) unless(key string, remove func() error) error {
 	return remove()
 }
 
-// sweep removes the pins of writes that were never recorded: while the database is away every try of a client leaves one,
-// which keeps the bytes of a whole source. One sweep runs at a time.
-func (d *Door) sweep(ctx context.Context) error {
+// SweepPins removes the pins older than an hour of writes that were never recorded: while the database is away every try of a client leaves one,
+// which keeps the bytes of a whole source. One sweep runs at a time. It costs a listing of the pins, and where some are that old a reading of all videos.
+func (d *Door) SweepPins(ctx context.Context) error {
 	d.sweeping.Lock()
 	defer d.sweeping.Unlock()
 	d.pins.watch()

@@ -7,7 +7,7 @@
 // Cost. A fact costs one HEAD, one pin (a hard link on the embedded storage) and one transaction.
 //
 // Failure. When Created returns an error nothing was promised to the client, who tries again; Reconcile finds what that
-// left, a stored object without a video or a pin without one. Two writes of the same bytes to one key within one second
+// left, a stored object without a video, and SweepPins a pin without one. Two writes of the same bytes to one key within one second
 // are one write: S3 tells them apart no better.
 //
 // In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.
@@ -62,9 +62,10 @@ type Config struct {
 // Door lets sources in.
 type Door struct {
 	Config
-	suffixes map[string]bool // in lower case
-	pins     pins
-	sweeping sync.Mutex
+	suffixes  map[string]bool // in lower case
+	pins      pins
+	sweeping  sync.Mutex
+	inspected video.ID // the last video that Inspect looked at
 }
 
 const defaultExpiry = 5 * time.Minute
@@ -140,31 +141,6 @@ func (d *Door) waiting(name string, now time.Time) video.Video {
 func (d *Door) Created(ctx context.Context, o bucket.Object) error {
 	_, err := d.receive(ctx, o.Bucket, o.Key)
 	return err
-}
-
-// Reconcile records every object of the uploads bucket that no event told of, and returns how many those were; then it
-// removes pins older than an hour that belong to no video. One object that fails doesn't hold up the others; the first
-// error is returned with the count. It costs what Created costs for each object in the bucket, and a reading of all videos.
-func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
-	for o, listed := range d.Objects.List(ctx, d.Bucket, "") {
-		if listed != nil {
-			return found, listed
-		}
-		fresh, failed := d.receive(ctx, o.Bucket, o.Key)
-		if fresh {
-			found++
-		}
-		if ctx.Err() != nil {
-			return found, ctx.Err()
-		}
-		if failed != nil && err == nil {
-			err = failed
-		}
-	}
-	if err != nil {
-		return found, err
-	}
-	return found, d.sweep(ctx)
 }
 
 // glimpses is how often an object may be replaced while it is being pinned, before its client is told to try again.

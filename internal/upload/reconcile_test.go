@@ -1,0 +1,111 @@
+package upload_test
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/internal/engine"
+	"sluice/internal/event"
+	"sluice/internal/video"
+)
+
+// publish takes a video of the house along its way, up to an HLS playlist that is there.
+func (h *house) publish(t *testing.T, id video.ID) string {
+	t.Helper()
+	ctx := t.Context()
+	step := func(name video.StepName) video.StepRef {
+		ref := video.StepRef{Video: id, Generation: 1, Name: name}
+		if _, err := h.Begin(ctx, ref, "test", engine.Handle{}); err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	plan := video.Plan{Audio: &video.AudioRung{}}
+	if err := h.Plan(ctx, step(video.Ingest), video.Facts{}, plan, nil, engine.Handle{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Finish(ctx, step(video.Audio), video.Result{}, nil, engine.Handle{}); err != nil {
+		t.Fatal(err)
+	}
+	playlist := h.videos(t)[id].Prefix + "/1/index.m3u8"
+	if _, err := h.store.Put(ctx, "media", playlist, strings.NewReader("#EXTM3U"), 7, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Publish(ctx, step(video.Publish), video.Output{HLS: playlist}, nil, engine.Handle{}); err != nil {
+		t.Fatal(err)
+	}
+	return playlist
+}
+
+func TestVideosWhoseObjectsAreGoneAreMarkedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, key := range []string{"whole.mp4", "no source.mp4", "no outputs.mp4", "under way.mp4"} {
+		h.put(t, key, "bytes of "+key)
+	}
+	lost := map[video.ID]event.Type{}
+	for id, v := range h.videos(t) {
+		if v.Name == "under way.mp4" {
+			if err := h.store.Delete(t.Context(), "media", v.Source.Pin); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		playlist := h.publish(t, id)
+		gone := ""
+		switch v.Name {
+		case "no source.mp4":
+			gone, lost[id] = v.Source.Pin, event.SourceLost
+		case "no outputs.mp4":
+			gone, lost[id] = playlist, event.OutputsLost
+		}
+		if gone != "" {
+			if err := h.store.Delete(t.Context(), "media", gone); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	total := 0
+	for range 8 { // three videos a time: twice round, and more
+		n, err := h.door.Inspect(t.Context(), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	if total != 2 {
+		t.Errorf("marked %d", total)
+	}
+	for id, v := range h.videos(t) {
+		events, err := h.Events(t.Context(), id, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		for _, e := range events {
+			if e.Type == event.SourceLost || e.Type == event.OutputsLost {
+				told++
+				if e.Type != lost[id] {
+					t.Errorf("%s: %s", v.Name, e.Type)
+				}
+			}
+		}
+		code := map[event.Type]string{event.SourceLost: "source_missing", event.OutputsLost: "outputs_missing"}[lost[id]]
+		if marked := v.Failure != nil; marked != (code != "") || marked && (v.Failure.Code != code || v.Status != video.Ready || told != 1) {
+			t.Errorf("%s: %+v, %s, told %d times", v.Name, v.Failure, v.Status, told)
+		}
+	}
+}
+
+func TestAStorageThatIsAwayMarksNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.put(t, "a.mp4", "bytes")
+	for id := range h.videos(t) {
+		h.publish(t, id)
+	}
+	h.door.MediaBucket = "no such bucket"
+	if n, err := h.door.Inspect(t.Context(), 10); n != 0 || err == nil {
+		t.Errorf("marked %d, %v", n, err)
+	}
+}
