@@ -104,3 +104,19 @@ func (f *fileResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (
 	}
 	return value, nil
 }
+
+// explain says of a refused value where it came from and, where kong does not, what is allowed.
+func (f *fileResolver) explain(err error, args []string) string {
+	text := err.Error()
+	for name := range f.values {
+		flag := "--" + name
+		onLine := slices.ContainsFunc(args, func(a string) bool { return a == flag || strings.HasPrefix(a, flag+"=") })
+		if !onLine && (strings.Contains(text, flag+":") || strings.Contains(text, flag+" ")) {
+			text += fmt.Sprintf(" (it is %s in %s)", f.nested[name], f.path)
+		}
+	}
+	if strings.Contains(text, "expected duration") {
+		text += "; use a time such as 90s, 15m or 24h"
+	}
+	return text
+}

@@ -80,7 +80,7 @@ func run(args []string) int {
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "sluice: "+err.Error())
+		fmt.Fprintln(os.Stderr, "sluice: "+files.explain(err, args))
 		return exitUsage
 	}
 	return exitCode(ctx.Run(ctx))

@@ -69,11 +69,18 @@ func openMovie(path string) (*movie, error) {
 
 func (m *movie) close() { _ = m.file.Close() }
 
+// largestBox bounds what is held of the encoder's output: it is not trusted, and a fragment is 2 s of one rung, 6 MB at the
+// highest cap.
+const largestBox = 256 << 20
+
 // box reads the next top-level box; io.EOF after the last whole one.
 func (m *movie) box() (mp4.Box, error) {
 	header, err := mp4.DecodeHeader(m.in)
 	if err != nil {
 		return nil, err
+	}
+	if header.Size > largestBox {
+		return nil, fmt.Errorf("a box of %d bytes", header.Size)
 	}
 	box, err := mp4.DecodeBoxBody(m.pos, header, m.in)
 	m.pos += header.Size
