@@ -57,6 +57,14 @@ ui/dist/index.html: ui/node_modules/.stamp $(UI_INPUTS)
 test: needs-test build test/browser/node_modules/.stamp ## everything, on SQLite and PostgreSQL, with real ffmpeg and browsers
 	@scripts/test.sh $(TESTFLAGS)
 
+MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+
+.PHONY: minio
+minio: .tools/minio/minio ## build a MinIO server (takes minutes), for the tests that run on a second foreign S3
+
+.tools/minio/minio:
+	GOBIN='$(CURDIR)/.tools/minio' go install $(MINIO)
+
 .PHONY: check
 check: check-format check-vet check-lint check-vuln check-ui check-scripts check-generated ## format, vet, lint, known vulnerabilities
 

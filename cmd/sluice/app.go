@@ -26,12 +26,6 @@ import (
 	"sluice/ui"
 )
 
-// The buckets.
-const (
-	uploadsBucket = "uploads" // what clients put
-	mediaBucket   = "media"   // pinned sources and outputs
-)
-
 // App is the whole server as a value: Open makes it, Serve runs it until its context ends, Close gives everything back.
 type App struct {
 	settings Settings
@@ -43,7 +37,7 @@ type App struct {
 	lock     *os.File
 	listener net.Listener
 	store    *catalog.Store
-	embedded *bucket.Embedded
+	embedded *bucket.Embedded // nil where objects are on another endpoint
 	objects  *bucket.Store
 	uploads  *upload.Door
 	room     *room
@@ -70,17 +64,13 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 		return nil, fmt.Errorf("can't listen on %s: %w; name another address with --listen", s.Listen, err)
 	}
 	a.address()
-	if a.store, err = catalog.Open(ctx, filepath.Join(s.Data, databaseFile), log); err != nil {
-		return nil, err
-	}
-	tool, err := a.openTool()
-	if err != nil {
+	if a.store, err = catalog.Open(ctx, s.dsn(), log); err != nil {
 		return nil, err
 	}
 	if err = a.openObjects(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.openFeatures(tool)
+	return a, a.openRoles()
 }
 
 // openData takes the data folder and the secrets in it.
@@ -95,11 +85,15 @@ func (a *App) openData() (err error) {
 	if a.lock, err = lockData(data); err != nil {
 		return err
 	}
-	if a.token, err = adminToken(data); err != nil {
-		return err
+	if a.token = string(a.settings.AdminToken); a.token == "" {
+		if a.token, err = adminToken(data); err != nil {
+			return err
+		}
 	}
-	if a.keys, err = s3Keys(data); err != nil {
-		return err
+	if !a.settings.remote() {
+		if a.keys, err = s3Keys(data); err != nil {
+			return err
+		}
 	}
 	return pipeline.Clean(a.scratch())
 }
@@ -136,40 +130,109 @@ func (a *App) openTool() (*ffmpeg.Tool, error) {
 	return ffmpeg.New(ffmpeg.Config{Limits: a.settings.limits(), Unsandboxed: a.settings.Unsandboxed, Logger: a.log})
 }
 
-// openObjects starts the embedded S3 endpoint and the one client of it.
+// openObjects makes the one client of the S3 endpoint, and starts the embedded one where there is no other.
 func (a *App) openObjects(ctx context.Context) (err error) {
-	data := a.settings.Data
+	s := a.settings
+	if s.remote() {
+		a.objects, err = bucket.Open(ctx, bucket.Config{
+			Endpoint: s.S3.Endpoint, Region: s.S3.Region, Credentials: bucket.Credentials{Access: s.S3.AccessKey, Secret: string(s.S3.SecretKey)},
+			Cache: filepath.Join(s.Data, "cache"), CacheBytes: int64(s.Cache.Bytes),
+		})
+		if err != nil {
+			return err
+		}
+		return a.objects.CheckBuckets(ctx, s.S3.UploadsBucket, s.S3.MediaBucket)
+	}
 	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
-		Root: filepath.Join(data, "objects"), Socket: filepath.Join(data, "s3.sock"), Credentials: a.keys,
-		Buckets: append([]string{uploadsBucket, mediaBucket}, moreBuckets...), Logger: a.log,
-		MaxBytes: int64(a.settings.Limits.Bytes),
+		Root: filepath.Join(s.Data, "objects"), Socket: filepath.Join(s.Data, "s3.sock"), Credentials: a.keys,
+		Buckets: append([]string{s.S3.UploadsBucket, s.S3.MediaBucket}, moreBuckets...), Logger: a.log,
+		MaxBytes: int64(s.Limits.Bytes),
 		Created:  func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
 	})
 	if err != nil {
 		return err
 	}
-	a.s3 = a.embedded.Handler()
 	a.objects, err = bucket.Open(ctx, bucket.Config{Embedded: a.embedded, Credentials: a.keys})
 	return err
 }
 
-// openFeatures wires the rooms that do the work.
-func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
+// openRoles wires the rooms that this process's roles need.
+func (a *App) openRoles() error {
 	s := a.settings
-	a.room = newRoom(int64(s.Disk.Low), a.log, a.scratch(), filepath.Join(s.Data, "objects"))
+	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
-		Store: a.store, Objects: a.objects, Bucket: uploadsBucket, MediaBucket: mediaBucket, PublicURL: s.PublicURL,
+		Store: a.store, Objects: a.objects, Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
 		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: time.Now, Logger: a.log,
-		Ingest: pipeline.IngestJob, Room: a.room.check,
+		Ingest: pipeline.IngestJob, Room: a.uploadRoom(),
 	})
-	way := pipeline.New(pipeline.Config{
-		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: mediaBucket, Scratch: a.scratch(),
-		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
-	})
+	checks := map[string]func(context.Context) error{
+		"catalog": a.store.Ping, "objects": a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
+	}
+	if s.has(roleAPI) {
+		if err := a.openAPI(); err != nil {
+			return err
+		}
+	}
+	if s.has(roleEdge) {
+		a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: s.S3.MediaBucket, Logger: a.log})
+	}
 	mail, err := a.openMail()
 	if err != nil {
 		return err
 	}
+	if s.has(roleWorker) {
+		err = a.openWorker(mail, checks)
+	} else {
+		a.engine, err = engine.New(a.store.DB(), engine.Config{Logger: a.log}) // takes no jobs
+	}
+	if err != nil {
+		return err
+	}
+	a.health = newHealth(a.log, checks)
+	return nil
+}
+
+// uploadRoom is what uploads are refused by while the disk that they fill is low: none where objects are on another endpoint, whose room we don't know.
+func (a *App) uploadRoom() func(int64) error {
+	if a.settings.remote() {
+		return nil
+	}
+	return a.room.check
+}
+
+// openAPI wires what clients and people ask.
+func (a *App) openAPI() (err error) {
+	s := a.settings
+	a.api = api.New(api.Config{
+		Videos: a.store, History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads,
+		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
+		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
+		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
+		Encode: func(id video.ID, generation int) []engine.Job {
+			return []engine.Job{pipeline.IngestJob(id, generation)}
+		},
+		Logger: a.log,
+	})
+	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
+	a.s3 = bucket.Elsewhere(s.publicStorage())
+	if a.embedded != nil {
+		a.s3 = bucket.CORS(a.origins(), bucket.Gate(a.room.check, a.embedded.Handler()))
+	}
+	a.queue, err = openQueue(s.Events, a.uploads, a.log)
+	return err
+}
+
+// openWorker wires what takes videos along their way, and adds to checks.
+func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(context.Context) error) error {
+	s := a.settings
+	tool, err := a.openTool()
+	if err != nil {
+		return err
+	}
+	way := pipeline.New(pipeline.Config{
+		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
+		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
+	})
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
 		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log,
 		Queues: []engine.Queue{
@@ -185,34 +248,15 @@ func (a *App) openFeatures(tool *ffmpeg.Tool) (err error) {
 	if err != nil {
 		return err
 	}
-	a.api = api.New(api.Config{
-		Videos: a.store, History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
-		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
-		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
-		Encode: func(id video.ID, generation int) []engine.Job {
-			return []engine.Job{pipeline.IngestJob(id, generation)}
-		},
-		Logger: a.log,
-	})
-	if a.queue, err = openQueue(s.Events, a.uploads, a.log); err != nil {
-		return err
-	}
-	a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: mediaBucket, Logger: a.log})
-	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
 	a.usage = tool.Usage
-	a.health = newHealth(a.log, map[string]func(context.Context) error{
-		"catalog": a.store.Ping,
-		"jobs":    func(context.Context) error { return a.engine.Ready() },
-		"objects": a.checkObjects,
-		"disk":    func(context.Context) error { return a.room.check(0) },
-		"tools":   func(context.Context) error { return tool.Check() },
-	})
+	checks["jobs"] = func(context.Context) error { return a.engine.Ready() }
+	checks["tools"] = func(context.Context) error { return tool.Check() }
 	return nil
 }
 
 // checkObjects asks the endpoint for an object that needn't be there.
 func (a *App) checkObjects(ctx context.Context) error {
-	if _, err := a.objects.Head(ctx, mediaBucket, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
+	if _, err := a.objects.Head(ctx, a.settings.S3.MediaBucket, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
 	return nil
@@ -238,14 +282,18 @@ func (a *App) Serve(ctx context.Context) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	if err := a.engine.Start(ctx); err != nil {
-		return err
+	if a.settings.has(roleWorker) {
+		if err := a.engine.Start(ctx); err != nil {
+			return err
+		}
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(a.listener) }()
 	go a.health.watch(ctx)
-	for _, d := range a.duties() {
-		go a.engine.Serve(ctx, d)
+	if a.settings.has(roleAPI) {
+		for _, d := range a.duties() {
+			go a.engine.Serve(ctx, d)
+		}
 	}
 	if a.queue != nil {
 		go a.queue.Run(ctx)
@@ -259,15 +307,23 @@ func (a *App) Serve(ctx context.Context) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	used := a.usage()
-	a.log.Info("stopping", "tool_runs", used.Runs, "tool_cpu_seconds", used.CPU.Seconds())
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	err = errors.Join(err, a.engine.Stop(wait), shutdown(wait, server))
+	err = errors.Join(err, a.stopWork(wait), shutdown(wait, server))
 	if rerr := os.Remove(filepath.Join(a.settings.Data, serverFile)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	return err
+}
+
+// stopWork gives running jobs back.
+func (a *App) stopWork(ctx context.Context) error {
+	if !a.settings.has(roleWorker) {
+		return nil
+	}
+	used := a.usage()
+	a.log.Info("stopping", "tool_runs", used.Runs, "tool_cpu_seconds", used.CPU.Seconds(), "fetched_bytes", a.objects.Fetched())
+	return a.engine.Stop(ctx)
 }
 
 // shutdown lets requests finish; those that don't in time are cut.
@@ -281,6 +337,9 @@ func shutdown(ctx context.Context, server *http.Server) error {
 // Close gives back what Open took. It can be called at any point of Open.
 func (a *App) Close() error {
 	var errs []error
+	if a.objects != nil {
+		errs = append(errs, a.objects.Close())
+	}
 	if a.embedded != nil {
 		errs = append(errs, a.embedded.Close())
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sluice/internal/engine"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 )
@@ -24,6 +25,11 @@ import (
 // Settings are what a person may set, by flag, by environment or in the file, in that order of strength.
 type Settings struct {
 	Data          string        `help:"Folder that holds everything: records, objects, keys, scratch." default:"./data" env:"SLUICE_DATA" type:"path"`
+	Database      string        `help:"Where records and jobs are: postgres://user:password@host/name, or a SQLite file. Default: sluice.db in the data folder." env:"SLUICE_DATABASE" placeholder:"URL"`
+	S3            S3            `embed:"" prefix:"s3-" envprefix:"SLUICE_S3_"`
+	Roles         []string      `help:"What this process does: api, worker, edge. Fewer than all need database postgres://… and s3.endpoint." default:"api,worker,edge" env:"SLUICE_ROLES"`
+	AdminToken    Secret        `help:"Admin token, the same for all processes with the role api. Default: one in the data folder." env:"SLUICE_ADMIN_TOKEN" placeholder:"TOKEN"`
+	Cache         Cache         `embed:"" prefix:"cache-" envprefix:"SLUICE_CACHE_"`
 	Listen        string        `help:"Address to listen on, host:port. Port 0 takes a free one." default:"127.0.0.1:8080" env:"SLUICE_LISTEN"`
 	PublicURL     string        `help:"Address that clients use for the API and for uploads; signatures cover its host. Default: what the server listens on." env:"SLUICE_PUBLIC_URL"`
 	EdgeURL       string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
@@ -147,7 +153,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return errors.Join(s.SMTP.check(), s.Notify.check())
+	return errors.Join(s.SMTP.check(), s.Notify.check(), s.validateTopology())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.
@@ -173,6 +179,11 @@ func (s *Settings) finish() error {
 	if s.Data, err = filepath.Abs(s.Data); err != nil {
 		return err
 	}
+	if s.Database != "" && !engine.IsPostgres(s.Database) {
+		if s.Database, err = filepath.Abs(s.Database); err != nil {
+			return err
+		}
+	}
 	if s.Workers.Encode == 0 {
 		s.Workers.Encode = runtime.NumCPU()
 	}
@@ -194,7 +205,7 @@ type ShowConfig struct {
 	Settings `embed:""`
 }
 
-// Run prints each key with its value and its source, as YAML that can be read back.
+// Run prints each key with its value and its source, as YAML that can be read back but for its secrets.
 func (c *ShowConfig) Run(ctx *kong.Context, files *fileResolver) error {
 	if err := c.finish(); err != nil {
 		return err
@@ -209,6 +220,10 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 			continue
 		}
 		key := fileKey(flag.Name)
+		value := flag.Target.Interface()
+		if text, ok := value.(string); ok {
+			value = redacted(key, text)
+		}
 		if g, rest, ok := strings.Cut(key, "."); ok {
 			if group != g {
 				fmt.Fprintf(w, "%s:\n", g)
@@ -216,8 +231,8 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 			}
 			key = "  " + rest
 		}
-		line := fmt.Sprintf("%s: %s", key, show(flag.Target.Interface()))
-		if secret, ok := flag.Target.Interface().(Secret); ok && secret != "" {
+		line := fmt.Sprintf("%s: %s", key, show(value))
+		if secret, ok := value.(Secret); ok && secret != "" {
 			line = fmt.Sprintf("  # %s is set and not shown", strings.TrimSpace(key)) // as a comment, so that what is printed can be read back
 		}
 		if _, err := fmt.Fprintf(w, "%-60s # %s\n", line, files.source(ctx, flag)); err != nil {
@@ -229,7 +244,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "smtp", "notify", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "smtp", "notify", "s3", "cache", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

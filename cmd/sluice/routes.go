@@ -14,19 +14,22 @@ import (
 // routes is the front door. S3 requests go past the mux, which would redirect keys with "//".
 func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", a.requireToken(a.api))
-	mux.Handle("/v1/events/s3", a.requireEventsToken(a.api))
-	mux.Handle("GET /openapi.json", a.api)
-	mux.Handle("GET /openapi.yaml", a.api)
-	mux.Handle("/stream/", a.edge)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.health.readyz)
-	mux.Handle("/", a.page)
+	if a.settings.has(roleAPI) {
+		mux.Handle("/v1/", a.requireToken(a.api))
+		mux.Handle("/v1/events/s3", a.requireEventsToken(a.api))
+		mux.Handle("GET /openapi.json", a.api)
+		mux.Handle("GET /openapi.yaml", a.api)
+		mux.Handle("/", a.page)
+	}
+	if a.settings.has(roleEdge) {
+		mux.Handle("/stream/", a.edge)
+	}
 
-	s3 := bucket.CORS(a.origins(), bucket.Gate(a.room.check, a.s3))
 	return a.recovered(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if bucket.IsS3Request(r) {
-			s3.ServeHTTP(w, r)
+		if a.s3 != nil && bucket.IsS3Request(r) {
+			a.s3.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)

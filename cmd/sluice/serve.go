@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -56,23 +57,32 @@ func newLogger(w io.Writer, l Log) *slog.Logger {
 // greet says where to look, how to sign in and what to try. The token is shown on a terminal alone: what a service prints is kept in a log.
 func (a *App) greet(w *os.File) {
 	s := a.settings
-	page := s.PublicURL + "/"
-	if isTerminal(w) {
+	fmt.Fprintln(w, "\nSluice is up.")
+	if !s.has(roleAPI) {
+		fmt.Fprintf(w, "\n  %s on %s\n\n", strings.Join(s.Roles, " and "), a.local)
+		return
+	}
+	page, token, bearer := s.PublicURL+"/", "in "+filepath.Join(s.Data, tokenFile), "$(cat "+filepath.Join(s.Data, tokenFile)+")"
+	if s.AdminToken != "" {
+		token, bearer = "as set", "$SLUICE_ADMIN_TOKEN"
+	} else if isTerminal(w) {
 		page += "#token=" + a.token
 	}
+	keys := "in " + filepath.Join(s.Data, keyFile)
+	if s.remote() {
+		keys = "as set"
+	}
 	fmt.Fprintf(w, `
-Sluice is up.
-
   Page        %[2]s
   API         %[1]s/v1/videos   (reference: %[1]s/reference)
-  S3          %[1]s   bucket %[3]s, keys in %[4]s
-  Token       in %[5]s
+  S3          %[3]s   bucket %[4]s, keys %[5]s
+  Token       %[6]s
 
 Try:
-  bin/sluice put --data %[6]s VIDEO.mp4
-  curl -H "Authorization: Bearer $(cat %[5]s)" %[1]s/v1/videos
+  bin/sluice put --data %[7]s VIDEO.mp4
+  curl -H "Authorization: Bearer %[8]s" %[1]s/v1/videos
 
-`, s.PublicURL, page, uploadsBucket, filepath.Join(s.Data, keyFile), filepath.Join(s.Data, tokenFile), s.Data)
+`, s.PublicURL, page, s.publicStorage(), s.S3.UploadsBucket, keys, token, s.Data, bearer)
 }
 
 // writeServerFile tells other processes of this machine where the server is.

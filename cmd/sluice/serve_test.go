@@ -9,7 +9,7 @@ import (
 
 func TestTheTokenIsNotPrintedWhereItWouldBeKept(t *testing.T) {
 	t.Parallel()
-	a := &App{settings: Settings{PublicURL: "http://server.test", Data: "/data"}, token: "sluice_secret"}
+	a := &App{settings: Settings{Roles: []string{roleAPI}, PublicURL: "http://server.test", Data: "/data"}, token: "sluice_secret"}
 	file, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package bucket
 
 import (
+	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net"
@@ -24,6 +26,16 @@ func IsS3Request(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// Elsewhere answers S3 requests where objects are on another endpoint, whose address it names.
+func Elsewhere(endpoint string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusMisdirectedRequest)
+		_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
+			`<Error><Code>InvalidRequest</Code><Message>Objects are not here; send S3 requests to %s.</Message></Error>`, html.EscapeString(endpoint))
+	})
 }
 
 // stall is how long a client may send nothing of a body before it is cut off.

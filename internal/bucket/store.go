@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -26,6 +27,8 @@ type Config struct {
 	Endpoint string    // "https://s3.eu-central-1.amazonaws.com"
 	Region   string
 	Credentials
+	Cache      string // a folder of this process alone, emptied at Open, for objects as local files (Local); empty for none
+	CacheBytes int64  // what is kept there beyond what is in use
 }
 
 // Store is the S3 client. It is safe for use by many goroutines.
@@ -33,6 +36,7 @@ type Store struct {
 	client   *s3.Client
 	embedded *Embedded // nil for a foreign endpoint
 	options  s3.Options
+	cache    *cache // nil where there is none
 }
 
 // Open makes a Store. It makes no request yet, so storage that is away shows at the first use.
@@ -56,7 +60,45 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Embedded != nil {
 		options.HTTPClient = &http.Client{Transport: c.Embedded.transport}
 	}
-	return &Store{client: s3.New(options), embedded: c.Embedded, options: options}, nil
+	s := &Store{client: s3.New(options), embedded: c.Embedded, options: options}
+	if c.Embedded == nil && c.Cache != "" {
+		var err error
+		if s.cache, err = newCache(c.Cache, c.CacheBytes, s.client); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Fetched is how many bytes of remote objects were fetched into local files since Open.
+func (s *Store) Fetched() int64 {
+	if s.cache == nil {
+		return 0
+	}
+	return s.cache.got.Load()
+}
+
+// Close removes the cached files. Nothing may use the Store then.
+func (s *Store) Close() error {
+	if s.cache == nil {
+		return nil
+	}
+	return s.cache.close()
+}
+
+// CheckBuckets asks whether buckets are there and may be used: fault.NotFound, code "no_such_bucket", names the first that isn't there.
+func (s *Store) CheckBuckets(ctx context.Context, buckets ...string) error {
+	const op = "bucket.check"
+	for _, b := range buckets {
+		_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b})
+		if err = failure(op, err); fault.Is(err, fault.NotFound) {
+			return fault.New(fault.NotFound, op, "no_such_bucket", fmt.Sprintf("There is no bucket %q; make it, or name another one in the configuration.", b), err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Put stores size bytes of body under key, over what is there. A body that can't seek is sent once, without trying again.
@@ -252,7 +294,7 @@ func failure(op string, err error) error {
 		return badKey(op)
 	case "PreconditionFailed", "ConditionalRequestConflict":
 		return sourceChanged(op, err)
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
+	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden":
 		return fault.New(fault.Unavailable, op, "storage_refused", "The storage refuses Sluice's keys; check the storage settings.", err)
 	default:
 		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be used at the moment; try again later.", err)

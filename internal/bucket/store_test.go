@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,17 +21,52 @@ import (
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
+	"sluice/test/rig"
 )
 
-// stores is the same Store over the embedded endpoint's shortcuts, and over S3 alone as a foreign endpoint would be.
+// stores is the same Store over the embedded endpoint's shortcuts, over S3 alone, and over the S3 servers of others.
 func stores(t *testing.T) map[string]*bucket.Store {
 	t.Helper()
 	h := newHouse(t)
-	foreign, err := bucket.Open(t.Context(), bucket.Config{Endpoint: newHouse(t).url, Region: "us-east-1", Credentials: keys})
+	all := map[string]*bucket.Store{"embedded": h.store, "own door": remote(t, newHouse(t).url, keys)}
+	maps.Copy(all, foreigners(t))
+	return all
+}
+
+// foreigners are Stores over S3 servers that are not ours.
+func foreigners(t *testing.T) map[string]*bucket.Store {
+	t.Helper()
+	all := map[string]*bucket.Store{}
+	for name, start := range map[string]func(testing.TB) *rig.Foreign{"versitygw": rig.VersityGW, "minio": rig.MinIO} {
+		t.Run(name, func(sub *testing.T) { // which may be skipped
+			start := start(outlive{sub, t})
+			all[name] = remote(t, start.URL, bucket.Credentials{Access: start.Access, Secret: start.Secret})
+		})
+	}
+	return all
+}
+
+// outlive is a test whose cleanup is another's.
+type outlive struct {
+	testing.TB
+	parent *testing.T
+}
+
+func (o outlive) Cleanup(f func()) { o.parent.Cleanup(f) }
+func (o outlive) TempDir() string  { return o.parent.TempDir() }
+
+func remote(t *testing.T, url string, c bucket.Credentials) *bucket.Store {
+	t.Helper()
+	s, err := bucket.Open(t.Context(), bucket.Config{Endpoint: url, Region: "us-east-1", Credentials: c, Cache: filepath.Join(t.TempDir(), "cache"), CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]*bucket.Store{"embedded": h.store, "foreign": foreign}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 func write(t *testing.T, content string) string {

@@ -34,20 +34,29 @@ func open(ctx context.Context, dsn string) (db engine.DB, err error) {
 	if db, err = engine.OpenDB(ctx, dsn); err != nil {
 		return db, err
 	}
-	if db.Pool != nil {
-		unlock, err := lockPostgres(ctx, db)
-		if err != nil {
-			return db, errors.Join(unmigrated(err), db.Close())
-		}
-		defer unlock()
-	}
-	if err := migrate(ctx, db); err != nil {
+	if err := migrateAlone(ctx, db); err != nil {
 		return db, errors.Join(unmigrated(err), db.Close())
 	}
 	return db, nil
 }
 
+// migrateAlone migrates while others wait. A file is locked already.
+func migrateAlone(ctx context.Context, db engine.DB) error {
+	if db.Pool != nil {
+		unlock, err := lockPostgres(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	return migrate(ctx, db)
+}
+
 func unmigrated(cause error) error {
+	var known *fault.Error
+	if errors.As(cause, &known) {
+		return cause
+	}
 	return fault.New(fault.Unavailable, "catalog.migrate", "database_not_migrated", "The database's tables could not be brought up to date; see the server's log.", cause)
 }
 
@@ -64,10 +73,28 @@ func migrate(ctx context.Context, db engine.DB) error {
 	if err != nil {
 		return err
 	}
+	now, ours, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if now > ours {
+		return newer(fmt.Errorf("the tables are at version %d, this program knows %d", now, ours))
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return err
 	}
-	return engine.Migrate(ctx, db)
+	if err := engine.Migrate(ctx, db); errors.Is(err, engine.ErrNewer) {
+		return newer(err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// newer is the refusal of a program that doesn't know what a later one made of the tables.
+func newer(cause error) error {
+	return fault.New(fault.Conflict, "catalog.migrate", "database_newer",
+		"The database was made or updated by a newer version of Sluice; run that version or a later one, or restore the backup from before the upgrade.", cause)
 }
 
 // advisory is the key of the lock round migrations: "sluice" in ASCII.

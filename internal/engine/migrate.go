@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/riverqueue/river/riverdriver"
@@ -10,14 +11,17 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
+// ErrNewer says that a later version of this program has updated the tables of jobs.
+var ErrNewer = errors.New("the tables of jobs are newer than this program")
+
 // Migrate makes or updates the tables of jobs: River's, the tables of beats and duties, and the index that finds a group's jobs. Two at once on one database would
-// collide: the caller holds a lock round it.
+// collide: the caller holds a lock round it. ErrNewer where a later version was here.
 func Migrate(ctx context.Context, db DB) error {
 	var err error
 	if db.Pool != nil {
-		err = migrate(ctx, riverpgxv5.New(db.Pool))
+		err = migrate(ctx, db, riverpgxv5.New(db.Pool))
 	} else {
-		err = migrate(ctx, riversqlite.New(db.SQLite))
+		err = migrate(ctx, db, riversqlite.New(db.SQLite))
 	}
 	if err != nil {
 		return fmt.Errorf("migrate river: %w", err)
@@ -36,11 +40,26 @@ func Migrate(ctx context.Context, db DB) error {
 	})
 }
 
-func migrate[T any](ctx context.Context, driver riverdriver.Driver[T]) error {
+// newer returns ErrNewer where River's tables are at a version after known.
+func newer(ctx context.Context, db DB, known int) error {
+	var there int
+	err := db.View(ctx, func(st Statements) error {
+		return st.QueryRowContext(ctx, `SELECT max(version) FROM river_migration WHERE line = 'main'`).Scan(&there)
+	})
+	if err == nil && there > known {
+		err = fmt.Errorf("%w: River's are at version %d, this program knows %d", ErrNewer, there, known)
+	}
+	return err
+}
+
+func migrate[T any](ctx context.Context, db DB, driver riverdriver.Driver[T]) error {
 	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: quiet(nil)})
 	if err != nil {
 		return err
 	}
-	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-	return err
+	if _, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil { // leaves alone what it doesn't know
+		return err
+	}
+	known := m.AllVersions() // in order
+	return newer(ctx, db, known[len(known)-1].Version)
 }

@@ -37,7 +37,9 @@ type split struct {
 	local         *bucket.Store
 }
 
-func (s split) LocalPath(bucket, key string) (string, bool) { return s.local.LocalPath(bucket, key) }
+func (s split) Local(ctx context.Context, from, key string) (*bucket.File, error) {
+	return s.local.Local(ctx, from, key)
+}
 
 // mill is everything between an upload and a published video, but for the server round it.
 type mill struct {

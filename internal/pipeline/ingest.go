@@ -11,7 +11,7 @@ import (
 
 // ingest probes the source, plans, and makes the steps of the generation.
 func (p *Pipeline) ingest(ctx context.Context, r *run) error {
-	original, err := p.original(r.Video)
+	original, err := p.original(ctx, r)
 	if err != nil {
 		return err
 	}

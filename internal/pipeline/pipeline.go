@@ -34,7 +34,8 @@ import (
 
 // Objects is what the pipeline needs of the bucket.
 type Objects interface {
-	LocalPath(bucket, key string) (path string, ok bool)
+	// Local opens an object as a file of this machine; of a remote one the file holds what was fetched. The caller closes it.
+	Local(ctx context.Context, bucket, key string) (*bucket.File, error)
 	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
 	PutFile(ctx context.Context, bucket, key, path, contentType string) (bucket.Object, error)
 	Delete(ctx context.Context, bucket, key string) error
@@ -87,7 +88,8 @@ func (p *Pipeline) Handlers() map[string]engine.Worker {
 type run struct {
 	ref video.StepRef
 	video.Work
-	dir  string // its own scratch folder, removed afterwards
+	dir  string         // its own scratch folder, removed afterwards
+	open []*bucket.File // closed afterwards
 	done engine.Handle
 	log  *slog.Logger
 }
@@ -145,6 +147,11 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 		return fault.New(fault.Unavailable, "pipeline.step", "scratch_unavailable", "The server can't write its scratch folder; check its disk.", err)
 	}
 	defer func() {
+		for _, f := range r.open {
+			if cerr := f.Close(); cerr != nil {
+				r.log.Error("cached file left over", "error", cerr)
+			}
+		}
 		if rerr := os.RemoveAll(r.dir); rerr != nil {
 			r.log.Error("scratch folder left over", "error", rerr)
 		}

@@ -140,29 +140,33 @@ func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track) err
 
 // verifyTrack checks that every object of a track is there with its size, and that the track decodes.
 func (p *Pipeline) verifyTrack(ctx context.Context, r *run, t video.Track) error {
-	local := func(o video.Object) (string, error) {
-		key := outputKey(r.Video, r.ref.Generation, o.Name)
-		head, err := p.Objects.Head(ctx, p.Media, key)
+	objects := []video.Object{t.Init}
+	for _, s := range t.Segments {
+		objects = append(objects, s.Object)
+	}
+	for _, o := range objects {
+		head, err := p.Objects.Head(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name))
 		if err != nil {
-			return "", err
-		}
-		if head.Size != o.Bytes {
-			return "", unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
-		}
-		path, _ := p.Objects.LocalPath(p.Media, key)
-		return path, nil
-	}
-	init, err := local(t.Init)
-	if err != nil {
-		return err
-	}
-	segments := make([]string, len(t.Segments))
-	for i, s := range t.Segments {
-		if segments[i], err = local(s.Object); err != nil {
 			return err
 		}
+		if head.Size != o.Bytes {
+			return unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
+		}
 	}
-	return p.Tool.Verify(ctx, init, segments, r.dir)
+	first, last := 1, len(objects)-1
+	var files []string
+	for _, i := range slices.Compact([]int{0, first, (first + last) / 2, last}) {
+		file, err := p.Objects.Local(ctx, p.Media, outputKey(r.Video, r.ref.Generation, objects[i].Name))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // what can't be removed from the cache is removed at the next start
+		if err := file.Fetch(ctx); err != nil {
+			return err
+		}
+		files = append(files, file.Path)
+	}
+	return p.Tool.Verify(ctx, files[0], files[1:], r.dir)
 }
 
 // duration is how long a track plays.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"sluice/internal/bucket"
 	"sluice/internal/fault"
 	"sluice/internal/video"
 )
@@ -29,21 +30,31 @@ func (s *sources) forget(id video.ID, generation int) {
 	_ = os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("%s-%d", id, generation))) // scratch is emptied at start, too
 }
 
-// original is where the pinned bytes of the source are.
-func (p *Pipeline) original(v video.Video) (string, error) {
-	path, ok := p.Objects.LocalPath(p.Media, v.Source.Pin)
-	if !ok {
-		return "", fault.New(fault.NotFound, "pipeline.source", "source_missing", "The source of this video is gone from the bucket; upload it again.", nil)
+// local opens an object of the media bucket as a file, all of it, until the attempt ends.
+func (p *Pipeline) local(ctx context.Context, r *run, key string) (*bucket.File, error) {
+	file, err := p.Objects.Local(ctx, p.Media, key)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := os.Stat(path); os.IsNotExist(err) {
+	r.open = append(r.open, file)
+	return file, file.Fetch(ctx)
+}
+
+// original is where the pinned bytes of the source are.
+func (p *Pipeline) original(ctx context.Context, r *run) (string, error) {
+	file, err := p.local(ctx, r, r.Video.Source.Pin)
+	if fault.Is(err, fault.NotFound) || err == nil && file.Size != r.Video.Source.Size {
 		return "", fault.New(fault.NotFound, "pipeline.source", "source_missing", "The source of this video is gone from the bucket; upload it again.", err)
 	}
-	return path, nil
+	if err != nil {
+		return "", err
+	}
+	return file.Path, nil
 }
 
 // prepared is the file that the tools read: the original, or its copy in the container that the plan names.
 func (p *Pipeline) prepared(ctx context.Context, r *run) (string, error) {
-	original, err := p.original(r.Video)
+	original, err := p.original(ctx, r)
 	if err != nil || r.Plan.Remux == "" {
 		return original, err
 	}

@@ -49,3 +49,6 @@ type AudioFacts struct {
 	Start      time.Duration `json:"start"`
 	Duration   time.Duration `json:"duration"` // from time 0 to the end of the last packet
 }
+
+// Extent is a run of a file's bytes: [From, To).
+type Extent struct{ From, To int64 }

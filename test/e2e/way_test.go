@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
 	rig.Clean()
 	os.Exit(code)
 }

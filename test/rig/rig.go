@@ -120,10 +120,11 @@ type Server struct {
 
 // Options say how a server is started. The zero value is a fresh server with the defaults.
 type Options struct {
-	Data string   // empty for a fresh folder
-	Tags string   // build tags
-	Args []string // more flags of serve
-	Env  []string // more environment
+	Data  string   // empty for a fresh folder
+	Tags  string   // build tags
+	Args  []string // more flags of serve
+	Env   []string // more environment
+	Token string   // the admin token; empty for one of the server's own making
 }
 
 // Start starts a server on a free port and waits until it takes work. It is ended with the test.
@@ -155,9 +156,12 @@ func Launch(t testing.TB, o Options) *Server {
 		o.Data = filepath.Join(t.TempDir(), "data")
 	}
 	_ = os.Remove(filepath.Join(o.Data, "server.json")) // of a server that was killed
-	s := &Server{Data: o.Data, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
+	s := &Server{Data: o.Data, Token: o.Token, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
 	s.cmd = exec.Command(Binary(t, o.Tags), append([]string{"serve", "--data", o.Data, "--listen", "127.0.0.1:0"}, o.Args...)...)
 	s.cmd.Env = append(os.Environ(), o.Env...)
+	if o.Token != "" {
+		s.cmd.Env = append(s.cmd.Env, "SLUICE_ADMIN_TOKEN="+o.Token)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -180,12 +184,16 @@ func (s *Server) Find() bool {
 		return false
 	}
 	var file struct{ URL string }
-	token, terr := os.ReadFile(filepath.Join(s.Data, "admin.token"))
-	if json.Unmarshal(body, &file) != nil || terr != nil {
+	if json.Unmarshal(body, &file) != nil {
 		return false
 	}
-	s.URL, s.Token = file.URL, strings.TrimSpace(string(token))
-	return true
+	s.URL = file.URL
+	if s.Token != "" {
+		return true
+	}
+	token, err := os.ReadFile(filepath.Join(s.Data, "admin.token"))
+	s.Token = strings.TrimSpace(string(token))
+	return err == nil
 }
 
 func (s *Server) ready() bool {

@@ -88,16 +88,16 @@ func Each(t *testing.T, f func(t *testing.T, dsn string)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		if server == Off {
-			t.Skip("PostgreSQL is switched off")
-		}
-		f(t, create(t))
+		f(t, Postgres(t))
 	})
 }
 
-// create makes a database that is dropped when the test ends.
-func create(t *testing.T) string {
+// Postgres makes an empty PostgreSQL database, which is dropped when the test ends, and returns its URL.
+func Postgres(t *testing.T) string {
 	t.Helper()
+	if server == Off {
+		t.Skip("PostgreSQL is switched off")
+	}
 	at, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,240 @@
+package bucket
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+const (
+	// gap is how many bytes between two wanted extents are fetched along: about what a request costs besides.
+	gap = 32 << 10
+	// piece is the most that one request asks for, and how much is asked for again where it breaks off.
+	piece = 8 << 20
+	// requestsAtOnce is how many pieces are under way for one caller.
+	requestsAtOnce = 4
+	// triesOfPiece is how often a body that breaks off is gone on with, on top of the client's own tries.
+	triesOfPiece = 3
+)
+
+// cache keeps remote objects, or parts of them, as sparse files. No byte of an object is fetched twice while its file is kept, however
+// many ask for it at once. What is in use is never removed, so that limit bounds what is kept for later; a restart empties it.
+type cache struct {
+	dir    string
+	limit  int64
+	client *s3.Client
+	got    atomic.Int64 // bytes fetched since the start
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	idle    list.List // of *entry without users, the last used first
+	used    int64     // bytes of all entries
+}
+
+// entry is the file of one object, as its ETag names it.
+type entry struct {
+	id     string
+	object Object
+	file   *os.File
+
+	users   int           // guarded by the cache's mutex, as all below
+	rest    *list.Element // in idle while there are no users
+	have    spans
+	coming  spans         // being fetched by somebody
+	changed chan struct{} // closed when coming shrinks
+}
+
+func newCache(dir string, limit int64, client *s3.Client) (*cache, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, storageFault("bucket.cache", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, storageFault("bucket.cache", err)
+	}
+	return &cache{dir: dir, limit: limit, client: client, entries: map[string]*entry{}}, nil
+}
+
+// open returns the entry of o with one user more.
+func (c *cache) open(o Object) (*entry, error) {
+	sum := sha256.Sum256([]byte(strings.Join([]string{o.Bucket, o.Key, o.ETag, fmt.Sprint(o.Size)}, "\x00")))
+	id := hex.EncodeToString(sum[:16])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[id]; e != nil {
+		if e.rest != nil {
+			c.idle.Remove(e.rest)
+			e.rest = nil
+		}
+		e.users++
+		return e, nil
+	}
+	file, err := os.OpenFile(filepath.Join(c.dir, id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, storageFault("bucket.cache", err)
+	}
+	if err := file.Truncate(o.Size); err != nil {
+		return nil, errors.Join(storageFault("bucket.cache", err), file.Close(), os.Remove(file.Name()))
+	}
+	e := &entry{id: id, object: o, file: file, users: 1, changed: make(chan struct{})}
+	c.entries[id] = e
+	return e, nil
+}
+
+// release takes one user away, and removes what is too much.
+func (c *cache) release(e *entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.users--; e.users == 0 {
+		e.rest = c.idle.PushFront(e)
+	}
+	return c.shrink()
+}
+
+// shrink removes idle files, the longest unused first, until the rest is within the limit. The mutex is held.
+func (c *cache) shrink() error {
+	var errs []error
+	for c.used > c.limit && c.idle.Len() > 0 {
+		e := c.idle.Remove(c.idle.Back()).(*entry)
+		delete(c.entries, e.id)
+		c.used -= e.have.bytes()
+		errs = append(errs, e.file.Close(), os.Remove(e.file.Name()))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return storageFault("bucket.cache", err)
+	}
+	return nil
+}
+
+// fetch returns once all of wanted is in the file. What others are fetching it waits for, and fetches itself where they fail.
+func (c *cache) fetch(ctx context.Context, e *entry, wanted spans) error {
+	for {
+		c.mu.Lock()
+		missing := wanted.without(e.have)
+		mine, changed := missing.without(e.coming).bridged(gap), e.changed
+		for _, x := range mine {
+			e.coming = e.coming.with(x)
+		}
+		c.mu.Unlock()
+		switch {
+		case len(missing) == 0:
+			return nil
+		case len(mine) > 0:
+			if err := c.download(ctx, e, mine); err != nil {
+				return err
+			}
+		default:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-changed:
+			}
+		}
+	}
+}
+
+// download fetches extents that nobody else is fetching, and notes each piece as it comes.
+func (c *cache) download(ctx context.Context, e *entry, mine spans) error {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(requestsAtOnce)
+	for _, x := range mine.pieces(piece) {
+		group.Go(func() error {
+			err := c.piece(gctx, e, x)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			e.coming = e.coming.without(spans{x})
+			close(e.changed)
+			e.changed = make(chan struct{})
+			if err == nil {
+				c.used -= e.have.bytes()
+				e.have = e.have.with(x)
+				c.used += e.have.bytes()
+			}
+			return errors.Join(err, c.shrink())
+		})
+	}
+	return group.Wait()
+}
+
+// piece fetches one extent into the file, going on where a body broke off.
+func (c *cache) piece(ctx context.Context, e *entry, x video.Extent) (err error) {
+	for try := range triesOfPiece {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(try) * 100 * time.Millisecond):
+			}
+		}
+		var n int64
+		n, err = c.request(ctx, e, x)
+		x.From += n
+		if err == nil || fault.Permanent(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// request asks for one extent and returns how much of it came.
+func (c *cache) request(ctx context.Context, e *entry, x video.Extent) (int64, error) {
+	const op = "bucket.fetch"
+	in := &s3.GetObjectInput{Bucket: &e.object.Bucket, Key: &e.object.Key, IfMatch: quoted(e.object.ETag)}
+	if x.To-x.From < e.object.Size {
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", x.From, x.To-1))
+	}
+	out, err := c.client.GetObject(ctx, in)
+	if err != nil {
+		return 0, failure(op, err)
+	}
+	defer out.Body.Close()
+	// A server that knows no If-Match, or no ranges, shows it here.
+	if bare(out.ETag) != e.object.ETag {
+		return 0, sourceChanged(op, nil)
+	}
+	if length := aws.ToInt64(out.ContentLength); length != x.To-x.From {
+		return 0, fault.New(fault.Unavailable, op, "storage_unavailable", "The storage sends another part of an object than was asked for; check that it is an S3 service.",
+			fmt.Errorf("%d bytes instead of %d", length, x.To-x.From))
+	}
+	n, err := io.Copy(io.NewOffsetWriter(e.file, x.From), out.Body)
+	c.got.Add(n)
+	var disk *os.PathError
+	switch {
+	case errors.As(err, &disk):
+		return n, storageFault(op, err)
+	case err == nil && n < x.To-x.From:
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && ctx.Err() == nil {
+		err = fault.New(fault.Unavailable, op, "storage_unavailable", "The storage broke off while an object was read; the work is tried again.", err)
+	}
+	return n, err
+}
+
+// close gives the files back.
+func (c *cache) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for id, e := range c.entries {
+		errs = append(errs, e.file.Close())
+		delete(c.entries, id)
+	}
+	return errors.Join(errors.Join(errs...), os.RemoveAll(c.dir))
+}

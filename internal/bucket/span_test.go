@@ -1,0 +1,62 @@
+package bucket
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"sluice/internal/video"
+)
+
+// TestASetOfExtentsIsASetOfPositions plays random unions and differences against a plain array.
+func TestASetOfExtentsIsASetOfPositions(t *testing.T) {
+	t.Parallel()
+	const size = 60
+	random := rand.New(rand.NewPCG(1, 2))
+	draw := func() (spans, [size]bool) {
+		var s spans
+		var model [size]bool
+		for range random.IntN(8) {
+			from := random.Int64N(size)
+			e := video.Extent{From: from, To: from + random.Int64N(size-from+1)}
+			s = s.with(e)
+			for i := e.From; i < e.To; i++ {
+				model[i] = true
+			}
+		}
+		return s, model
+	}
+	check := func(s spans, model [size]bool) {
+		t.Helper()
+		var got [size]bool
+		for i, e := range s {
+			if e.From >= e.To || i > 0 && e.From <= s[i-1].To {
+				t.Fatalf("out of order, empty or touching: %v", s)
+			}
+			for n := e.From; n < e.To; n++ {
+				got[n] = true
+			}
+		}
+		if got != model {
+			t.Fatalf("%v is not %v", s, model)
+		}
+	}
+	for range 5000 {
+		a, inA := draw()
+		b, inB := draw()
+		check(a, inA)
+		for i := range inA {
+			inA[i] = inA[i] && !inB[i]
+		}
+		check(a.without(b), inA)
+		var n int64
+		for _, e := range a.bridged(5).pieces(7) {
+			if e.To-e.From > 7 || e.From >= e.To {
+				t.Fatalf("a piece %v", e)
+			}
+			n += e.To - e.From
+		}
+		if n < a.bytes() {
+			t.Fatalf("bridging and cutting lost positions: %d of %d", n, a.bytes())
+		}
+	}
+}

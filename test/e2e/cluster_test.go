@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/engine/enginetest"
+	"sluice/test/rig"
+)
+
+// clusterToken is the admin token of all processes of a cluster.
+const clusterToken = "a-token-that-many-processes-share"
+
+// member starts one process of a cluster on a database and a storage.
+func member(t *testing.T, dsn string, storage *rig.Foreign, roles string, more ...string) *rig.Server {
+	t.Helper()
+	args := append(storage.Flags(), "--roles", roles, "--reconcile-every", "1s", "--workers-encode", "1")
+	return rig.Start(t, rig.Options{Token: clusterToken, Env: []string{"SLUICE_DATABASE=" + dsn}, Args: append(args, more...)})
+}
+
+func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) {
+	t.Parallel()
+	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
+	edge := member(t, dsn, storage, "edge")
+	first := member(t, dsn, storage, "api,edge", "--edge-url", edge.URL)
+	second := member(t, dsn, storage, "api,edge", "--edge-url", edge.URL)
+	doomed := member(t, dsn, storage, "worker")
+	other := member(t, dsn, storage, "worker")
+
+	id := first.Upload(rig.Clip(t, "clip.mp4", "640x360", 50), "A clip.mp4")
+	v := second.AwaitUntil(id, 30*time.Second, func(v rig.Video) bool { return encoding(v) == 2 })
+	doomed.Kill()
+	if v = second.Await(id, 2*time.Minute); v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	lost := 0
+	for _, s := range v.Steps {
+		if len(s.Attempts) > 1 {
+			lost++
+		}
+	}
+	if lost == 0 {
+		t.Errorf("no step was taken over: %s", v.Raw)
+	}
+	if !strings.HasPrefix(v.Playback.HLS, edge.URL) {
+		t.Errorf("HLS is at %s, the edge at %s", v.Playback.HLS, edge.URL)
+	}
+	plays(t, v)
+	posterIsThere(t, v, true)
+
+	for at, want := range map[string]int{
+		edge.URL + "/v1/videos": http.StatusNotFound, edge.URL + "/": http.StatusNotFound, other.URL + v.Playback.HLS[len(edge.URL):]: http.StatusNotFound,
+		first.URL + "/v1/videos": http.StatusUnauthorized, other.URL + "/readyz": http.StatusOK, edge.URL + "/readyz": http.StatusOK,
+	} {
+		if status, body := rig.Get(t, at); status != want {
+			t.Errorf("%s: %d %s, want %d", at, status, body, want)
+		}
+	}
+	if status := first.Call("DELETE", "/v1/videos/"+id, nil, nil); status >= 300 {
+		t.Fatalf("DELETE: %d", status)
+	}
+	for deadline := time.Now().Add(20 * time.Second); len(storage.Keys("media"))+len(storage.Keys("uploads")) > 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("left over: %v %v", storage.Keys("media"), storage.Keys("uploads"))
+		}
+	}
+}
+
+// encoding is how many encode steps run.
+func encoding(v rig.Video) (n int) {
+	for _, s := range v.Steps {
+		if s.Name == "encode" && s.State == "running" {
+			n++
+		}
+	}
+	return n
+}
