@@ -370,7 +370,7 @@ func TestAClosedEndpointsClientReachesNoOther(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second, after := open() // its folder gets the first one's number
+	second, after := open()                                      // its folder gets the first one's number
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the client tries again for longer
 	defer cancel()
 	if _, err := before.Head(ctx, "uploads", "a.mp4"); err == nil || fault.Is(err, fault.NotFound) {
