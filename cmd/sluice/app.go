@@ -299,13 +299,12 @@ func (a *App) Serve(ctx context.Context) error {
 		go a.queue.Run(ctx)
 	}
 	go a.wakeMail(ctx)
-	if err := a.writeServerFile(); err != nil {
-		return err
-	}
-	var err error
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
+	err := a.writeServerFile()
+	if err == nil {
+		select {
+		case err = <-failed:
+		case <-ctx.Done():
+		}
 	}
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
