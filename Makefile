@@ -116,8 +116,8 @@ bench: needs-test build ## measure: CPU, wall time and quality against one ffmpe
 	go test ./test/bench -count=1 -v -timeout 60m -args -full
 
 .PHONY: drill
-drill: needs-test build ## kill the service at every step of a job, again and again
-	go test ./test/drill ./test/s3suite -count=1 -p 1 -v -timeout 60m -args -full
+drill: needs-test build ## break the service at every step and in every way, and look at what is left
+	go test ./test/drill ./test/s3suite -count=1 -p 1 -v -timeout 3h -args -full
 	go test ./internal/upload -run Flood -count=1 -v -timeout 60m -args -full
 
 # --- keep ----------------------------------------------------------------------------------------------------------

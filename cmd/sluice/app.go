@@ -161,8 +161,8 @@ func (a *App) openRoles() error {
 	s := a.settings
 	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
-		Store: a.store, Objects: a.objects, Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
-		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: time.Now, Logger: a.log,
+		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
+		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
 		Ingest: pipeline.IngestJob, Room: a.uploadRoom(),
 	})
 	checks := map[string]func(context.Context) error{
@@ -204,10 +204,10 @@ func (a *App) uploadRoom() func(int64) error {
 func (a *App) openAPI() (err error) {
 	s := a.settings
 	a.api = api.New(api.Config{
-		Videos: a.store, History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads,
+		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads,
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
-		Now: time.Now, MaxResolution: s.MaxResolution, Version: version(),
-		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, time.Now()) },
+		Now: now, MaxResolution: s.MaxResolution, Version: version(),
+		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
@@ -230,8 +230,8 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		return err
 	}
 	way := pipeline.New(pipeline.Config{
-		Store: a.store, Results: a.store, Remover: a.store, Objects: a.objects, Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
-		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: time.Now, Log: a.log, At: failpoint,
+		Store: stageRecords(a.store), Results: a.store, Remover: stageRecords(a.store), Objects: stageBlobs(a.objects), Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
+		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
 	})
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
 		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log,

@@ -2,8 +2,15 @@
 
 package main
 
-// failpoint is where a drill stages a crash; this build has none.
-var failpoint func(point string)
+import "time"
 
-// moreBuckets are buckets that a drill wants on the endpoint; this build has none.
-var moreBuckets []string
+// Where a drill stages its faults; this build has none.
+var (
+	failpoint   func(point string)
+	moreBuckets []string
+	now         = time.Now
+)
+
+func stageRecords(r records) records { return r }
+
+func stageBlobs(b blobs) blobs { return b }

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"sluice/internal/api"
+	"sluice/internal/pipeline"
+	"sluice/internal/upload"
+)
+
+// records and blobs are what the rooms move facts and objects by. A build with the tag "drill" can die before and after every such move (stage_drill.go).
+type (
+	records interface {
+		upload.Store
+		pipeline.Store
+		pipeline.Results
+		pipeline.Remover
+		api.Videos
+	}
+	blobs interface {
+		upload.Objects
+		pipeline.Objects
+	}
+)

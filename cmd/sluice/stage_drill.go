@@ -1,0 +1,110 @@
+//go:build drill
+
+package main
+
+import (
+	"context"
+
+	"sluice/internal/bucket"
+	"sluice/internal/engine"
+	"sluice/internal/event"
+	"sluice/internal/video"
+)
+
+// around does a move between its two points.
+func around(move string, do func() error) error {
+	failpoint(move + ".before")
+	err := do()
+	failpoint(move + ".after")
+	return err
+}
+
+// stageRecords has a point before and after every method that moves facts. test/drill lists them.
+func stageRecords(r records) records { return stagedRecords{r} }
+
+type stagedRecords struct{ records }
+
+func (s stagedRecords) Grant(ctx context.Context, v video.Video, up video.Upload) error {
+	return around("Grant", func() error { return s.records.Grant(ctx, v, up) })
+}
+
+func (s stagedRecords) Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error) {
+	err = around("Received", func() error { id, fresh, err = s.records.Received(ctx, v, src, next); return err })
+	return id, fresh, err
+}
+
+func (s stagedRecords) Enqueue(ctx context.Context, jobs []engine.Job) error {
+	return around("Enqueue", func() error { return s.records.Enqueue(ctx, jobs) })
+}
+
+func (s stagedRecords) Lost(ctx context.Context, id video.ID, published int, what event.Type, why video.Failure) (marked bool, err error) {
+	err = around("Lost", func() error { marked, err = s.records.Lost(ctx, id, published, what, why); return err })
+	return marked, err
+}
+
+func (s stagedRecords) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (w video.Work, err error) {
+	err = around("Begin."+string(ref.Name), func() error { w, err = s.records.Begin(ctx, ref, worker, done); return err })
+	return w, err
+}
+
+func (s stagedRecords) Plan(ctx context.Context, ref video.StepRef, facts video.Facts, plan video.Plan, next []engine.Job, done engine.Handle) error {
+	return around("Plan."+string(ref.Name), func() error { return s.records.Plan(ctx, ref, facts, plan, next, done) })
+}
+
+func (s stagedRecords) Finish(ctx context.Context, ref video.StepRef, result video.Result, last []engine.Job, done engine.Handle) error {
+	return around("Finish."+string(ref.Name), func() error { return s.records.Finish(ctx, ref, result, last, done) })
+}
+
+func (s stagedRecords) Publish(ctx context.Context, ref video.StepRef, output video.Output, next []engine.Job, done engine.Handle) error {
+	return around("Publish."+string(ref.Name), func() error { return s.records.Publish(ctx, ref, output, next, done) })
+}
+
+func (s stagedRecords) Fail(ctx context.Context, ref video.StepRef, failure video.StepFailure, next []engine.Job, done engine.Handle) error {
+	return around("Fail", func() error { return s.records.Fail(ctx, ref, failure, next, done) })
+}
+
+func (s stagedRecords) Remove(ctx context.Context, id video.ID, done engine.Handle) error {
+	return around("Remove", func() error { return s.records.Remove(ctx, id, done) })
+}
+
+func (s stagedRecords) Retire(ctx context.Context, id video.ID, generation int, done engine.Handle) error {
+	return around("Retire", func() error { return s.records.Retire(ctx, id, generation, done) })
+}
+
+func (s stagedRecords) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video.Video, err error) {
+	err = around("Edit", func() error { v, err = s.records.Edit(ctx, id, edit); return err })
+	return v, err
+}
+
+func (s stagedRecords) Delete(ctx context.Context, id video.ID, next []engine.Job) error {
+	return around("Delete.record", func() error { return s.records.Delete(ctx, id, next) })
+}
+
+func (s stagedRecords) Encode(ctx context.Context, id video.ID, settings video.Settings, next func(generation int) []engine.Job) (v video.Video, err error) {
+	err = around("Encode", func() error { v, err = s.records.Encode(ctx, id, settings, next); return err })
+	return v, err
+}
+
+// stageBlobs has a point before and after every method that makes or removes an object.
+func stageBlobs(b blobs) blobs { return stagedBlobs{b} }
+
+type stagedBlobs struct{ blobs }
+
+func (s stagedBlobs) Pin(ctx context.Context, src bucket.Object, to, key string) (o bucket.Object, err error) {
+	err = around("Pin", func() error { o, err = s.blobs.Pin(ctx, src, to, key); return err })
+	return o, err
+}
+
+func (s stagedBlobs) PutFile(ctx context.Context, to, key, path, contentType string) (o bucket.Object, err error) {
+	err = around("PutFile", func() error { o, err = s.blobs.PutFile(ctx, to, key, path, contentType); return err })
+	return o, err
+}
+
+func (s stagedBlobs) Delete(ctx context.Context, from, key string) error {
+	return around("Delete.object", func() error { return s.blobs.Delete(ctx, from, key) })
+}
+
+func (s stagedBlobs) DeletePrefix(ctx context.Context, from, prefix string) (n int, err error) {
+	err = around("DeletePrefix", func() error { n, err = s.blobs.DeletePrefix(ctx, from, prefix); return err })
+	return n, err
+}

@@ -1,0 +1,78 @@
+package drill
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/internal/api"
+	"sluice/internal/pipeline"
+	"sluice/internal/upload"
+)
+
+// moves are the durable steps: what writes records or objects. Each has a point before and one after it. A method that several steps share is a move a step.
+var moves = []string{
+	"Grant", "Pin", "Received", "Enqueue", "Lost",
+	"Begin.ingest", "Plan.ingest",
+	"Begin.encode", "Begin.audio", "Begin.stills", "PutFile", "Finish.encode", "Finish.audio", "Finish.stills",
+	"Begin.publish", "Publish.publish",
+	"Fail", "Edit", "Encode", "Retire",
+	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
+}
+
+// reads are the methods of the same interfaces that move no fact. Progress is advisory: losing it loses nothing.
+var reads = []string{
+	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Retirable", "Head", "List", "Local", "PresignPut",
+}
+
+// stores are what the rooms move facts and objects by.
+var stores = []reflect.Type{
+	reflect.TypeFor[upload.Store](), reflect.TypeFor[upload.Objects](),
+	reflect.TypeFor[pipeline.Store](), reflect.TypeFor[pipeline.Results](), reflect.TypeFor[pipeline.Remover](), reflect.TypeFor[pipeline.Objects](),
+	reflect.TypeFor[api.Videos](),
+}
+
+// allPoints lists where the story can be killed.
+func allPoints() (all []string) {
+	for _, move := range moves {
+		all = append(all, move+".before", move+".after")
+	}
+	for _, step := range []string{"ingest", "encode", "audio", "stills", "publish"} {
+		all = append(all, step+".begun", step+".made", step+".done")
+	}
+	return all
+}
+
+func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
+	named := map[string]bool{}
+	for _, move := range moves {
+		method, _, _ := strings.Cut(move, ".")
+		named[method] = true
+	}
+	for _, store := range stores {
+		for i := range store.NumMethod() {
+			name := store.Method(i).Name
+			if named[name] == slices.Contains(reads, name) {
+				t.Errorf("%s.%s is to be listed once: among the moves, with points in cmd/sluice/stage_drill.go, or among the reads", store, name)
+			}
+		}
+	}
+	handlers := pipeline.New(pipeline.Config{}).Handlers()
+	maps.Copy(handlers, upload.New(upload.Config{}).Handlers())
+	for kind := range handlers {
+		ends := map[string][]string{
+			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
+			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"},
+		}[kind]
+		if ends == nil {
+			ends = []string{"Begin." + kind, "Finish." + kind}
+		}
+		for _, end := range ends {
+			if !slices.Contains(moves, end) {
+				t.Errorf("a job of kind %s ends by %s, which is no move", kind, end)
+			}
+		}
+	}
+}

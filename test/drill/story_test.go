@@ -1,0 +1,161 @@
+package drill
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/test/rig"
+)
+
+// faults counts what was injected, over all drills.
+var faults atomic.Int64
+
+// chosen are the points of the short form: where a fact and an object could part.
+var chosen = []string{"Pin.after", "Finish.encode.after", "Publish.publish.before", "Lost.before", "DeletePrefix.after"}
+
+// eventsToken lets a storage tell of objects.
+const eventsToken = "a-token-for-the-storage-alone"
+
+// rounds is how many lives the points are spread over: each point kills once, and no job may be killed as often as it may be tried.
+const rounds = 10
+
+// TestAKillBeforeOrAfterAnyDurableStepLosesNothing tells the whole story of videos (uploaded, encoded, edited, encoded again, deleted, refused) to a server
+// that is killed at the points and started again.
+func TestAKillBeforeOrAfterAnyDurableStepLosesNothing(t *testing.T) {
+	beside(t)
+	if !*full {
+		t.Run("chosen", func(t *testing.T) { killed(t, chosen, rig.Options{}) })
+		return
+	}
+	all := allPoints()
+	for round := range rounds {
+		var points []string
+		for i := round; i < len(all); i += rounds {
+			points = append(points, all[i])
+		}
+		t.Run(strings.Join(points, " "), func(t *testing.T) { killed(t, points, rig.Options{}) })
+	}
+}
+
+// killed runs the story with a kill at each of the points, and checks what is left.
+func killed(t *testing.T, points []string, o rig.Options) {
+	met := filepath.Join(t.TempDir(), "met")
+	o.Tags = "drill"
+	o.Env = append(o.Env, "SLUICE_FAILPOINT="+strings.Join(points, " "), "SLUICE_FAILED="+met, "SLUICE_EVENTS_TOKEN="+eventsToken)
+	o.Args = append(o.Args, "--retire-after", "0s", "--reconcile-every", "1s")
+	k := rig.Keep(t, o)
+	k.Revive(time.Minute)
+	began := time.Now()
+	w := story(t, k)
+	w.Servers, w.Database, w.Objects = []*rig.Server{k.Server}, filepath.Join(k.Data, "sluice.db"), k.Files()
+	rig.Check(t, w)
+	noted, err := os.ReadFile(met)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, point := range points {
+		if !strings.Contains(string(noted), point+"\n") {
+			t.Errorf("the point %s was never met", point)
+		}
+	}
+	faults.Add(int64(k.Restarts))
+	t.Logf("%d kills at %q in %s", k.Restarts, points, time.Since(began).Round(time.Second))
+	if err := k.Stop(); err != nil {
+		t.Errorf("an orderly stop: %v", err)
+	}
+}
+
+// story is what people do with videos. Each demand is made until it is answered.
+func story(t *testing.T, k *rig.Keeper) (w rig.World) {
+	t.Helper()
+	const patience = 3 * time.Second
+	clip := rig.Clip(t, "clip.mp4", "320x180", 22) // two chunks
+	junk := filepath.Join(t.TempDir(), "junk.mp4")
+	if err := os.WriteFile(junk, []byte(strings.Repeat("This is no video. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, doomed, refused := k.Send(clip, "first.mp4", patience), k.Send(clip, "doomed.mp4", patience), k.Send(junk, "junk.mp4", patience)
+	robbed := k.Send(rig.Clip(t, "short.mp4", "320x180", 2), "robbed.mp4", patience)
+
+	for range 3 { // what is told again is no other write
+		k.Tell(eventsToken, "uploads", first+"/first.mp4")
+	}
+	if v := k.Until(first, 3*time.Minute, ended); v.Status != "ready" {
+		t.Errorf("%s", v.Raw)
+	}
+	if status := k.Ask(http.MethodPatch, "/v1/videos/"+first, map[string]any{"title": "A title"}, nil); status != http.StatusOK {
+		t.Errorf("PATCH: %d", status)
+	}
+	if v := k.Until(refused, time.Minute, ended); v.Status != "failed" || v.Error == nil || v.Error.Code != "not_media" {
+		t.Errorf("%s", v.Raw)
+	}
+	// Where no answer came, the encode may have begun all the same: then it is refused as one too many, or the video is there twice.
+	if status := k.Ask(http.MethodPost, "/v1/videos/"+first+"/encode", map[string]any{}, nil); status >= 300 && status != http.StatusConflict {
+		t.Errorf("encode: %d", status)
+	}
+	k.Until(first, 3*time.Minute, func(v rig.Video) bool { return v.Generation >= 2 && v.Progress == 1 })
+	k.Until(doomed, 3*time.Minute, ended)
+	if status := k.Ask(http.MethodDelete, "/v1/videos/"+doomed, nil, nil); status >= 300 && status != http.StatusNotFound {
+		t.Errorf("DELETE: %d", status)
+	}
+	if v := k.Until(robbed, 3*time.Minute, ended); v.Status != "ready" {
+		t.Errorf("%s", v.Raw)
+	}
+	rob(t, k, robbed+"/robbed.mp4")
+	k.Until(robbed, time.Minute, func(v rig.Video) bool { return v.Error != nil && v.Error.Code == "source_missing" })
+	// What follows from that comes when it comes: objects that are left after a minute are left for good.
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && remains(k, doomed, first); time.Sleep(100 * time.Millisecond) {
+		k.Revive(time.Minute)
+	}
+	w.Acked, w.Deleted = []string{first, refused, robbed}, []string{doomed}
+	return w
+}
+
+// rob removes the pin of an upload: the file in the media bucket that is the upload's own by another name.
+func rob(t *testing.T, k *rig.Keeper, key string) {
+	t.Helper()
+	upload, err := os.Stat(filepath.Join(k.Data, "objects", "uploads", key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pins, err := filepath.Glob(filepath.Join(k.Data, "objects", "media", "sources", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pin := range pins {
+		if info, err := os.Stat(pin); err == nil && os.SameFile(info, upload) {
+			if err := os.Remove(pin); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Errorf("%s has no pin among %q", key, pins)
+}
+
+func ended(v rig.Video) bool { return v.Status == "ready" || v.Status == "failed" }
+
+// remains says whether objects of the deleted video, or of the first generation of the other, are still there.
+func remains(k *rig.Keeper, deleted, again string) bool {
+	for _, bucket := range []string{"uploads", "media"} {
+		for key := range k.Objects(bucket) {
+			if strings.Contains(key, deleted) || strings.Contains(key, again+"/1/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// beside lets the short form's drills run side by side: they wait more than they work.
+func beside(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Parallel()
+	}
+}
