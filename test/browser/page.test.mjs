@@ -160,6 +160,38 @@ test('An upload that lost its connection is tried again, and a canceled one leav
   assert.deepEqual(faults, []);
 });
 
+for (const [device, width, height] of [
+  ['desktop', 1440, 900],
+  ['phone', 360, 740],
+]) {
+  test(`What failed is counted and listed on a ${device}`, { timeout: 90_000 }, async (t) => {
+    const { page, faults } = await open(t, width, height);
+    const auth = { Authorization: `Bearer ${token}` };
+    const name = `<b>not a video on a ${device}.mp4`;
+    const grant = await (await page.request.post(`${url}/v1/uploads`, { headers: auth, data: { filename: name } })).json();
+    await page.request.fetch(grant.url, { method: grant.method, headers: grant.headers, data: 'Dear Sir or Madam, this is no video.' });
+
+    await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+    await page.getByRole('link', { name: 'Errors' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Errors' }).waitFor();
+    const list = page.getByRole('list', { name: 'Errors, newest first' });
+    await list.getByRole('link', { name, exact: true }).waitFor({ timeout: 30_000 });
+    await fits(page);
+    await shot(page, `${device}-errors`);
+
+    await page.getByRole('list', { name: 'Errors by code and step' }).getByRole('link', { name: 'not_media' }).click();
+    await page.getByRole('heading', { name: 'All with not_media' }).waitFor();
+    assert.match(page.url(), /#\/errors\?code=not_media$/);
+    await page.getByRole('link', { name: 'Show all codes' }).click();
+    await list.getByRole('link', { name, exact: true }).click();
+    await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+    assert.ok(page.url().endsWith(`#/v/${grant.id}`));
+
+    assert.equal((await page.request.delete(`${url}/v1/videos/${grant.id}`, { headers: auth })).status(), 204);
+    assert.deepEqual(faults, []);
+  });
+}
+
 test('The address that the server prints signs in and leaves no token behind', { timeout: 30_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
   await page.goto(`${url}/#token=${encodeURIComponent(token)}`);

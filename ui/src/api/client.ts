@@ -87,6 +87,31 @@ export interface Event {
   data?: unknown;
 }
 
+// StepError is a failed attempt at a step; it outlives its video.
+export interface StepError {
+  id: number;
+  video: string;
+  name: string; // of the video
+  step: string;
+  n: number; // the chunk, for encode
+  attempt: number;
+  code: string;
+  message: string;
+  final: boolean; // else the step was tried again
+  time: string;
+  worker?: string; // absent once the video is deleted
+}
+
+export interface ErrorGroup {
+  code: string;
+  step: string;
+  message: string;
+  count: number;
+  videos: number;
+  final: number;
+  last: string;
+}
+
 export interface Page<T> {
   items: T[] | null;
   next?: string;
@@ -207,6 +232,19 @@ export class Client {
   events(id: string, after: number, limit: number): Promise<EventPage> {
     const query = new URLSearchParams({ after: String(after), limit: String(limit) });
     return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}/events?${query}`);
+  }
+
+  errors(code: string, limit: number, cursor = ''): Promise<Page<StepError>> {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (code) query.set('code', code);
+    if (cursor) query.set('cursor', cursor);
+    return this.#call('GET', `/v1/errors?${query}`);
+  }
+
+  async errorGroups(since: Date): Promise<ErrorGroup[]> {
+    const query = new URLSearchParams({ since: since.toISOString() });
+    const summary = await this.#call<{ groups: ErrorGroup[] | null }>('GET', `/v1/errors/summary?${query}`);
+    return summary.groups ?? [];
   }
 
   grant(file: File): Promise<Grant> {

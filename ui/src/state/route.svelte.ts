@@ -1,7 +1,14 @@
-// Where the page is: the list (#/) or one video (#/v/<id>).
+// Where the page is: the list (#/), one video (#/v/<id>) or what went wrong (#/errors, #/errors?code=<code>).
 
 class Route {
-  video = $state(''); // id, empty for the list
+  video = $state(''); // id, empty elsewhere
+  errors = $state(false);
+  code = $state(''); // of the errors on show, empty for all
+
+  // place names the view, empty for the list.
+  get place(): string {
+    return this.errors ? 'errors' : this.video;
+  }
 
   start() {
     this.#read();
@@ -10,6 +17,9 @@ class Route {
 
   #read() {
     this.video = /^#\/v\/([0-9a-z]+)$/.exec(location.hash)?.[1] ?? '';
+    const errors = /^#\/errors(?:\?(.*))?$/.exec(location.hash);
+    this.errors = errors !== null;
+    this.code = new URLSearchParams(errors?.[1] ?? '').get('code') ?? '';
   }
 }
 
@@ -17,4 +27,8 @@ export const route = new Route();
 
 export function link(id: string): string {
   return `#/v/${id}`;
+}
+
+export function errorsLink(code: string): string {
+  return code ? `#/errors?${new URLSearchParams({ code })}` : '#/errors';
 }
