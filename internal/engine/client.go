@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 
@@ -151,22 +150,6 @@ type sqliteDriver struct {
 
 func (d sqliteDriver) PluginInit(*baseservice.Archetype) {}
 func (d sqliteDriver) PluginPilot() riverpilot.Pilot     { return d.pilot }
-
-// quiet lets River's warnings and errors through: its information is about itself.
-func quiet(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(warnings{log.Handler()})
-}
-
-type warnings struct{ slog.Handler }
-
-func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
-}
-func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
-func (w warnings) WithGroup(n string) slog.Handler      { return warnings{w.Handler.WithGroup(n)} }
 
 // group lists a group's unfinished jobs.
 func group(ctx context.Context, tx Tx, name string, except []int64) ([]int64, error) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,6 +126,7 @@ type Options struct {
 	Args  []string // more flags of serve
 	Env   []string // more environment
 	Token string   // the admin token; empty for one of the server's own making
+	Under []string // a program and its arguments that start the server, such as taskset -c 0
 }
 
 // Start starts a server on a free port and waits until it takes work. It is ended with the test.
@@ -157,7 +159,9 @@ func Launch(t testing.TB, o Options) *Server {
 	}
 	_ = os.Remove(filepath.Join(o.Data, "server.json")) // of a server that was killed
 	s := &Server{Data: o.Data, Token: o.Token, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
-	s.cmd = exec.Command(Binary(t, o.Tags), append([]string{"serve", "--data", o.Data, "--listen", "127.0.0.1:0"}, o.Args...)...)
+	program := append(slices.Clone(o.Under), Binary(t, o.Tags), "serve", "--data", o.Data, "--listen", "127.0.0.1:0")
+	program = append(program, o.Args...)
+	s.cmd = exec.Command(program[0], program[1:]...)
 	s.cmd.Env = append(os.Environ(), o.Env...)
 	if o.Token != "" {
 		s.cmd.Env = append(s.cmd.Env, "SLUICE_ADMIN_TOKEN="+o.Token)
