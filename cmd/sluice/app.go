@@ -233,16 +233,18 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		Store: stageRecords(a.store), Results: a.store, Remover: stageRecords(a.store), Objects: stageBlobs(a.objects), Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
 	})
+	queues := []engine.Queue{
+		{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
+		{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
+		{Name: pipeline.IngestQueue, Workers: 2},
+		{Name: pipeline.ControlQueue, Workers: 4},
+		{Name: upload.EventQueue, Workers: 4},
+	}
+	if mail != nil { // else its jobs wait for a process that knows a mail server
+		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
+	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log,
-		Queues: []engine.Queue{
-			{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
-			{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
-			{Name: pipeline.IngestQueue, Workers: 2},
-			{Name: pipeline.ControlQueue, Workers: 4},
-			{Name: upload.EventQueue, Workers: 4},
-			{Name: notify.Queue, Workers: 2},
-		},
+		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {
