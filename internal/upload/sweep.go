@@ -12,8 +12,9 @@ import (
 // pinPrefix is the folder of the pins in the media bucket.
 const pinPrefix = "sources/"
 
-// pinRest is how old a pin must be to be swept: far longer than any node takes from pinning an object to recording it.
-const pinRest = time.Hour
+// pinRest is how old a pin must be to be swept: far longer than any node takes from pinning an object to recording it, by clocks that may differ by hours. A
+// machine that is an hour fast must not take away what another has pinned and is about to record.
+const pinRest = 24 * time.Hour
 
 // page is how many videos a sweep reads at once.
 const page = 100
@@ -72,7 +73,7 @@ func (p *pins) unless(key string, remove func() error) error {
 	return remove()
 }
 
-// SweepPins removes the pins older than an hour of writes that were never recorded: while the database is away every try of a client leaves one,
+// SweepPins removes the pins older than a day of writes that were never recorded: while the database is away every try of a client leaves one,
 // which keeps the bytes of a whole source. One sweep runs at a time. It costs a listing of the pins, and where some are that old a reading of all videos.
 func (d *Door) SweepPins(ctx context.Context) error {
 	d.sweeping.Lock()

@@ -67,7 +67,7 @@ func settleDeletion(t *testing.T, k *rig.Keeper, id string) []string {
 		limit = 150 * time.Second
 	}
 	time.Sleep(3 * time.Second) // the worker goes on, and sees
-	for deadline := time.Now().Add(limit); remains(k, id, id); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); remains(k.Files(), id, id); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Errorf("objects are left of %s: %v %v", id, k.Objects("uploads"), k.Objects("media"))
 			break

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
 
@@ -18,7 +19,7 @@ var full = flag.Bool("full", false, "run every drill")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code := m.Run()
+	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
 	fmt.Printf("%d faults were injected\n", faults.Load())
 	rig.Clean()
 	os.Exit(code)

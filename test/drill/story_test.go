@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
 
@@ -29,30 +30,55 @@ const rounds = 10
 func TestAKillBeforeOrAfterAnyDurableStepLosesNothing(t *testing.T) {
 	beside(t)
 	if !*full {
-		t.Run("chosen", func(t *testing.T) { killed(t, chosen, rig.Options{}) })
+		t.Run("chosen", func(t *testing.T) { killed(t, chosen, embedded) })
 		return
 	}
 	all := allPoints()
-	for round := range rounds {
-		var points []string
-		for i := round; i < len(all); i += rounds {
-			points = append(points, all[i])
+	for name, ground := range map[string]ground{"SQLite": embedded, "PostgreSQL": shared} {
+		for round := range rounds {
+			var points []string
+			for i := round; i < len(all); i += rounds {
+				points = append(points, all[i])
+			}
+			t.Run(name+" "+strings.Join(points, " "), func(t *testing.T) { killed(t, points, ground) })
 		}
-		t.Run(strings.Join(points, " "), func(t *testing.T) { killed(t, points, rig.Options{}) })
+	}
+}
+
+// ground is what a server stands on: it adds to the options what says so, and returns how a checker reads it past the server.
+type ground func(t *testing.T, o *rig.Options) func(*rig.Keeper) rig.World
+
+// embedded is SQLite and the endpoint in the server.
+func embedded(*testing.T, *rig.Options) func(*rig.Keeper) rig.World {
+	return func(k *rig.Keeper) rig.World {
+		return rig.World{Database: filepath.Join(k.Data, "sluice.db"), Objects: k.Files()}
+	}
+}
+
+// shared is PostgreSQL and a foreign S3.
+func shared(t *testing.T, o *rig.Options) func(*rig.Keeper) rig.World {
+	t.Helper()
+	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
+	o.Env, o.Args = append(o.Env, "SLUICE_DATABASE="+dsn), append(o.Args, storage.Flags()...)
+	return func(*rig.Keeper) rig.World {
+		return rig.World{Database: dsn, Objects: rig.Remote{Client: storage.Client(), List: storage.Keys}}
 	}
 }
 
 // killed runs the story with a kill at each of the points, and checks what is left.
-func killed(t *testing.T, points []string, o rig.Options) {
+func killed(t *testing.T, points []string, g ground) {
 	met := filepath.Join(t.TempDir(), "met")
-	o.Tags = "drill"
-	o.Env = append(o.Env, "SLUICE_FAILPOINT="+strings.Join(points, " "), "SLUICE_FAILED="+met, "SLUICE_EVENTS_TOKEN="+eventsToken)
-	o.Args = append(o.Args, "--retire-after", "0s", "--reconcile-every", "1s")
+	o := rig.Options{
+		Tags: "drill", Env: []string{"SLUICE_FAILPOINT=" + strings.Join(points, " "), "SLUICE_FAILED=" + met, "SLUICE_EVENTS_TOKEN=" + eventsToken},
+		Args: []string{"--retire-after", "0s", "--reconcile-every", "1s"},
+	}
+	world := g(t, &o)
 	k := rig.Keep(t, o)
 	k.Revive(time.Minute)
 	began := time.Now()
-	w := story(t, k)
-	w.Servers, w.Database, w.Objects = []*rig.Server{k.Server}, filepath.Join(k.Data, "sluice.db"), k.Files()
+	w := world(k)
+	w.Acked, w.Deleted = story(t, k, w.Objects)
+	w.Servers = []*rig.Server{k.Server}
 	rig.Check(t, w)
 	noted, err := os.ReadFile(met)
 	if err != nil && !os.IsNotExist(err) {
@@ -71,7 +97,7 @@ func killed(t *testing.T, points []string, o rig.Options) {
 }
 
 // story is what people do with videos. Each demand is made until it is answered.
-func story(t *testing.T, k *rig.Keeper) (w rig.World) {
+func story(t *testing.T, k *rig.Keeper, objects rig.Storage) (acked, deleted []string) {
 	t.Helper()
 	const patience = 3 * time.Second
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22) // two chunks
@@ -106,44 +132,36 @@ func story(t *testing.T, k *rig.Keeper) (w rig.World) {
 	if v := k.Until(robbed, 3*time.Minute, ended); v.Status != "ready" {
 		t.Errorf("%s", v.Raw)
 	}
-	rob(t, k, robbed+"/robbed.mp4")
+	rob(t, objects, robbed+"/robbed.mp4")
 	k.Until(robbed, time.Minute, func(v rig.Video) bool { return v.Error != nil && v.Error.Code == "source_missing" })
 	// What follows from that comes when it comes: objects that are left after a minute are left for good.
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && remains(k, doomed, first); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && remains(objects, doomed, first); time.Sleep(100 * time.Millisecond) {
 		k.Revive(time.Minute)
 	}
-	w.Acked, w.Deleted = []string{first, refused, robbed}, []string{doomed}
-	return w
+	return []string{first, refused, robbed}, []string{doomed}
 }
 
-// rob removes the pin of an upload: the file in the media bucket that is the upload's own by another name.
-func rob(t *testing.T, k *rig.Keeper, key string) {
+// rob removes the pin of an upload: of all sources the one that is as long.
+func rob(t *testing.T, objects rig.Storage, key string) {
 	t.Helper()
-	upload, err := os.Stat(filepath.Join(k.Data, "objects", "uploads", key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pins, err := filepath.Glob(filepath.Join(k.Data, "objects", "media", "sources", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pin := range pins {
-		if info, err := os.Stat(pin); err == nil && os.SameFile(info, upload) {
-			if err := os.Remove(pin); err != nil {
+	size := objects.Keys("uploads")[key]
+	for pin, bytes := range objects.Keys("media") {
+		if strings.HasPrefix(pin, "sources/") && bytes == size {
+			if err := objects.Remove("media", pin); err != nil {
 				t.Fatal(err)
 			}
 			return
 		}
 	}
-	t.Errorf("%s has no pin among %q", key, pins)
+	t.Errorf("%s has no pin among %v", key, objects.Keys("media"))
 }
 
 func ended(v rig.Video) bool { return v.Status == "ready" || v.Status == "failed" }
 
 // remains says whether objects of the deleted video, or of the first generation of the other, are still there.
-func remains(k *rig.Keeper, deleted, again string) bool {
+func remains(objects rig.Storage, deleted, again string) bool {
 	for _, bucket := range []string{"uploads", "media"} {
-		for key := range k.Objects(bucket) {
+		for key := range objects.Keys(bucket) {
 			if strings.Contains(key, deleted) || strings.Contains(key, again+"/1/") {
 				return true
 			}

@@ -34,10 +34,11 @@ type World struct {
 	Deleted  []string // the videos whose deletion was acknowledged
 }
 
-// Storage reads the buckets behind a Sluice's back.
+// Storage reads the buckets, and robs them, behind a Sluice's back.
 type Storage interface {
 	Keys(bucket string) map[string]int64
 	Read(bucket, key string) ([]byte, error)
+	Remove(bucket, key string) error
 }
 
 // Files is the storage of an embedded endpoint.
@@ -49,6 +50,10 @@ func (f files) Keys(bucket string) map[string]int64 { return f.s.Objects(bucket)
 
 func (f files) Read(bucket, key string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(f.s.Data, "objects", bucket, filepath.FromSlash(key)))
+}
+
+func (f files) Remove(bucket, key string) error {
+	return os.Remove(filepath.Join(f.s.Data, "objects", bucket, filepath.FromSlash(key)))
 }
 
 // Remote is the storage that a client reads; Keys comes from the caller.
@@ -68,6 +73,12 @@ func (r Remote) Read(bucket, key string) ([]byte, error) {
 	}
 	defer out.Body.Close()
 	return io.ReadAll(out.Body)
+}
+
+// Remove removes one object.
+func (r Remote) Remove(bucket, key string) error {
+	_, err := r.Client.DeleteObject(context.Background(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	return err
 }
 
 // Check asserts what must hold after any fault:
