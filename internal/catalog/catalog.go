@@ -72,19 +72,21 @@ type tx struct {
 // patience is how long a transaction may wait to begin: far longer than any needs, and short enough that a client learns that the database hangs.
 const patience = 15 * time.Second
 
-// bounded runs f with a context that ends after patience, and says so in our words.
-func bounded(ctx context.Context, f func(context.Context) error) error {
-	short, cancel := context.WithTimeout(ctx, patience)
+// within runs f with a context that ends after limit, and says so in our words.
+func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := f(short)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	// A transaction that its context ended says so in many ways: the deadline, "interrupted", "already rolled back".
+	var known *fault.Error
+	if err != nil && short.Err() != nil && ctx.Err() == nil && !errors.As(err, &known) && !errors.Is(err, video.ErrStale) {
 		return fault.New(fault.Unavailable, "catalog", "database_unavailable", "The database does not answer at the moment; try again later.", err)
 	}
 	return err
 }
 
 func (s *Store) write(ctx context.Context, f func(tx) error) error {
-	return bounded(ctx, func(ctx context.Context) error {
+	return within(ctx, patience, func(ctx context.Context) error {
 		return s.db.InTx(ctx, func(raw engine.Tx) error {
 			return f(tx{Queries: sqlc.New(raw), store: s, raw: raw, now: s.now().UnixMilli()})
 		})
@@ -92,7 +94,7 @@ func (s *Store) write(ctx context.Context, f func(tx) error) error {
 }
 
 func (s *Store) read(ctx context.Context, f func(*sqlc.Queries) error) error {
-	return bounded(ctx, func(ctx context.Context) error {
+	return within(ctx, patience, func(ctx context.Context) error {
 		return s.db.View(ctx, func(st engine.Statements) error { return f(sqlc.New(st)) })
 	})
 }

@@ -2,11 +2,15 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/internal/engine/enginetest"
+	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
@@ -80,4 +84,22 @@ func TestAClosedDatabaseIsUnavailable(t *testing.T) {
 			t.Fatal("a closed database answered")
 		}
 	})
+}
+
+func TestATransactionThatItsTimeEndedIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]error{"the deadline": context.DeadlineExceeded, "rolled back": sql.ErrTxDone, "nothing known": errors.New("interrupted (9)")} {
+		ended, cancel := context.WithCancel(t.Context())
+		err := within(t.Context(), time.Millisecond, func(ctx context.Context) error {
+			<-ctx.Done()
+			return said
+		})
+		if fault.Of(err).Code != "database_unavailable" {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+		if err := within(ended, time.Minute, func(context.Context) error { return said }); !errors.Is(err, said) {
+			t.Errorf("%s, of a caller that left: %v", name, err)
+		}
+	}
 }
