@@ -62,9 +62,10 @@ func law() map[string]room {
 		"delivery":     feature("instant"),
 		"picture":      feature(),
 		"oauth":        feature(),
+		"sweep":        feature(),
 		"notify":       feature(),
 		"mediaconvert": feature(),
-		"api":          feature("upload"),
+		"api":          feature("upload", "sweep"), // docs/adr/0004-sweep.md
 
 		"catalog": {may: []string{"fault", "telemetry", "video", "account", "event", "signing", "engine"}},
 

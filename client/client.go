@@ -126,6 +126,11 @@ const (
 // call sends in as JSON where it is not nil, and reads the answer into out where it is not nil. Where repeatable, it is tried again
 // while the error may pass.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	return c.callWithin(ctx, callLimit, method, path, in, out)
+}
+
+// callWithin is call with another limit for each try.
+func (c *Client) callWithin(ctx context.Context, limit time.Duration, method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -136,7 +141,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	var answer []byte
 	err := c.repeat(ctx, method != http.MethodPost, func() (err error) {
-		answer, err = c.once(ctx, method, path, body)
+		answer, err = c.once(ctx, limit, method, path, body)
 		return err
 	})
 	if err != nil || out == nil {
@@ -164,8 +169,8 @@ func (c *Client) repeat(ctx context.Context, repeatable bool, f func() error) er
 }
 
 // once makes one request of the API and returns the body of its answer.
-func (c *Client) once(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	limited, cancel := context.WithTimeout(ctx, callLimit)
+func (c *Client) once(ctx context.Context, limit time.Duration, method, path string, body []byte) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, method, c.base+path, bytes.NewReader(body))
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"sluice/internal/notify"
 	"sluice/internal/pipeline"
 	"sluice/internal/sandbox"
+	"sluice/internal/sweep"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 	"sluice/ui"
@@ -41,7 +42,9 @@ type App struct {
 	objects  *bucket.Store
 	uploads  *upload.Door
 	room     *room
-	queue    *upload.Queue // nil where no queue tells of objects
+	sweeper  *sweep.Sweeper
+	inUse    func(dir string) bool // nil where this process takes no steps
+	queue    *upload.Queue         // nil where no queue tells of objects
 	engine   *engine.Engine
 
 	api, edge, page, s3 http.Handler
@@ -203,8 +206,9 @@ func (a *App) uploadRoom() func(int64) error {
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
 	s := a.settings
+	a.sweeper = a.openSweeper()
 	a.api = api.New(api.Config{
-		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads,
+		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: now, MaxResolution: s.MaxResolution, Version: version(),
 		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, now()) },
@@ -233,6 +237,7 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		Store: stageRecords(a.store), Results: a.store, Remover: stageRecords(a.store), Objects: stageBlobs(a.objects), Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
 	})
+	a.inUse = way.InUse
 	queues := []engine.Queue{
 		{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
 		{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},

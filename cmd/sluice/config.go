@@ -43,6 +43,7 @@ type Settings struct {
 	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
 	Events        Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
 	Reconcile     Reconcile     `embed:"" prefix:"reconcile-" envprefix:"SLUICE_RECONCILE_"`
+	Sweep         Sweep         `embed:"" prefix:"sweep-" envprefix:"SLUICE_SWEEP_"`
 	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
 	SMTP          SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
 	Notify        Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
@@ -145,7 +146,7 @@ func (s *Settings) Validate() error {
 	if s.Limits.Pixels < 0 || s.Limits.Streams < 0 {
 		return fmt.Errorf("limits.pixels and limits.streams are numbers from 0 (no limit)")
 	}
-	if err := errors.Join(s.Events.validate(), s.Reconcile.validate()); err != nil {
+	if err := errors.Join(s.Events.validate(), s.Reconcile.validate(), s.Sweep.validate()); err != nil {
 		return err
 	}
 	for _, x := range s.Suffixes {
@@ -244,7 +245,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "smtp", "notify", "s3", "cache", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

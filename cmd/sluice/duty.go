@@ -23,14 +23,32 @@ func (r Reconcile) validate() error {
 // inspected is how many videos each comparison looks after.
 const inspected = 500
 
-// pinsEvery is how often pins that belong to no video are looked for.
-const pinsEvery = time.Hour
+// Sweep says what counts as left over.
+type Sweep struct {
+	After time.Duration `help:"How long something must have been left alone before it is swept, 3h at least." default:"24h" env:"AFTER"`
+}
+
+func (s Sweep) validate() error {
+	if s.After < leastSweep {
+		return fmt.Errorf("sweep.after is %s; use %s or more: clocks may differ", s.After, leastSweep)
+	}
+	return nil
+}
+
+// leastSweep lets the clocks of machines, storage and database differ by an hour each way, and more.
+const leastSweep = 3 * time.Hour
+
+// sweepEvery is how often what is left over is looked for.
+const sweepEvery = 24 * time.Hour
 
 // duties are what one process of all does every so often.
 func (a *App) duties() []engine.Duty {
 	return []engine.Duty{
 		{Name: "reconcile", Every: a.settings.Reconcile.Every, Do: a.reconcile},
-		{Name: "pins", Every: pinsEvery, Do: a.uploads.SweepPins},
+		{Name: "sweep", Every: sweepEvery, Do: func(ctx context.Context) error {
+			_, err := a.sweeper.Sweep(ctx, true)
+			return err
+		}},
 	}
 }
 

@@ -35,6 +35,7 @@ type commands struct {
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
+	Sweep         SweepUp       `cmd:"" help:"Show what nobody needs any more, and remove it with --delete."`
 	Config        ShowConfig    `cmd:"" help:"Print the configuration in force and where each value came from."`
 	Version       VersionFlag   `cmd:"" help:"Print the version."`
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Subscriptions Subscriptions
 	Uploads       Granter
 	Notices       Listener
+	Sweeper       Sweeper
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -77,6 +78,7 @@ func New(c Config) http.Handler {
 	s.routeEvents()
 	s.routeErrors()
 	s.routeNotices()
+	s.routeSweep()
 	s.routeSubscriptions()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
@@ -100,7 +102,7 @@ func document(version string) huma.Config {
 		{Name: "videos", Description: "What is watched: its state, its renditions and where it plays."},
 		{Name: "events", Description: "What happened to a video."},
 		{Name: "errors", Description: "What went wrong, over all videos."},
-		{Name: "storage", Description: "For storage that tells of its objects."},
+		{Name: "storage", Description: "Storage that tells of its objects, and what is left over there."},
 		{Name: "notifications", Description: "Who is told by mail, and of what."},
 	}
 	return c

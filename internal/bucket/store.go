@@ -288,6 +288,8 @@ func failure(op string, err error) error {
 		return noSuchObject(op, err)
 	case "NoSuchBucket":
 		return fault.New(fault.NotFound, op, "no_such_bucket", "There is no such bucket; make it, or name another one in the configuration.", err)
+	case "NoSuchUpload":
+		return fault.New(fault.NotFound, op, "no_such_upload", "There is no such upload in parts; it was completed or given up.", err)
 	case "InvalidRange":
 		return fault.New(fault.Invalid, op, "bad_range", "The range lies outside the object; ask for a part of it.", err)
 	case "BadRequest", "KeyTooLongError":

@@ -23,6 +23,7 @@ const (
 	VideoUpdated      Type = "video.updated"
 	EncodeRequested   Type = "video.encode_requested"
 	VideoDeleted      Type = "video.deleted"
+	UploadAbandoned   Type = "upload.abandoned"
 	SourceLost        Type = "source.lost"
 	OutputsLost       Type = "outputs.lost"
 	GenerationRetired Type = "generation.retired"

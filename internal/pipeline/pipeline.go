@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,7 @@ type Config struct {
 type Pipeline struct {
 	Config
 	sources sources
+	dirs    sync.Map // folders of attempts under way
 }
 
 // New makes a Pipeline.
@@ -146,7 +148,9 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 	if r.dir, err = os.MkdirTemp(p.Scratch, "step-"); err != nil {
 		return fault.New(fault.Unavailable, "pipeline.step", "scratch_unavailable", "The server can't write its scratch folder; check its disk.", err)
 	}
+	p.dirs.Store(r.dir, true)
 	defer func() {
+		defer p.dirs.Delete(r.dir)
 		for _, f := range r.open {
 			if cerr := f.Close(); cerr != nil {
 				r.log.Error("cached file left over", "error", cerr)
@@ -167,6 +171,12 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 		r.log.Info("step done", "attempt", r.Attempt, "seconds", p.Now().Sub(started).Seconds())
 	}
 	return err
+}
+
+// InUse reports whether an attempt of this process works in a folder of scratch.
+func (p *Pipeline) InUse(dir string) bool {
+	_, used := p.dirs.Load(dir)
+	return used
 }
 
 // at tells where the step is: begun (the attempt is recorded), made (its objects are in the bucket, no fact says so yet), done (the facts are committed).

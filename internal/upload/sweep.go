@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/internal/bucket"
 	"sluice/internal/fault"
 	"sluice/internal/video"
 )
@@ -73,27 +74,28 @@ func (p *pins) unless(key string, remove func() error) error {
 	return remove()
 }
 
-// SweepPins removes the pins older than a day of writes that were never recorded: while the database is away every try of a client leaves one,
-// which keeps the bytes of a whole source. One sweep runs at a time. It costs a listing of the pins, and where some are that old a reading of all videos.
-func (d *Door) SweepPins(ctx context.Context) error {
+// StrayPins finds pins of writes that were never recorded: while the database is away every try of a client leaves one, which keeps the bytes of a
+// whole source. Those older than that, and than a day, are returned, and removed where told to. One search runs at a time. It costs a listing of the
+// pins, and where some are that old a reading of all videos.
+func (d *Door) StrayPins(ctx context.Context, older time.Duration, remove bool) (found []bucket.Object, err error) {
 	d.sweeping.Lock()
 	defer d.sweeping.Unlock()
 	d.pins.watch()
 	defer d.pins.rest()
-	stray := map[string]bool{}
+	stray := map[string]bucket.Object{}
 	for o, err := range d.Objects.List(ctx, d.MediaBucket, pinPrefix) {
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if d.Now().Sub(o.Modified) > pinRest {
-			stray[o.Key] = true
+		if d.Now().Sub(o.Modified) > max(older, pinRest) {
+			stray[o.Key] = o
 		}
 	}
 	q := video.Query{Limit: page}
 	for len(stray) > 0 {
 		videos, err := d.Store.Videos(ctx, q)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(videos) == 0 {
 			break
@@ -105,12 +107,14 @@ func (d *Door) SweepPins(ctx context.Context) error {
 		}
 		q.Before = videos[len(videos)-1].ID
 	}
-	for key := range stray {
-		err := d.pins.unless(key, func() error { return d.Objects.Delete(ctx, d.MediaBucket, key) })
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
+	for key, o := range stray {
+		if remove {
+			err := d.pins.unless(key, func() error { return d.Objects.Delete(ctx, d.MediaBucket, key) })
+			if err != nil && !fault.Is(err, fault.NotFound) {
+				return found, err
+			}
 		}
-		d.Logger.Info("stray pin removed", "key", key)
+		found = append(found, o)
 	}
-	return nil
+	return found, nil
 }

@@ -7,7 +7,7 @@
 // Cost. A fact costs one HEAD, one pin (a hard link on the embedded storage) and one transaction.
 //
 // Failure. When Created returns an error nothing was promised to the client, who tries again; Reconcile finds what that
-// left, a stored object without a video, and SweepPins a pin without one. Two writes of the same bytes to one key within one second
+// left, a stored object without a video, and StrayPins a pin without one. Two writes of the same bytes to one key within one second
 // are one write: S3 tells them apart no better.
 //
 // In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.

@@ -316,16 +316,18 @@ func TestPinsOfRefusedWritesGoAndOthersStay(t *testing.T) {
 	if status := send(t, up, "third try"); status != http.StatusOK {
 		t.Errorf("the last try got %d", status)
 	}
-	if err := h.door.SweepPins(t.Context()); err != nil || len(h.pins(t)) != 4 {
+	if _, err := h.door.StrayPins(t.Context(), 0, true); err != nil || len(h.pins(t)) != 4 {
 		t.Errorf("pins that are still young: %q, %v", h.pins(t), err)
 	}
 	h.door.Now = func() time.Time { return time.Now().Add(2 * time.Hour) } // a clock that is fast
-	if err := h.door.SweepPins(t.Context()); err != nil || len(h.pins(t)) != 4 {
+	if _, err := h.door.StrayPins(t.Context(), 0, true); err != nil || len(h.pins(t)) != 4 {
 		t.Errorf("pins that are young for the storage: %q, %v", h.pins(t), err)
 	}
 	h.door.Now = func() time.Time { return time.Now().Add(25 * time.Hour) }
-	if err := h.door.SweepPins(t.Context()); err != nil {
-		t.Error(err)
+	for _, remove := range []bool{false, true} {
+		if found, err := h.door.StrayPins(t.Context(), 0, remove); err != nil || len(found) != 2 {
+			t.Errorf("found %v, %v", found, err)
+		}
 	}
 	var left []string
 	for _, body := range h.pins(t) {

@@ -7,22 +7,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// Versity is a versitygw of its own process: an S3 server that is not ours. Its root account is "access" with the secret "not-a-secret-outside-tests".
+// Versity is a versitygw that tells of what it stores, a process of its own. Its root account is "access" with the secret "not-a-secret-outside-tests".
 type Versity struct {
 	URL            string
 	Access, Secret string
 	Root           string // the folder of the buckets
 }
 
-// StartVersity builds versitygw, as go.mod names it, and starts it on a free port with those buckets. It posts its events to webhook, where that is not
+// StartVersity starts a versitygw on a free port with those buckets. It posts its events to webhook, where that is not
 // empty, and ends with the test.
 func StartVersity(t testing.TB, webhook string, buckets ...string) Versity {
 	t.Helper()
@@ -44,7 +41,7 @@ func StartVersity(t testing.TB, webhook string, buckets ...string) Versity {
 		args = append(args, "--event-webhook-url", webhook)
 	}
 	out := &lockedBuffer{}
-	cmd := exec.Command(versityBinary(t), append(args, "posix", v.Root)...)
+	cmd := exec.Command(install(t, "versitygw"), append(args, "posix", v.Root)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -71,36 +68,4 @@ func StartVersity(t testing.TB, webhook string, buckets ...string) Versity {
 			t.Fatalf("versitygw does not answer\n%s", out)
 		}
 	}
-}
-
-// versityBinary builds versitygw into .tools, once.
-func versityBinary(t testing.TB) string {
-	t.Helper()
-	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/versity/versitygw").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := strings.TrimSpace(string(version))
-	dir := filepath.Join(Root(t), ".tools", "versitygw-"+v)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { // packages are tested side by side
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "versitygw")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	build := exec.Command("go", "install", "github.com/versity/versitygw/cmd/versitygw@"+v)
-	build.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go install: %v\n%s", err, text)
-	}
-	return path
 }

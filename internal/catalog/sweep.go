@@ -1,0 +1,60 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"sluice/internal/catalog/sqlc"
+	"sluice/internal/event"
+	"sluice/internal/video"
+)
+
+// Abandoned returns uploads that were never used. See sweep.Store.
+func (s *Store) Abandoned(ctx context.Context, before time.Time, after video.ID, limit int) (all []video.Upload, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		rows, err := q.AbandonedUploads(ctx, sqlc.AbandonedUploadsParams{Before: before.UnixMilli(), After: string(after), Most: page(limit)})
+		for _, r := range rows {
+			all = append(all, video.Upload{Video: video.ID(r.Video), Bucket: r.Bucket, Key: r.Key, Type: r.Type, Size: r.Size, Expires: timeOf(r.Expires)})
+		}
+		return err
+	})
+	return all, err
+}
+
+// Abandon removes a video that still waits for its source, save its events.
+func (s *Store) Abandon(ctx context.Context, id video.ID) (gone bool, err error) {
+	err = s.write(ctx, func(t tx) error {
+		rows, err := t.AbandonVideo(ctx, string(id))
+		if gone = rows > 0; err != nil || !gone {
+			return err
+		}
+		if err := t.RemoveUploads(ctx, string(id)); err != nil {
+			return err
+		}
+		return t.event(ctx, string(id), event.UploadAbandoned, nil)
+	})
+	return gone, err
+}
+
+// Remains tells what the records know of a video.
+func (s *Store) Remains(ctx context.Context, id video.ID) (r video.Remains, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		r = video.Remains{Generations: map[int]video.GenerationState{}}
+		row, err := q.VideoRemains(ctx, string(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.Known, r.Deleting, r.Updated = true, row.Status == string(video.Deleting), timeOf(row.Updated)
+		generations, err := q.GenerationStates(ctx, string(id))
+		for _, g := range generations {
+			r.Generations[int(g.N)] = video.GenerationState{State: g.State, Updated: timeOf(g.Updated)}
+		}
+		return err
+	})
+	return r, err
+}
