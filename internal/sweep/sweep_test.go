@@ -76,12 +76,16 @@ func newYard(t *testing.T, dsn string) *yard {
 		Credentials: credentials.NewStaticCredentialsProvider(access, secret, "")})
 	now := func() time.Time { return time.Now().Add(y.ahead) }
 	y.door = upload.New(upload.Config{Store: records, Objects: y.objects, Bucket: "uploads", MediaBucket: "media", PublicURL: front.URL, Now: now,
-		Ingest: func(id video.ID, _ int) engine.Job { return engine.Job{Kind: "ingest", Group: string(id), Queue: "nobody"} }})
+		Ingest: func(id video.ID, _ int) engine.Job {
+			return engine.Job{Kind: "ingest", Group: string(id), Queue: "nobody"}
+		}})
 	y.sweeper = sweep.New(sweep.Config{
 		Store: y, Objects: y.objects, Uploads: "uploads", Media: "media", After: 24 * time.Hour, RetireAfter: time.Hour, Pins: y.door.StrayPins,
 		Scratch: t.TempDir(), InUse: func(dir string) bool { return y.inUse[dir] }, Now: now, Logger: slog.New(slog.DiscardHandler),
 		Retire: func(id video.ID, n int) engine.Job { return engine.Job{Kind: "retire", Group: fmt.Sprint(id, "/", n)} },
-		Delete: func(id video.ID, prefix string) []engine.Job { return []engine.Job{{Kind: "delete", Group: string(id)}} },
+		Delete: func(id video.ID, prefix string) []engine.Job {
+			return []engine.Job{{Kind: "delete", Group: string(id)}}
+		},
 	})
 	return y
 }
