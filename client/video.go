@@ -14,6 +14,7 @@ import (
 // Video is one video. A pointer is nil, and a time zero, where the server does not know it (yet).
 type Video struct {
 	ID             string            `json:"id"`
+	Owner          string            `json:"owner"`
 	Name           string            `json:"name"` // filename of the upload, or key of the object
 	Title          string            `json:"title"`
 	Description    string            `json:"description"`

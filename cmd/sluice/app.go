@@ -215,6 +215,11 @@ func (a *App) openAPI() (err error) {
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
+		Jobs: a.store.Jobs(), Queues: a.store.Jobs(), Redriver: a.store, StepOf: pipeline.StepOf,
+		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
+		Abandon: func(ref video.StepRef) []engine.Job {
+			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
+		},
 		Logger: a.log,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
@@ -238,6 +243,10 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
 	})
 	a.inUse = way.InUse
+	machine, err := os.Hostname()
+	if err != nil {
+		return err
+	}
 	queues := []engine.Queue{
 		{Name: pipeline.EncodeQueue, Workers: s.Workers.Encode},
 		{Name: pipeline.StillQueue, Workers: max(1, s.Workers.Encode/2)},
@@ -249,7 +258,7 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log, Queues: queues,
+		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {

@@ -41,6 +41,14 @@ type Config struct {
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
+	// Jobs and Queues are the engine, Redriver the store. StepOf tells which step a job tries to advance, StepJobs makes the work of a step that is due again, and
+	// Abandon the work that follows a cancel.
+	Jobs     Jobs
+	Queues   Queues
+	Redriver Redriver
+	StepOf   func(j engine.Job) (ref video.StepRef, ok bool)
+	StepJobs func(ref video.StepRef) []engine.Job
+	Abandon  func(ref video.StepRef) []engine.Job
 	// PublicURL is where this API is reached, EdgeURL where viewers fetch playlists; URL makes the address of an object there from its key, empty
 	// for one that has none.
 	PublicURL, EdgeURL string
@@ -80,6 +88,8 @@ func New(c Config) http.Handler {
 	s.routeNotices()
 	s.routeSweep()
 	s.routeSubscriptions()
+	s.routeJobs()
+	s.routeQueues()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -104,6 +114,8 @@ func document(version string) huma.Config {
 		{Name: "errors", Description: "What went wrong, over all videos."},
 		{Name: "storage", Description: "Storage that tells of its objects, and what is left over there."},
 		{Name: "notifications", Description: "Who is told by mail, and of what."},
+		{Name: "jobs", Description: "The work on videos, for operators: what waits, runs and failed, and how to try it again."},
+		{Name: "queues", Description: "The kinds of work, for operators: how much runs where, and whether it is held up."},
 	}
 	return c
 }

@@ -107,7 +107,7 @@ func full() (video.Video, []video.Step) {
 	at := func(s float64) time.Time { return began.Add(time.Duration(s * float64(time.Second))) }
 	id := video.ID("01jq3v8k2m4n5p6r7s8t9v0w1x")
 	v := video.Video{
-		ID: id, Name: "holiday.mp4", Title: "Our holiday", Description: "Two weeks", Tags: []string{"sea"}, Metadata: map[string]string{"project": "7"},
+		ID: id, Owner: video.Admin, Name: "holiday.mp4", Title: "Our holiday", Description: "Two weeks", Tags: []string{"sea"}, Metadata: map[string]string{"project": "7"},
 		Status: video.Ready, Settings: video.Settings{MaxResolution: 720}, Newest: 2, Published: 1, Prefix: "streams/holiday-x",
 		Created: at(-3), Updated: at(9), Received: at(0), Playable: at(8.4), Begun: at(5), Progress: 0.25,
 		Source: &video.Source{Bucket: "uploads", Key: "holiday.mp4", ETag: "9bb5", Size: 73400320, Modified: at(0), Pin: "sources/x"},
@@ -172,7 +172,7 @@ func TestAVideoThatWaitsHasListsAndNothingUnknown(t *testing.T) {
 	s := start(t)
 	id := s.add(video.Video{Name: "a.mp4", Status: video.Waiting, Created: began, Updated: began})
 	m := s.do(t, "GET", "/v1/videos/"+string(id), "").object(t)
-	want := []string{"audio", "bytes", "created", "description", "generation", "id", "metadata", "name", "newest_generation", "playable",
+	want := []string{"audio", "bytes", "created", "description", "generation", "id", "metadata", "name", "newest_generation", "owner", "playable",
 		"progress", "renditions", "settings", "status", "steps", "tags", "title", "updated"}
 	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
 		t.Errorf("fields %v want %v", got, want)

@@ -12,6 +12,7 @@ import (
 
 	"sluice/internal/catalog"
 	"sluice/internal/engine"
+	"sluice/internal/pipeline"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 )
@@ -39,11 +40,18 @@ func startCatalog(t *testing.T) (server, *catalog.Store) {
 			t.Error(err)
 		}
 	})
+	jobs, err := engine.New(store.DB(), engine.Config{Name: "media-1", Queues: []engine.Queue{{Name: "test", Workers: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	job := func(kind string) []engine.Job { return []engine.Job{{Kind: kind, Args: []byte(`{}`), Queue: "test"}} }
 	h := New(Config{Videos: store, History: store, Errors: store, Subscriptions: store, Uploads: door{store}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		URL:    func(edge, key string) string { return edge + key },
 		Delete: func(video.Video) []engine.Job { return job("delete") },
 		Encode: func(video.ID, int) []engine.Job { return job("ingest") },
+		Jobs:   jobs, Queues: jobs, Redriver: store, StepOf: pipeline.StepOf,
+		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
+		Abandon:  func(video.StepRef) []engine.Job { return job("retire") },
 	})
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)

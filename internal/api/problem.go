@@ -41,6 +41,8 @@ const (
 	codeInvalid     = "invalid_request"
 	codeCursor      = "bad_cursor"
 	codeAddress     = "bad_address"
+
+	codeUncancelable = "job_not_cancelable"
 )
 
 // meaning of the codes that operations list in the reference.
@@ -69,6 +71,13 @@ var meaning = map[string]string{
 	"disk_full":              "the server's disk is low; try again after Retry-After seconds",
 	"database_unavailable":   "the server's database is away; try again after Retry-After seconds",
 	"timeout":                "the server took too long; try again after Retry-After seconds",
+	"no_job":                 "there is no job with this id, or it ended well and was forgotten",
+	"no_queue":               "there is no queue of this name",
+	"bad_limit":              "a limit is 0 to 128",
+	"job_running":            "the job is running",
+	"job_done":               "the job, or the encode that it belongs to, is over",
+	"not_failed":             "nothing has failed that could be redriven",
+	codeUncancelable:         "the job is a removal",
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }

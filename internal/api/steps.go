@@ -34,15 +34,21 @@ func steps(all []video.Step) []Step {
 			progress = 1
 		}
 		step := Step{Name: string(st.Name), N: st.N, State: string(st.State), Progress: round(progress, 4),
-			Started: Time(st.Started), Finished: Time(st.Finished), Attempts: make([]Attempt, 0, len(st.Attempts))}
-		for _, a := range st.Attempts {
-			attempt := Attempt{Number: a.Number, Worker: a.Worker, Started: Time(a.Started), Finished: Time(a.Finished), Detail: a.Detail}
-			if a.Failure != nil {
-				attempt.Error = &Error{Code: a.Failure.Code, Message: a.Failure.Message}
-			}
-			step.Attempts = append(step.Attempts, attempt)
-		}
+			Started: Time(st.Started), Finished: Time(st.Finished), Attempts: attempts(st.Attempts)}
 		out = append(out, step)
+	}
+	return out
+}
+
+// attempts tells attempts as JSON.
+func attempts(all []video.Attempt) []Attempt {
+	out := make([]Attempt, 0, len(all))
+	for _, a := range all {
+		attempt := Attempt{Number: a.Number, Worker: a.Worker, Started: Time(a.Started), Finished: Time(a.Finished), Detail: a.Detail}
+		if a.Failure != nil {
+			attempt.Error = &Error{Code: a.Failure.Code, Message: a.Failure.Message}
+		}
+		out = append(out, attempt)
 	}
 	return out
 }

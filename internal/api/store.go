@@ -38,6 +38,35 @@ type Errors interface {
 	ErrorGroups(ctx context.Context, q video.ErrorQuery) ([]video.ErrorGroup, error)
 }
 
+// Jobs is what the job routes need of the engine.
+type Jobs interface {
+	// Jobs returns jobs, newest first.
+	Jobs(ctx context.Context, q engine.JobQuery) ([]engine.Status, error)
+	// Job returns one job; fault.NotFound for none.
+	Job(ctx context.Context, id int64) (engine.Status, error)
+	// Retry makes a job due now that is dead, canceled or waits for its time. fault.Conflict where it runs or has ended well.
+	Retry(ctx context.Context, id int64) (engine.Status, error)
+}
+
+// Queues is what the queue routes need of the engine.
+type Queues interface {
+	// Queues returns every queue that ever was worked on, by name.
+	Queues(ctx context.Context) ([]engine.QueueState, error)
+	// SetQueue changes a queue and returns it as it is then. fault.NotFound for none.
+	SetQueue(ctx context.Context, name string, change engine.QueueChange) (engine.QueueState, error)
+}
+
+// Redriver is what the job routes need of the store. Each method is one transaction.
+type Redriver interface {
+	// Redrive goes on with a video whose newest generation failed, where only, if not nil, is one of the steps that failed or were canceled. fault.Conflict where
+	// there is nothing to redrive.
+	Redrive(ctx context.Context, id video.ID, only *video.StepRef, jobs func(video.StepRef) []engine.Job) (video.Video, error)
+	// CancelStep ends the generation that a step belongs to and inserts next. fault.Conflict where it is over.
+	CancelStep(ctx context.Context, ref video.StepRef, next []engine.Job) error
+	// JobAttempts returns the attempts at a step that a job made.
+	JobAttempts(ctx context.Context, ref video.StepRef, job int64) ([]video.Attempt, error)
+}
+
 // Subscriptions is what the notification routes need of the store.
 type Subscriptions interface {
 	// Subscribe makes a subscription; an address that has one gets these events instead, and is no longer suspended. fault.Conflict where there

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sluice/internal/catalog/sqlc"
@@ -49,6 +50,9 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 
 // DB is the database, for the engine that runs the jobs.
 func (s *Store) DB() engine.DB { return s.db }
+
+// Jobs is the engine that the store inserts with: it lists and changes jobs and queues, and runs nothing.
+func (s *Store) Jobs() *engine.Engine { return s.jobs }
 
 // Close closes the database. Engines on it must have stopped.
 func (s *Store) Close() error { return s.db.Close() }
@@ -99,8 +103,13 @@ func (s *Store) read(ctx context.Context, f func(*sqlc.Queries) error) error {
 	})
 }
 
-func (t tx) insert(ctx context.Context, jobs []engine.Job) error {
-	return t.store.jobs.Insert(ctx, t.raw, jobs...)
+// insert adds jobs of a video of that owner.
+func (t tx) insert(ctx context.Context, owner string, jobs []engine.Job) error {
+	owned := slices.Clone(jobs)
+	for i := range owned {
+		owned[i].Owner = owner
+	}
+	return t.store.jobs.Insert(ctx, t.raw, owned...)
 }
 
 func (t tx) complete(ctx context.Context, h engine.Handle) error {
@@ -171,8 +180,9 @@ const (
 	planned    = "planned"    // its steps are made
 	published  = "published"  // the video's pointer is here
 	superseded = "superseded" // was published; viewers may still have it
-	failed     = "failed"
-	canceled   = "canceled" // the video was deleted meanwhile
+	failed     = "failed"     // may be redriven
+	retiring   = "retiring"   // its objects are being removed
+	canceled   = "canceled"   // the video was deleted meanwhile
 )
 
 // lock locks a video that is not deleted.

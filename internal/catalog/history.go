@@ -44,10 +44,13 @@ func (s *Store) Steps(ctx context.Context, id video.ID) ([]video.Step, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(steps, func(a, b video.Step) int {
-		return cmp.Or(cmp.Compare(slices.Index(way, a.Name), slices.Index(way, b.Name)), cmp.Compare(a.N, b.N))
-	})
+	slices.SortFunc(steps, func(a, b video.Step) int { return inOrder(a.StepRef, b.StepRef) })
 	return steps, err
+}
+
+// inOrder compares two steps of a generation by the order of the way.
+func inOrder(a, b video.StepRef) int {
+	return cmp.Or(cmp.Compare(slices.Index(way, a.Name), slices.Index(way, b.Name)), cmp.Compare(a.N, b.N))
 }
 
 func attemptOf(r sqlc.AttemptsRow) video.Attempt {

@@ -126,7 +126,7 @@ func TestAFinalFailureCancelsTheRunningJobsOfItsVideoAndEndsItsOwn(t *testing.T)
 		}
 		one.end <- nil
 		w.settled("encode", "cancelled", 1)
-		w.settled("encode", "completed", 1)
+		w.settled("encode", "discarded", 1) // dead: kept, for people to look at
 		w.settled("retire", "available", 1)
 	})
 }
@@ -138,7 +138,7 @@ func TestAnAttemptThatWasOvertakenDecidesNothing(t *testing.T) {
 		tries := w.run()
 		late := w.next(tries)
 		w.begun(ref, late)
-		w.must(w.write(t.Context(), func(x tx) error { return x.insert(t.Context(), job("ingest", id)) }))
+		w.must(w.write(t.Context(), func(x tx) error { return x.insert(t.Context(), video.Admin, job("ingest", id)) }))
 		other := w.next(tries)
 		w.begun(ref, other)
 		w.stale(w.Fail(t.Context(), ref, video.StepFailure{Failure: video.Failure{Code: "x"}, Final: true}, nil, late.Handle))

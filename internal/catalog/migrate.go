@@ -69,7 +69,7 @@ func migrate(ctx context.Context, db engine.DB) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(dialect, pool, files)
+	p, err := goose.NewProvider(dialect, pool, files, goose.WithAllowOutofOrder(true)) // a number may land after a higher one
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (t tx) wake(ctx context.Context, sub sqlc.Subscription) error {
 	if err := t.SetDue(ctx, sqlc.SetDueParams{ID: sub.ID, Due: due}); err != nil {
 		return err
 	}
-	return t.insert(ctx, []engine.Job{t.store.mail(sub.ID, after)})
+	return t.insert(ctx, video.Admin, []engine.Job{t.store.mail(sub.ID, after)})
 }
 
 // failedNotice is the notice of a step that ended its generation.
@@ -81,7 +81,7 @@ func failedNotice(v sqlc.Video, ref video.StepRef, why video.Failure) sqlc.Inser
 	}
 }
 
-// recovery tells that a video is ready whose generations after the one published before had failed, and nothing where none had.
+// recovery tells that a video is ready of whose generations one after that published before had failed, maybe this one before it was redriven; nothing where none had.
 func (t tx) recovery(ctx context.Context, v sqlc.Video, n int64) error {
 	count, err := t.Recovered(ctx, sqlc.RecoveredParams{Video: v.ID, Published: v.Published, Newest: n})
 	if err != nil || count == 0 {

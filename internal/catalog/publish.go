@@ -40,7 +40,7 @@ func (s *Store) Publish(ctx context.Context, ref video.StepRef, output video.Out
 		if err := t.PublishVideo(ctx, sqlc.PublishVideoParams{ID: v.ID, Published: g.N, Output: text, Playable: v.Playable}); err != nil {
 			return err
 		}
-		if err := t.insert(ctx, next); err != nil {
+		if err := t.insert(ctx, v.Owner, next); err != nil {
 			return err
 		}
 		if first {
@@ -119,10 +119,10 @@ func (t tx) fail(ctx context.Context, v sqlc.Video, g sqlc.Generation, why video
 	if err := t.FailVideo(ctx, sqlc.FailVideoParams{ID: v.ID, Status: string(status), Failure: text}); err != nil {
 		return err
 	}
-	if err := t.insert(ctx, next); err != nil {
+	if err := t.insert(ctx, v.Owner, next); err != nil {
 		return err
 	}
-	if err := t.complete(ctx, done); err != nil {
+	if err := t.store.jobs.Kill(ctx, t.raw, done, why.Code+": "+why.Message); err != nil {
 		return err
 	}
 	return t.event(ctx, v.ID, event.VideoFailed, fields{"generation": g.N, "code": why.Code, "message": why.Message})

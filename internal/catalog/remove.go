@@ -40,26 +40,29 @@ func (s *Store) Remove(ctx context.Context, id video.ID, done engine.Handle) err
 				return err
 			}
 		}
-		return nil
+		return s.jobs.ForgetGroup(ctx, t.raw, string(id))
 	})
 }
 
-// Retirable returns the key prefix of a video whose generation is not published and not under way. See pipeline.Remover.
+// Retirable condemns a generation that is not published and not under way, and returns the key prefix of its video. See pipeline.Remover.
 func (s *Store) Retirable(ctx context.Context, id video.ID, generation int, done engine.Handle) (prefix string, err error) {
-	err = s.read(ctx, func(q *sqlc.Queries) error {
-		state, err := q.GenerationState(ctx, sqlc.GenerationStateParams{Video: string(id), N: int64(generation)})
-		if err != nil {
-			return err
+	stale := false
+	err = s.write(ctx, func(t tx) error {
+		v, err := t.LockVideo(ctx, string(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = video.ErrStale
 		}
-		if state != superseded && state != failed && state != canceled {
-			return video.ErrStale
+		if err == nil {
+			prefix = v.Prefix
+			err = fenced(t.CondemnGeneration(ctx, sqlc.CondemnGenerationParams{Video: v.ID, N: int64(generation), Updated: t.now}))
 		}
-		row, err := q.Video(ctx, string(id))
-		prefix = row.Video.Prefix
+		if stale = errors.Is(err, video.ErrStale); stale {
+			err = t.complete(ctx, done)
+		}
 		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, video.ErrStale) {
-		return "", s.end(ctx, done, func(tx) error { return video.ErrStale })
+	if err == nil && stale {
+		return "", video.ErrStale
 	}
 	return prefix, err
 }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -13,6 +14,7 @@ import (
 func videoOf(r sqlc.Video, progress float64, begun int64) (video.Video, error) {
 	v := video.Video{
 		ID:          video.ID(r.ID),
+		Owner:       r.Owner,
 		Name:        r.Name,
 		Title:       r.Title,
 		Description: r.Description,
@@ -63,6 +65,7 @@ func insertion(v video.Video, now int64) (sqlc.InsertVideoParams, error) {
 		Prefix:      v.Prefix,
 		Created:     now,
 		Updated:     now,
+		Owner:       cmp.Or(v.Owner, video.Admin),
 	}
 	if v.Source != nil {
 		p.Newest, p.Received = 1, now

@@ -36,6 +36,8 @@ func TestASnapshotIsWhatTheDatabaseWasAndKnowsWhatWasRemovedSince(t *testing.T) 
 	_, err = w.Encode(t.Context(), kept, video.Settings{}, func(int) []engine.Job { return nil })
 	w.must(err)
 	w.published(kept, 2)
+	_, err = w.Retirable(t.Context(), kept, 1, engine.Handle{})
+	w.must(err)
 	w.must(w.Retire(t.Context(), kept, 1, engine.Handle{}))
 	if _, generations, err = RemovedAfter(t.Context(), file, newest); err != nil || !generations {
 		t.Errorf("a retired generation isn't told: %v", err)

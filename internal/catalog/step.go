@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 
 	"sluice/internal/catalog/sqlc"
@@ -23,6 +24,10 @@ const (
 func (s *Store) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (video.Work, error) {
 	var w video.Work
 	err := s.move(ctx, ref, done, func(t tx, row sqlc.Video, g sqlc.Generation) error {
+		// A worker that lost its job before it began must not become the step's latest: its failure would decide, and its job is another's to try again.
+		if held, err := s.jobs.Holds(ctx, t.raw, done); err != nil || !held {
+			return cmp.Or(err, video.ErrStale)
+		}
 		key := keyOf(ref)
 		if err := fenced(t.BeginStep(ctx, sqlc.BeginStepParams{
 			Now: t.now, Video: key.Video, Generation: key.Generation, Name: key.Name, N: key.N,
@@ -89,7 +94,7 @@ func (s *Store) Plan(ctx context.Context, ref video.StepRef, facts video.Facts, 
 				return err
 			}
 		}
-		if err := t.insert(ctx, next); err != nil {
+		if err := t.insert(ctx, v.Owner, next); err != nil {
 			return err
 		}
 		return t.event(ctx, v.ID, event.VideoPlanned, fields{
@@ -155,7 +160,7 @@ func (s *Store) Finish(ctx context.Context, ref video.StepRef, result video.Resu
 		if err := t.InsertStep(ctx, sqlc.InsertStepParams{Video: v.ID, Generation: g.N, Name: string(video.Publish), Weight: publishWeight}); err != nil {
 			return err
 		}
-		return t.insert(ctx, last)
+		return t.insert(ctx, v.Owner, last)
 	})
 }
 

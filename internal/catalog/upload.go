@@ -49,8 +49,8 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 			return err
 		}
 		fresh = true
-		settings := ""
-		if id, settings, err = t.place(ctx, v, src); err != nil {
+		settings, owner := "", ""
+		if id, settings, owner, err = t.place(ctx, v, src); err != nil {
 			return err
 		}
 		if id != v.ID {
@@ -63,7 +63,7 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 		if err := t.begin(ctx, string(id), 1, settings); err != nil {
 			return err
 		}
-		if err := t.insert(ctx, next(id)); err != nil {
+		if err := t.insert(ctx, owner, next(id)); err != nil {
 			return err
 		}
 		return t.event(ctx, string(id), event.SourceReceived, fields{"key": src.Key, "etag": src.ETag, "size": src.Size})
@@ -73,31 +73,32 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 
 // Enqueue inserts jobs.
 func (s *Store) Enqueue(ctx context.Context, jobs []engine.Job) error {
-	return s.write(ctx, func(t tx) error { return t.insert(ctx, jobs) })
+	return s.write(ctx, func(t tx) error { return t.insert(ctx, video.Admin, jobs) })
 }
 
-// place finds or makes the video that a new source belongs to, and returns it with its settings. The first write to a granted key is that upload's; a second
+// place finds or makes the video that a new source belongs to, and returns it with its settings and its owner. The first write to a granted key is that upload's; a second
 // one can't change what was received, and becomes a video of the same name.
-func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id video.ID, settings string, err error) {
+func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id video.ID, settings, owner string, err error) {
 	source, err := marshal(src)
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
 	up, err := t.UploadByKey(ctx, sqlc.UploadByKeyParams{Bucket: src.Bucket, Key: src.Key})
 	granted := err == nil
 	if granted {
-		settings, err = t.AttachSource(ctx, sqlc.AttachSourceParams{ID: up.Video, Source: source, Received: t.now})
+		var row sqlc.AttachSourceRow
+		row, err = t.AttachSource(ctx, sqlc.AttachSourceParams{ID: up.Video, Source: source, Received: t.now})
 		if err == nil {
-			return video.ID(up.Video), settings, nil
+			return video.ID(up.Video), row.Settings, row.Owner, nil
 		}
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
-		return "", "", err
+		return "", "", "", err
 	}
 	if granted {
 		name, err := t.NameVideo(ctx, up.Video)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return "", "", err
+			return "", "", "", err
 		}
 		if err == nil {
 			v.Name = name
@@ -106,9 +107,9 @@ func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id vide
 	v.Source = &src
 	row, err := insertion(v, t.now)
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
-	return v.ID, row.Settings, t.InsertVideo(ctx, row)
+	return v.ID, row.Settings, row.Owner, t.InsertVideo(ctx, row)
 }
 
 // begin makes a generation and its ingest step.

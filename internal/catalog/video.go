@@ -131,7 +131,7 @@ func (s *Store) Delete(ctx context.Context, id video.ID, next []engine.Job) erro
 		if err := s.jobs.CancelGroup(ctx, t.raw, row.ID); err != nil {
 			return err
 		}
-		if err := t.insert(ctx, next); err != nil {
+		if err := t.insert(ctx, row.Owner, next); err != nil {
 			return err
 		}
 		return t.event(ctx, row.ID, event.VideoDeleted, nil)
@@ -171,7 +171,7 @@ func (s *Store) Encode(ctx context.Context, id video.ID, settings video.Settings
 		if err := t.RestartVideo(ctx, sqlc.RestartVideoParams{ID: row.ID, Status: string(status), Settings: text, Newest: n}); err != nil {
 			return err
 		}
-		if err := t.insert(ctx, next(int(n))); err != nil {
+		if err := t.insert(ctx, row.Owner, next(int(n))); err != nil {
 			return err
 		}
 		if err := t.event(ctx, row.ID, event.EncodeRequested, fields{"generation": n, "settings": settings}); err != nil {

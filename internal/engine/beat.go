@@ -16,6 +16,12 @@ type dialect struct {
 	now    string // the database's clock, as River's columns keep it
 	holder string // who has a running job: the last of those that tried it
 	lock   string // keeps a selected row as it is until the transaction ends
+	// holders is who has tried a job, with $1 as the newest, at most 100 of them: River's own bound and River's own SQL.
+	holders string
+	args    string // a job's arguments as JSON text
+	errors  string // a job's errors as JSON text
+	time    string // a column (%s) of River's times as epoch milliseconds
+	firsts  string // joins o with what a query (%s) finds first in river_job for it, as c
 }
 
 var (
@@ -24,16 +30,38 @@ var (
 		now:    `now()`,
 		holder: `attempted_by[array_upper(attempted_by, 1)]`,
 		lock:   ` FOR UPDATE`,
+		holders: `array_append(CASE WHEN array_length(attempted_by, 1) >= 100 THEN attempted_by[array_length(attempted_by, 1) + 2 - 100:]
+			ELSE attempted_by END, CAST($1 AS TEXT))`,
+		args:   `CAST(args AS TEXT)`,
+		errors: `CAST(array_to_json(errors) AS TEXT)`,
+		time:   `CAST(coalesce(extract(epoch FROM %s) * 1000, 0) AS BIGINT)`,
+		firsts: `CROSS JOIN LATERAL (SELECT id, priority, scheduled_at FROM river_job WHERE %s) c`,
 	}
 	lite = dialect{ // its transactions have the file to themselves
 		millis: `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 		now:    `datetime('now', 'subsec')`,
 		holder: `attempted_by ->> '$[#-1]'`,
+		holders: `jsonb(json_insert((SELECT jsonb_group_array(value) FROM (SELECT * FROM (
+			SELECT * FROM json_each(coalesce(attempted_by, jsonb('[]'))) ORDER BY key DESC LIMIT 99) ORDER BY key)), '$[#]', $1))`,
+		args:   `json(args)`,
+		errors: `json(errors)`,
+		time:   `CAST(coalesce(unixepoch(%s, 'subsec') * 1000, 0) AS INTEGER)`,
+		firsts: `CROSS JOIN river_job c WHERE c.id IN (SELECT id FROM river_job WHERE %s)`,
 	}
 )
 
+// epoch is one of River's times as epoch milliseconds, 0 for none.
+func (d dialect) epoch(column string) string { return fmt.Sprintf(d.time, column) }
+
 func (tx Tx) dialect() dialect {
 	if tx.pgx != nil {
+		return postgres
+	}
+	return lite
+}
+
+func (db DB) dialect() dialect {
+	if db.Pool != nil {
 		return postgres
 	}
 	return lite
@@ -45,6 +73,7 @@ type beat struct {
 	db        DB
 	id        string
 	lostAfter time.Duration
+	queues    []Queue // that this process works on, for people who look
 	log       *slog.Logger
 
 	seen  int64        // epoch ms of the last beat
@@ -65,6 +94,9 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 		d := tx.dialect()
 		if err := tx.QueryRowContext(ctx, `INSERT INTO worker (id, seen) VALUES ($1, `+d.millis+`)
 			ON CONFLICT (id) DO UPDATE SET seen = excluded.seen RETURNING seen`, b.id).Scan(&now); err != nil {
+			return err
+		}
+		if err := b.offer(ctx, tx); err != nil {
 			return err
 		}
 		if b.judges(now) {
@@ -123,13 +155,29 @@ func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) 
 		}
 		n += moved
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE seen <= $1`, horizon)
+	if _, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE seen <= $1`, horizon); err != nil {
+		return 0, err
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM job_slot WHERE NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = job_slot.worker)`)
 	return n, err
+}
+
+// offer tells how much this process does side by side, where nobody limits it.
+func (b *beat) offer(ctx context.Context, tx Tx) error {
+	for _, q := range b.queues {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO job_slot (worker, queue, workers) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, b.id, q.Name, q.Workers); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end tells the others that this process has stopped.
 func (b *beat) end(ctx context.Context) error {
 	return b.db.InTx(ctx, func(tx Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM job_slot WHERE worker = $1`, b.id); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE id = $1`, b.id)
 		return err
 	})
@@ -182,6 +230,9 @@ func (e *Engine) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if err := e.readLimits(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("the limits of queues could not be read; those before stay in force", "error", err)
 		}
 		tries := e.tries()
 		handles := make([]Handle, len(tries))

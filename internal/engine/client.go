@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -24,6 +26,8 @@ type client interface {
 	insert(ctx context.Context, tx Tx, jobs []river.InsertManyParams) error
 	cancel(ctx context.Context, tx Tx, id int64) error
 	set(ctx context.Context, tx Tx, to *riverdriver.JobSetStateIfRunningParams) error
+	kill(ctx context.Context, tx Tx, h Handle, why string) error
+	rows(ctx context.Context, tx Tx, ids []int64) ([]*rivertype.JobRow, error)
 }
 
 type clientOf[T any] struct {
@@ -65,6 +69,18 @@ func (c clientOf[T]) set(ctx context.Context, tx Tx, to *riverdriver.JobSetState
 	return err
 }
 
+// kill ends a running job as dead.
+func (c clientOf[T]) kill(ctx context.Context, tx Tx, h Handle, why string) error {
+	now := time.Now()
+	a := Attempt{ID: h.id, Number: h.number}
+	return c.set(ctx, tx, riverdriver.JobSetStateDiscarded(h.id, now, failure(a, now, errors.New(why)), nil))
+}
+
+// rows reads jobs by their ids.
+func (c clientOf[T]) rows(ctx context.Context, tx Tx, ids []int64) ([]*rivertype.JobRow, error) {
+	return c.driver.UnwrapExecutor(c.unwrap(tx)).JobGetByIDMany(ctx, &riverdriver.JobGetByIDManyParams{ID: ids})
+}
+
 func many(to *riverdriver.JobSetStateIfRunningParams) *riverdriver.JobSetStateIfRunningManyParams {
 	m := &riverdriver.JobSetStateIfRunningManyParams{}
 	add(m, to.ID, to)
@@ -83,20 +99,13 @@ func add(m *riverdriver.JobSetStateIfRunningManyParams, id int64, to *riverdrive
 }
 
 // pilot keeps River from ending jobs by itself. River's own completion names the job alone, so a worker that was taken for lost would end the try of the
-// worker that has the job now; the engine has settled each try, fenced, before River hears of its end (Engine.settle).
+// worker that has the job now; the engine has settled each try, fenced, before River hears of its end (Engine.settle). It also chooses which jobs this
+// process takes, and how many.
 type pilot struct {
 	riverpilot.StandardPilot
-	hold func(queue string) bool // nil holds nothing
-	mu   sync.Mutex
-	ours map[int64]int // job → tries of it that this process settles itself
-}
-
-// JobGetAvailable takes nothing of a queue that is held.
-func (p *pilot) JobGetAvailable(ctx context.Context, exec riverdriver.Executor, state riverpilot.ProducerState, params *riverdriver.JobGetAvailableParams) ([]*rivertype.JobRow, error) {
-	if p.hold != nil && p.hold(params.Queue) {
-		return nil, nil
-	}
-	return p.StandardPilot.JobGetAvailable(ctx, exec, state, params)
+	engine *Engine
+	mu     sync.Mutex
+	ours   map[int64]int // job → tries of it that this process settles itself
 }
 
 func (p *pilot) begin(id int64) {
@@ -115,6 +124,16 @@ func (p *pilot) end(id int64) bool {
 		delete(p.ours, id)
 	}
 	return true
+}
+
+// JobGetAvailable answers with what this process begins next, in River's place.
+func (p *pilot) JobGetAvailable(ctx context.Context, _ riverdriver.Executor, _ riverpilot.ProducerState, params *riverdriver.JobGetAvailableParams) ([]*rivertype.JobRow, error) {
+	idle := p.engine.gates[params.Queue].fill(params.MaxToLock)
+	jobs, err := p.engine.claim(ctx, params.Queue, params.MaxToLock-len(idle))
+	if err != nil {
+		p.engine.log.Error("jobs could not be taken; trying again", "queue", params.Queue, "error", err)
+	}
+	return append(idle, jobs...), nil
 }
 
 // JobSetStateIfRunningMany lets through what the engine didn't run: jobs of a kind that this process doesn't know.

@@ -37,7 +37,7 @@ type Worker func(ctx context.Context, a Attempt) error
 // Queue is a limit that jobs share.
 type Queue struct {
 	Name    string
-	Workers int // tries side by side in this process
+	Workers int // tries side by side in this process, where no limit says otherwise
 }
 
 // Backoff is how long a failed job waits: First, twice as long after each further try, at most Max; each drawn from within a fifth of that.
@@ -48,7 +48,7 @@ type Backoff struct {
 
 // Config is what an Engine is made from.
 type Config struct {
-	Name      string            // of this machine, for people who read attempts; a random part is added
+	Name      string            // of this machine, for people who read attempts and for limits; a random part is added
 	Workers   map[string]Worker // by kind
 	Queues    []Queue           // none: this engine only inserts
 	Backoff   Backoff
@@ -79,6 +79,7 @@ type Engine struct {
 	client client
 	pilot  *pilot
 	beat   beat
+	gates  map[string]*gate // by queue
 
 	mu      sync.Mutex
 	running map[*try]struct{}
@@ -110,11 +111,16 @@ func New(db DB, cfg Config) (*Engine, error) {
 		cfg:     cfg,
 		id:      processID(cfg.Name),
 		log:     cfg.Logger,
-		pilot:   &pilot{ours: map[int64]int{}, hold: cfg.Hold},
+		pilot:   &pilot{ours: map[int64]int{}},
+		gates:   map[string]*gate{},
 		running: map[*try]struct{}{},
 		gone:    make(chan struct{}),
 	}
-	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, log: cfg.Logger}
+	e.pilot.engine = e
+	for _, q := range cfg.Queues {
+		e.gates[q.Name] = newGate(q)
+	}
+	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, queues: cfg.Queues, log: cfg.Logger}
 	c, err := newClient(db, e.river(), e.pilot)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "engine.new", "bad_engine_config", "The job queues are set up wrongly; give each queue a name and at least one worker.", err)
@@ -123,13 +129,16 @@ func New(db DB, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// idTail is how much of a process's id is random.
+const idTail = 12
+
 // processID names this process as no other, within River's 100 characters.
 func processID(name string) string {
 	const longest = 60
 	if len(name) > longest {
 		name = name[:longest]
 	}
-	return strings.TrimLeft(name+"-", "-") + strings.ToLower(rand.Text()[:12])
+	return strings.TrimLeft(name+"-", "-") + strings.ToLower(rand.Text()[:idTail])
 }
 
 func (e *Engine) river() *river.Config {
@@ -148,9 +157,10 @@ func (e *Engine) river() *river.Config {
 	}
 	cfg.Queues = map[string]river.QueueConfig{}
 	for _, q := range e.cfg.Queues {
-		cfg.Queues[q.Name] = river.QueueConfig{MaxWorkers: q.Workers}
+		cfg.Queues[q.Name] = river.QueueConfig{MaxWorkers: e.gates[q.Name].slots}
 	}
 	cfg.Workers = river.NewWorkers()
+	river.AddWorkerArgs(cfg.Workers, args{kind: idleKind}, &idler{engine: e})
 	for kind, f := range e.cfg.Workers {
 		river.AddWorkerArgs(cfg.Workers, args{kind: kind}, &worker{engine: e, do: f})
 	}
@@ -160,6 +170,9 @@ func (e *Engine) river() *river.Config {
 // Start begins to take jobs, until Stop; ctx bounds the start alone.
 func (e *Engine) Start(ctx context.Context) error {
 	if _, err := e.beat.strike(ctx, nil); err != nil { // a job of a process without a beat would be taken from it
+		return unavailable("engine.start", err)
+	}
+	if err := e.readLimits(ctx); err != nil {
 		return unavailable("engine.start", err)
 	}
 	beats, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -244,6 +257,14 @@ func (e *Engine) Complete(ctx context.Context, tx Tx, h Handle) error {
 		return err
 	}
 	return e.client.set(ctx, tx, riverdriver.JobSetStateCompleted(h.id, time.Now(), nil))
+}
+
+// Holds reports whether h's try is still the one that has its job, and keeps it so until tx ends. The zero Handle holds what it is asked for.
+func (e *Engine) Holds(ctx context.Context, tx Tx, h Handle) (bool, error) {
+	if h.id == 0 {
+		return true, nil
+	}
+	return held(ctx, tx, h)
 }
 
 // CancelGroup cancels the unfinished jobs of a group, save those named. Those that run, in whichever process, have their contexts canceled within 2 s of the

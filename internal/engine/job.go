@@ -13,6 +13,7 @@ type Job struct {
 	Kind     string          // which worker: "ingest"
 	Args     json.RawMessage // what the worker reads: a JSON object
 	Group    string          // what it belongs to (a video's id), for cancelling
+	Owner    string          // who shares the queue with others, fairly; empty is an owner like any other
 	Queue    string          // which limit it runs under
 	Priority int             // 1 first … 4 last; 0 means 2
 	After    time.Time       // not before; zero means now
@@ -22,6 +23,7 @@ type Job struct {
 const (
 	defaultPriority = 2
 	defaultAttempts = 8
+	maxAttempts     = 32767 // River's column is a smallint
 )
 
 // Handle is a job that this process is running, so that a store can complete it in its own transaction. The zero Handle is no job, and completing it
@@ -62,10 +64,11 @@ func (a *args) UnmarshalJSON(b []byte) error {
 type metadata struct {
 	Group string `json:"group,omitempty"`
 	Wait  *wait  `json:"wait,omitempty"`
+	Owner string `json:"owner,omitempty"`
 }
 
 func (j Job) params() (river.InsertManyParams, error) {
-	meta, err := json.Marshal(metadata{Group: j.Group})
+	meta, err := json.Marshal(metadata{Group: j.Group, Owner: j.Owner})
 	if err != nil {
 		return river.InsertManyParams{}, err
 	}
@@ -95,6 +98,7 @@ func jobOf(row *rivertype.JobRow) (Job, *wait, error) {
 		Kind:     row.Kind,
 		Args:     row.EncodedArgs,
 		Group:    meta.Group,
+		Owner:    meta.Owner,
 		Queue:    row.Queue,
 		Priority: row.Priority,
 		After:    row.ScheduledAt,

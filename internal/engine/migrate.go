@@ -14,8 +14,8 @@ import (
 // ErrNewer says that a later version of this program has updated the tables of jobs.
 var ErrNewer = errors.New("the tables of jobs are newer than this program")
 
-// Migrate makes or updates the tables of jobs: River's, the tables of beats and duties, and the index that finds a group's jobs. Two at once on one database would
-// collide: the caller holds a lock round it. ErrNewer where a later version was here.
+// Migrate makes or updates the tables of jobs: River's, the tables of beats, duties, queues and shares, and the indexes that find a group's jobs and an
+// owner's next one. Two at once on one database would collide: the caller holds a lock round it. ErrNewer where a later version was here.
 func Migrate(ctx context.Context, db DB) error {
 	var err error
 	if db.Pool != nil {
@@ -30,6 +30,15 @@ func Migrate(ctx context.Context, db DB) error {
 		for _, statement := range []string{
 			`CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, seen BIGINT NOT NULL)`,
 			`CREATE TABLE IF NOT EXISTS duty (name TEXT PRIMARY KEY, due BIGINT NOT NULL, holder TEXT NOT NULL, held BIGINT NOT NULL)`,
+			// A queue that is paused, since when (epoch ms, 0 for not), and how many slots it has given.
+			`CREATE TABLE IF NOT EXISTS job_queue (name TEXT PRIMARY KEY, paused BIGINT NOT NULL, served BIGINT NOT NULL)`,
+			// How many tries side by side, on a machine or ('') on each; what the process itself was told where there is no row.
+			`CREATE TABLE IF NOT EXISTS job_limit (queue TEXT NOT NULL, machine TEXT NOT NULL, workers BIGINT NOT NULL, PRIMARY KEY (queue, machine))`,
+			// Which of a queue's slots an owner got last.
+			`CREATE TABLE IF NOT EXISTS job_share (queue TEXT NOT NULL, owner TEXT NOT NULL, served BIGINT NOT NULL, PRIMARY KEY (queue, owner))`,
+			// What each living process was told to do side by side.
+			`CREATE TABLE IF NOT EXISTS job_slot (worker TEXT NOT NULL, queue TEXT NOT NULL, workers BIGINT NOT NULL, PRIMARY KEY (worker, queue))`,
+			`CREATE INDEX IF NOT EXISTS river_job_fair ON river_job (queue, (` + owner + `), priority, scheduled_at, id) WHERE state = 'available'`,
 			`CREATE INDEX IF NOT EXISTS river_job_group ON river_job ((metadata ->> 'group'), state)`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {

@@ -22,6 +22,7 @@ const (
 	VideoRecovered    Type = "video.recovered" // ready, after a generation had failed
 	VideoUpdated      Type = "video.updated"
 	EncodeRequested   Type = "video.encode_requested"
+	VideoRedriven     Type = "video.redriven"
 	VideoDeleted      Type = "video.deleted"
 	UploadAbandoned   Type = "upload.abandoned"
 	SourceLost        Type = "source.lost"

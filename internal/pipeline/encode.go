@@ -87,7 +87,7 @@ func (p *Pipeline) stills(ctx context.Context, r *run) error {
 
 // finish ends a step that is not the last on the way.
 func (p *Pipeline) finish(ctx context.Context, r *run, result video.Result) error {
-	publish := stepJob(video.StepRef{Video: r.ref.Video, Generation: r.ref.Generation, Name: video.Publish})
+	publish := StepJob(video.StepRef{Video: r.ref.Video, Generation: r.ref.Generation, Name: video.Publish})
 	p.at(r, "made")
 	return p.Store.Finish(ctx, r.ref, result, []engine.Job{publish}, r.done)
 }

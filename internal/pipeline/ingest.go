@@ -48,7 +48,7 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 func stepJobs(ref video.StepRef, plan video.Plan) []engine.Job {
 	var jobs []engine.Job
 	add := func(name video.StepName, n int) {
-		jobs = append(jobs, stepJob(video.StepRef{Video: ref.Video, Generation: ref.Generation, Name: name, N: n}))
+		jobs = append(jobs, StepJob(video.StepRef{Video: ref.Video, Generation: ref.Generation, Name: name, N: n}))
 	}
 	if len(plan.Rungs) > 0 {
 		for _, c := range plan.Chunks {

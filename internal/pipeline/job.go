@@ -32,7 +32,7 @@ const again = 2 * time.Minute
 
 // IngestJob begins a generation.
 func IngestJob(id video.ID, generation int) engine.Job {
-	return stepJob(video.StepRef{Video: id, Generation: generation, Name: video.Ingest})
+	return StepJob(video.StepRef{Video: id, Generation: generation, Name: video.Ingest})
 }
 
 // RetireJob removes the objects of a generation that is not published, at the given time.
@@ -59,8 +59,8 @@ type deletion struct {
 	Prefix string   `json:"prefix"`
 }
 
-// stepJob is the job of a step. What makes a video playable soonest comes first: chunk 0 of every video before anyone's chunk 1.
-func stepJob(ref video.StepRef) engine.Job {
+// StepJob is the job of a step. What makes a video playable soonest comes first: chunk 0 of every video before anyone's chunk 1.
+func StepJob(ref video.StepRef) engine.Job {
 	base := engine.Job{Group: string(ref.Video), Queue: ControlQueue, Priority: 1}
 	switch ref.Name {
 	case video.Encode:
@@ -75,6 +75,15 @@ func stepJob(ref video.StepRef) engine.Job {
 	case video.Publish:
 	}
 	return job(string(ref.Name), ref, base)
+}
+
+// StepOf returns the step that a job tries to advance, and false for a job that removes something.
+func StepOf(j engine.Job) (ref video.StepRef, ok bool) {
+	switch video.StepName(j.Kind) {
+	case video.Ingest, video.Encode, video.Audio, video.Stills, video.Publish:
+		return ref, json.Unmarshal(j.Args, &ref) == nil && string(ref.Name) == j.Kind
+	}
+	return ref, false
 }
 
 func job(kind string, args any, base engine.Job) engine.Job {

@@ -54,7 +54,7 @@ type Config struct {
 	Scratch     string        // a folder of this process alone, for files under way
 	Resolution  int           // the default of Settings.MaxResolution
 	Workers     int           // how many encode steps run side by side here
-	RetireAfter time.Duration // how long viewers keep a generation that was replaced
+	RetireAfter time.Duration // how long viewers keep a generation that was replaced, and a redrive finds what one that failed has made
 	Now         func() time.Time
 	At          func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
 	Log         *slog.Logger
@@ -119,7 +119,7 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 			Waits:   a.Waits(err),
 		}
 		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "waits", failure.Waits, "error", err)
-		switch ferr := p.Store.Fail(ctx, r.ref, failure, []engine.Job{RetireJob(r.ref.Video, r.ref.Generation, p.Now())}, r.done); {
+		switch ferr := p.Store.Fail(ctx, r.ref, failure, []engine.Job{RetireJob(r.ref.Video, r.ref.Generation, p.Now().Add(p.RetireAfter))}, r.done); {
 		case errors.Is(ferr, video.ErrStale):
 			return nil
 		case ferr != nil:

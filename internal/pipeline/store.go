@@ -22,7 +22,7 @@ type Store interface {
 	// Publish ends publish: it flips the video's pointer to this generation and inserts next (the retirement of the generation before).
 	Publish(ctx context.Context, ref video.StepRef, output video.Output, next []engine.Job, done engine.Handle) error
 	// Fail ends an attempt with a failure. Where final, the step and its generation fail, the other jobs of the video are canceled, next is inserted
-	// (the removal of what was made), this job is completed, and the video fails unless an older generation is published. Where not, the step waits
+	// (the removal of what was made), this job is dead, and the video fails unless an older generation is published. Where not, the step waits
 	// again, next is ignored, and the job is left for the engine to try again (done is not completed).
 	Fail(ctx context.Context, ref video.StepRef, failure video.StepFailure, next []engine.Job, done engine.Handle) error
 }
@@ -41,9 +41,9 @@ type Remover interface {
 	Removable(ctx context.Context, id video.ID) (video.Video, error)
 	// Remove deletes the rows of a deleted video (its events stay) and its ObjectCreated fact, so that the same file may come again.
 	Remove(ctx context.Context, id video.ID, done engine.Handle) error
-	// Retirable returns the key prefix of a video whose generation is not published and not under way; video.ErrStale, with the job completed, where it is, or was removed
-	// before, or the video is gone.
+	// Retirable takes a generation that is not published and not under way from viewers and from redrives, and returns the key prefix of its video; it may be
+	// repeated. video.ErrStale, with the job completed, where it is published or under way, or was removed before, or the video is gone.
 	Retirable(ctx context.Context, id video.ID, generation int, done engine.Handle) (prefix string, err error)
-	// Retire marks a generation that is no longer published as removed.
+	// Retire marks a generation that Retirable took as removed.
 	Retire(ctx context.Context, id video.ID, generation int, done engine.Handle) error
 }

@@ -17,6 +17,9 @@ func NewID(now time.Time) ID {
 	return ID(lower(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()))
 }
 
+// Admin owns the videos of a server without accounts.
+const Admin = "admin"
+
 // ParseID returns s as an ID and whether it is one.
 func ParseID(s string) (ID, bool) {
 	if _, err := ulid.ParseStrict(s); err != nil || s != lower(s) {
@@ -59,6 +62,7 @@ type Failure struct {
 // Video is one video with what is published of it.
 type Video struct {
 	ID          ID
+	Owner       string // who shares the machines with other owners, fairly; Admin where nobody else is named
 	Name        string // the source's name: the filename of the upload, or the object's key
 	Title       string
 	Description string

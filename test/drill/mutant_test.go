@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"only a step that is not over begins", []edit{{stepSQL, "AND name = $4 AND n = $5 AND state IN ('waiting', 'running')", "AND name = $4 AND n = $5"}}, "./internal/catalog", anyTest},
 	{"only a running step is finished", []edit{{stepSQL, "result = $5, finished = $6" + stepKey + " AND state = 'running'", "result = $5, finished = $6" + stepKey}}, "./internal/catalog", anyTest},
 	{"an attempt that was overtaken decides nothing", []edit{{"internal/catalog/publish.go", "if number != latest {", "if number > latest {"}}, "./internal/catalog", anyTest},
-	{"what is published is not retired", []edit{{"internal/catalog/sqlc/generation.sql.go", "WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled')", "WHERE video = $1 AND n = $2"}},
+	{"what is published is not retired", []edit{{"internal/catalog/sqlc/generation.sql.go", "WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled', 'retiring')", "WHERE video = $1 AND n = $2"}},
 		"./internal/catalog", anyTest},
 	{"a deleted video is moved by nobody", []edit{{videoSQL, "UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING", "UPDATE video SET updated = updated WHERE id = $1 RETURNING"}},
 		"./internal/catalog", anyTest},

@@ -20,8 +20,15 @@ UPDATE generation SET state = 'superseded', updated = $3 WHERE video = $1 AND n 
 -- EndGeneration fails or cancels what is under way.
 UPDATE generation SET state = $3, updated = $4 WHERE video = $1 AND n = $2 AND state IN ('waiting', 'planned');
 
+-- name: CondemnGeneration :execrows
+-- CondemnGeneration takes a generation from viewers and from redrives, before its objects go. It may be repeated.
+UPDATE generation SET state = 'retiring', updated = $3 WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled', 'retiring');
+
 -- name: RetireGeneration :execrows
-UPDATE generation SET state = 'retired', updated = $3 WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled');
+UPDATE generation SET state = 'retired', updated = $3 WHERE video = $1 AND n = $2 AND state = 'retiring';
+
+-- name: ReopenGeneration :execrows
+UPDATE generation SET state = CASE WHEN plan = '' THEN 'waiting' ELSE 'planned' END, updated = $3 WHERE video = $1 AND n = $2 AND state = 'failed';
 
 -- name: InsertRendition :exec
 INSERT INTO rendition (video, generation, name, kind, codec, width, height, average, peak, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);

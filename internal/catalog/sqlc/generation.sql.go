@@ -9,6 +9,25 @@ import (
 	"context"
 )
 
+const condemnGeneration = `-- name: CondemnGeneration :execrows
+UPDATE generation SET state = 'retiring', updated = $3 WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled', 'retiring')
+`
+
+type CondemnGenerationParams struct {
+	Video   string
+	N       int64
+	Updated int64
+}
+
+// CondemnGeneration takes a generation from viewers and from redrives, before its objects go. It may be repeated.
+func (q *Queries) CondemnGeneration(ctx context.Context, arg CondemnGenerationParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, condemnGeneration, arg.Video, arg.N, arg.Updated)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const endGeneration = `-- name: EndGeneration :execrows
 UPDATE generation SET state = $3, updated = $4 WHERE video = $1 AND n = $2 AND state IN ('waiting', 'planned')
 `
@@ -194,8 +213,26 @@ func (q *Queries) RemoveRenditionsOf(ctx context.Context, arg RemoveRenditionsOf
 	return err
 }
 
+const reopenGeneration = `-- name: ReopenGeneration :execrows
+UPDATE generation SET state = CASE WHEN plan = '' THEN 'waiting' ELSE 'planned' END, updated = $3 WHERE video = $1 AND n = $2 AND state = 'failed'
+`
+
+type ReopenGenerationParams struct {
+	Video   string
+	N       int64
+	Updated int64
+}
+
+func (q *Queries) ReopenGeneration(ctx context.Context, arg ReopenGenerationParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, reopenGeneration, arg.Video, arg.N, arg.Updated)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const retireGeneration = `-- name: RetireGeneration :execrows
-UPDATE generation SET state = 'retired', updated = $3 WHERE video = $1 AND n = $2 AND state IN ('superseded', 'failed', 'canceled')
+UPDATE generation SET state = 'retired', updated = $3 WHERE video = $1 AND n = $2 AND state = 'retiring'
 `
 
 type RetireGenerationParams struct {

@@ -156,4 +156,5 @@ type Video struct {
 	Updated     int64
 	Received    int64
 	Playable    int64
+	Owner       string
 }

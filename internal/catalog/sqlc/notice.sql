@@ -75,4 +75,4 @@ ORDER BY n.id DESC LIMIT sqlc.arg(most);
 
 -- name: Recovered :one
 -- Recovered counts the generations that failed since another was published.
-SELECT count(*) FROM error WHERE video = $1 AND final = 1 AND generation > sqlc.arg(published) AND generation < sqlc.arg(newest);
+SELECT count(*) FROM error WHERE video = $1 AND final = 1 AND generation > sqlc.arg(published) AND generation <= sqlc.arg(newest);

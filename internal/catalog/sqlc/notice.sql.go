@@ -303,7 +303,7 @@ func (q *Queries) PutSubscription(ctx context.Context, arg PutSubscriptionParams
 }
 
 const recovered = `-- name: Recovered :one
-SELECT count(*) FROM error WHERE video = $1 AND final = 1 AND generation > $2 AND generation < $3
+SELECT count(*) FROM error WHERE video = $1 AND final = 1 AND generation > $2 AND generation <= $3
 `
 
 type RecoveredParams struct {

@@ -17,6 +17,9 @@ UPDATE step SET state = 'waiting', progress = 0 WHERE video = $1 AND generation 
 -- name: CancelSteps :exec
 UPDATE step SET state = 'canceled', finished = $3 WHERE video = $1 AND generation = $2 AND state IN ('waiting', 'running');
 
+-- name: ReopenSteps :many
+UPDATE step SET state = 'waiting', progress = 0, finished = 0 WHERE video = $1 AND generation = $2 AND state IN ('failed', 'canceled') RETURNING name, n;
+
 -- name: StepProgress :exec
 UPDATE step SET progress = $5 WHERE video = $1 AND generation = $2 AND name = $3 AND n = $4 AND state = 'running';
 
@@ -45,3 +48,7 @@ WHERE video = $1 AND generation = $2 AND name = $3 AND n = $4 AND number = $5 AN
 
 -- name: Attempts :many
 SELECT name, n, number, worker, started, finished, code, message, detail FROM attempt WHERE video = $1 AND generation = $2 ORDER BY name, n, number;
+
+-- name: AttemptsOfJob :many
+SELECT name, n, number, worker, started, finished, code, message, detail FROM attempt
+WHERE video = $1 AND generation = $2 AND name = $3 AND n = $4 AND job = $5 ORDER BY number;

@@ -90,6 +90,70 @@ func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]AttemptsR
 	return items, nil
 }
 
+const attemptsOfJob = `-- name: AttemptsOfJob :many
+SELECT name, n, number, worker, started, finished, code, message, detail FROM attempt
+WHERE video = $1 AND generation = $2 AND name = $3 AND n = $4 AND job = $5 ORDER BY number
+`
+
+type AttemptsOfJobParams struct {
+	Video      string
+	Generation int64
+	Name       string
+	N          int64
+	Job        int64
+}
+
+type AttemptsOfJobRow struct {
+	Name     string
+	N        int64
+	Number   int64
+	Worker   string
+	Started  int64
+	Finished int64
+	Code     string
+	Message  string
+	Detail   string
+}
+
+func (q *Queries) AttemptsOfJob(ctx context.Context, arg AttemptsOfJobParams) ([]AttemptsOfJobRow, error) {
+	rows, err := q.db.QueryContext(ctx, attemptsOfJob,
+		arg.Video,
+		arg.Generation,
+		arg.Name,
+		arg.N,
+		arg.Job,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AttemptsOfJobRow
+	for rows.Next() {
+		var i AttemptsOfJobRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.N,
+			&i.Number,
+			&i.Worker,
+			&i.Started,
+			&i.Finished,
+			&i.Code,
+			&i.Message,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const beginStep = `-- name: BeginStep :execrows
 UPDATE step SET state = 'running', started = CASE WHEN started = 0 THEN CAST($1 AS BIGINT) ELSE started END, progress = 0
 WHERE video = $2 AND generation = $3 AND name = $4 AND n = $5 AND state IN ('waiting', 'running')
@@ -321,6 +385,43 @@ func (q *Queries) Parts(ctx context.Context, arg PartsParams) ([]PartsRow, error
 	for rows.Next() {
 		var i PartsRow
 		if err := rows.Scan(&i.Name, &i.N, &i.Result); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reopenSteps = `-- name: ReopenSteps :many
+UPDATE step SET state = 'waiting', progress = 0, finished = 0 WHERE video = $1 AND generation = $2 AND state IN ('failed', 'canceled') RETURNING name, n
+`
+
+type ReopenStepsParams struct {
+	Video      string
+	Generation int64
+}
+
+type ReopenStepsRow struct {
+	Name string
+	N    int64
+}
+
+func (q *Queries) ReopenSteps(ctx context.Context, arg ReopenStepsParams) ([]ReopenStepsRow, error) {
+	rows, err := q.db.QueryContext(ctx, reopenSteps, arg.Video, arg.Generation)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReopenStepsRow
+	for rows.Next() {
+		var i ReopenStepsRow
+		if err := rows.Scan(&i.Name, &i.N); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

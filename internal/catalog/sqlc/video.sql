@@ -1,7 +1,7 @@
 -- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0);
+    updated, received, playable, owner)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14);
 
 -- name: LockVideo :one
 -- LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -27,7 +27,7 @@ UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5 WHERE id
 
 -- name: AttachSource :one
 -- AttachSource gates on the source: the first write to a granted key gets the video.
-UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings;
+UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings, owner;
 
 -- name: NameVideo :one
 SELECT name FROM video WHERE id = $1;

@@ -10,7 +10,7 @@ import (
 )
 
 const attachSource = `-- name: AttachSource :one
-UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings
+UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings, owner
 `
 
 type AttachSourceParams struct {
@@ -19,16 +19,21 @@ type AttachSourceParams struct {
 	Received int64
 }
 
+type AttachSourceRow struct {
+	Settings string
+	Owner    string
+}
+
 // AttachSource gates on the source: the first write to a granted key gets the video.
-func (q *Queries) AttachSource(ctx context.Context, arg AttachSourceParams) (string, error) {
+func (q *Queries) AttachSource(ctx context.Context, arg AttachSourceParams) (AttachSourceRow, error) {
 	row := q.db.QueryRowContext(ctx, attachSource, arg.ID, arg.Source, arg.Received)
-	var settings string
-	err := row.Scan(&settings)
-	return settings, err
+	var i AttachSourceRow
+	err := row.Scan(&i.Settings, &i.Owner)
+	return i, err
 }
 
 const deletedVideo = `-- name: DeletedVideo :one
-SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable FROM video WHERE id = $1 AND status = 'deleting'
+SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner FROM video WHERE id = $1 AND status = 'deleting'
 `
 
 func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
@@ -54,6 +59,7 @@ func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
 		&i.Updated,
 		&i.Received,
 		&i.Playable,
+		&i.Owner,
 	)
 	return i, err
 }
@@ -98,8 +104,8 @@ func (q *Queries) FailVideo(ctx context.Context, arg FailVideoParams) error {
 
 const insertVideo = `-- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0)
+    updated, received, playable, owner)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14)
 `
 
 type InsertVideoParams struct {
@@ -116,6 +122,7 @@ type InsertVideoParams struct {
 	Created     int64
 	Updated     int64
 	Received    int64
+	Owner       string
 }
 
 func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error {
@@ -133,6 +140,7 @@ func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error 
 		arg.Created,
 		arg.Updated,
 		arg.Received,
+		arg.Owner,
 	)
 	return err
 }
@@ -150,7 +158,7 @@ func (q *Queries) LockDeleted(ctx context.Context, id string) (int64, error) {
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable
+UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner
 `
 
 // LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -177,6 +185,7 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Updated,
 		&i.Received,
 		&i.Playable,
+		&i.Owner,
 	)
 	return i, err
 }
@@ -340,7 +349,7 @@ func (q *Queries) TouchVideo(ctx context.Context, arg TouchVideoParams) error {
 }
 
 const video = `-- name: Video :one
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id = $1 AND v.status <> 'deleting'
 `
@@ -374,6 +383,7 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 		&i.Video.Updated,
 		&i.Video.Received,
 		&i.Video.Playable,
+		&i.Video.Owner,
 		&i.Progress,
 		&i.Begun,
 	)
@@ -381,7 +391,7 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 }
 
 const videos = `-- name: Videos :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id < $1 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $2
 `
@@ -426,6 +436,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 			&i.Video.Updated,
 			&i.Video.Received,
 			&i.Video.Playable,
+			&i.Video.Owner,
 			&i.Progress,
 			&i.Begun,
 		); err != nil {
@@ -443,7 +454,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 }
 
 const videosByStatus = `-- name: VideosByStatus :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.status = $1 AND v.id < $2 ORDER BY v.id DESC LIMIT $3
 `
@@ -489,6 +500,7 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 			&i.Video.Updated,
 			&i.Video.Received,
 			&i.Video.Playable,
+			&i.Video.Owner,
 			&i.Progress,
 			&i.Begun,
 		); err != nil {
