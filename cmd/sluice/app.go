@@ -85,6 +85,9 @@ func (a *App) openData() (err error) {
 	if _, err := os.Stat(filepath.Join(data, restoringFile)); err == nil {
 		return fmt.Errorf("a restore into %s was broken off; run sluice restore again before the server", data)
 	}
+	if err := checkMoved(a.settings); err != nil {
+		return err
+	}
 	if a.lock, err = lockData(data); err != nil {
 		return err
 	}

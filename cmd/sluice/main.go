@@ -36,6 +36,7 @@ type commands struct {
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
 	Sweep         SweepUp       `cmd:"" help:"Show what nobody needs any more, and remove it with --delete."`
+	Move          Move          `cmd:"" help:"Move a stopped installation from its data folder to PostgreSQL and S3."`
 	Config        ShowConfig    `cmd:"" help:"Print the configuration in force and where each value came from."`
 	Version       VersionFlag   `cmd:"" help:"Print the version."`
 }

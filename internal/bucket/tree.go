@@ -45,6 +45,26 @@ func Files(root string) iter.Seq2[Stored, error] {
 	}
 }
 
+// Describe describes one object of the embedded storage at root; fault.NotFound for none.
+func Describe(root, bucket, key string) (Stored, error) {
+	const op = "bucket.describe"
+	path, ok := folder{root}.path(bucket, key)
+	if !ok {
+		return Stored{}, badKey(op)
+	}
+	o, err := openFile(path, bucket, key)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return Stored{}, noSuchObject(op, err)
+	}
+	if err != nil {
+		return Stored{}, storageFault(op, err)
+	}
+	return o.is, storageFaultOf(op, o.Close())
+}
+
+// SameFile reports whether two objects are one file under two names, as a source and its pin are.
+func (f Stored) SameFile(other Stored) bool { return f.inode != 0 && f.inode == other.inode }
+
 // files walks the files of all buckets below root in the order of their names, each opened; the caller's function must not keep it. What goes away meanwhile is
 // passed over. It ends at the first error.
 func files(root string) iter.Seq2[opened, error] {
@@ -54,6 +74,7 @@ func files(root string) iter.Seq2[opened, error] {
 			yield(opened{}, storageFault("bucket.files", err))
 			return
 		}
+		over := false
 		for _, b := range buckets { // in the order of their names
 			bucket, top := b.Name(), filepath.Join(root, b.Name())
 			if !b.IsDir() || strings.HasPrefix(bucket, ".") {
@@ -82,13 +103,15 @@ func files(root string) iter.Seq2[opened, error] {
 					return err
 				}
 				defer o.Close()
-				if !yield(o, nil) {
+				if over = !yield(o, nil); over {
 					return fs.SkipAll
 				}
 				return nil
 			})
 			if err != nil {
 				yield(opened{}, storageFault("bucket.files", err))
+			}
+			if err != nil || over {
 				return
 			}
 		}
@@ -111,6 +134,9 @@ func openFile(path, bucket, key string) (o opened, err error) {
 		}
 	}()
 	info, err := o.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		return o, err
 	}

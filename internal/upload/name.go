@@ -149,9 +149,9 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// pinKey is where one accepted write is pinned: the same for the same write, another for any other.
-func pinKey(o bucket.Object) string {
+// PinKey is where one accepted write is pinned: the same for the same write, another for any other.
+func PinKey(o bucket.Object) string {
 	id := strings.Join([]string{o.Bucket, o.Key, o.ETag, strconv.FormatInt(o.Modified.Unix(), 10)}, "\x00")
 	sum := sha256.Sum256([]byte(id))
-	return pinPrefix + hex.EncodeToString(sum[:16])
+	return PinPrefix + hex.EncodeToString(sum[:16])
 }

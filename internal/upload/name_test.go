@@ -57,10 +57,10 @@ func FuzzStem(f *testing.F) {
 func TestAPinIsNamedByTheWrite(t *testing.T) {
 	t.Parallel()
 	o := bucket.Object{Bucket: "uploads", Key: "a.mp4", ETag: "e", Modified: time.Unix(1, 0)}
-	seen := map[string]bool{pinKey(o): true}
+	seen := map[string]bool{PinKey(o): true}
 	same := o
 	same.Size, same.ContentType, same.Modified = 5, "video/mp4", o.Modified.UTC()
-	if pinKey(same) != pinKey(o) {
+	if PinKey(same) != PinKey(o) {
 		t.Error("the same write has two pins")
 	}
 	for _, change := range []func(*bucket.Object){
@@ -71,10 +71,10 @@ func TestAPinIsNamedByTheWrite(t *testing.T) {
 	} {
 		other := o
 		change(&other)
-		if seen[pinKey(other)] {
+		if seen[PinKey(other)] {
 			t.Errorf("%+v shares a pin", other)
 		}
-		seen[pinKey(other)] = true
+		seen[PinKey(other)] = true
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"sluice/internal/video"
 )
 
-// pinPrefix is the folder of the pins in the media bucket.
-const pinPrefix = "sources/"
+// PinPrefix is the folder of the pins in the media bucket.
+const PinPrefix = "sources/"
 
 // pinRest is how old a pin must be to be swept: far longer than any node takes from pinning an object to recording it, by clocks that may differ by hours. A
 // machine that is an hour fast must not take away what another has pinned and is about to record.
@@ -83,7 +83,7 @@ func (d *Door) StrayPins(ctx context.Context, older time.Duration, remove bool) 
 	d.pins.watch()
 	defer d.pins.rest()
 	stray := map[string]bucket.Object{}
-	for o, err := range d.Objects.List(ctx, d.MediaBucket, pinPrefix) {
+	for o, err := range d.Objects.List(ctx, d.MediaBucket, PinPrefix) {
 		if err != nil {
 			return nil, err
 		}

@@ -175,7 +175,7 @@ func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err e
 
 // pinAndRecord keeps the bytes of o and commits the fact, its video and the first job.
 func (d *Door) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, err error) {
-	pin := pinKey(o)
+	pin := PinKey(o)
 	defer d.pins.begin(pin)()
 	if _, err := d.Objects.Pin(ctx, o, d.MediaBucket, pin); err != nil {
 		return false, err

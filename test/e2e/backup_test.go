@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,9 +37,13 @@ func streams(t *testing.T, s *rig.Server, v rig.Video) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
 	prefix := strings.TrimPrefix(v.Playback.HLS, s.URL+"/stream/")
-	prefix = prefix[:strings.LastIndexByte(prefix, '/')]
+	prefix, err := url.PathUnescape(prefix[:strings.LastIndexByte(prefix, '/')])
+	if err != nil {
+		t.Fatal(err)
+	}
 	for key := range s.Objects("media") {
 		if rest, ok := strings.CutPrefix(key, "streams/"); ok && strings.HasPrefix(rest, prefix+"/") {
+			rest = (&url.URL{Path: rest}).EscapedPath()
 			status, body := rig.Get(t, s.URL+"/stream/"+rest)
 			if status != http.StatusOK {
 				t.Errorf("GET %s: %d", rest, status)
