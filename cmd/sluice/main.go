@@ -32,6 +32,8 @@ type commands struct {
 	Serve         Serve         `cmd:"" help:"Run the server: API, S3 endpoint, workers, edge and page."`
 	Put           Put           `cmd:"" help:"Upload files and wait until they play."`
 	Errors        Errors        `cmd:"" help:"List or count what went wrong, over all videos."`
+	Jobs          Jobs          `cmd:"" help:"Show the work on videos, try it again, or cancel it."`
+	Queues        Queues        `cmd:"" help:"Show the kinds of work, hold them up, and limit them."`
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
