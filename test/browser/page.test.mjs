@@ -192,6 +192,51 @@ for (const [device, width, height] of [
   });
 }
 
+for (const [device, width, height] of [
+  ['desktop', 1440, 900],
+  ['phone', 360, 740],
+]) {
+  test(`A dead job is found and tried again, and a queue held up, on a ${device}`, { timeout: 90_000 }, async (t) => {
+    const { page, faults } = await open(t, width, height);
+    const auth = { Authorization: `Bearer ${token}` };
+    const grant = await (await page.request.post(`${url}/v1/uploads`, { headers: auth, data: { filename: 'letter.mp4' } })).json();
+    await page.request.fetch(grant.url, { method: grant.method, headers: grant.headers, data: 'Dear Sir or Madam, this is no video.' });
+
+    await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+    await page.getByRole('link', { name: 'Jobs' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();
+    await page.getByRole('radio', { name: 'Dead' }).check();
+    const job = page.locator('li[data-state="dead"]').filter({ has: page.locator(`a[href="#/v/${grant.id}"]`) });
+    await job.waitFor({ timeout: 30_000 });
+    await job.getByRole('button', { name: 'Attempts' }).click();
+    await job.getByText('(not_media)').first().waitFor();
+    await fits(page);
+    await shot(page, `${device}-jobs`);
+
+    const before = await job.getAttribute('data-job');
+    await job.getByRole('button', { name: 'Redrive' }).click();
+    await until('the job to fail anew', async () => (await job.count()) === 1 && (await job.getAttribute('data-job')) !== before, 30_000);
+
+    const queue = page.locator('li[data-queue="still"]');
+    await queue.getByRole('button', { name: 'Pause still' }).click();
+    await queue.getByText('Paused', { exact: true }).waitFor();
+    const asked = async () => (await (await page.request.get(`${url}/v1/queues`, { headers: auth })).json()).items.find((q) => q.name === 'still');
+    assert.equal((await asked()).paused, true);
+    await queue.getByRole('spinbutton').fill('3');
+    await queue.getByRole('spinbutton').press('Tab');
+    await until('the limit', async () => (await asked()).workers === 3);
+    await queue.getByRole('spinbutton').fill('');
+    await queue.getByRole('spinbutton').press('Tab');
+    await until('no limit', async () => (await asked()).workers === undefined);
+    await queue.getByRole('button', { name: 'Resume still' }).click();
+    await until('the queue to open', async () => !(await asked()).paused);
+    await fits(page);
+
+    assert.equal((await page.request.delete(`${url}/v1/videos/${grant.id}`, { headers: auth })).status(), 204);
+    assert.deepEqual(faults, []);
+  });
+}
+
 test('The address that the server prints signs in and leaves no token behind', { timeout: 30_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
   await page.goto(`${url}/#token=${encodeURIComponent(token)}`);

@@ -137,6 +137,46 @@ export interface Edit {
   metadata?: Record<string, string>;
 }
 
+// Job is one durable piece of work. Dead ones failed for good and are kept.
+export const jobStates = ['available', 'scheduled', 'running', 'completed', 'canceled', 'dead'] as const;
+
+export type JobState = (typeof jobStates)[number];
+
+export interface Job {
+  id: number;
+  kind: string;
+  state: JobState;
+  queue: string;
+  owner: string;
+  video?: string; // absent for removals
+  step?: { generation: number; name: string; n: number };
+  attempt: number;
+  max_attempts: number;
+  worker?: string;
+  created: string;
+  due: string;
+  started?: string;
+  finished?: string;
+  error?: string;
+  attempts?: (Attempt & { detail?: string })[]; // of one job alone
+}
+
+export interface JobPage {
+  items: Job[] | null;
+  next?: number; // absent on the last page
+}
+
+export interface Queue {
+  name: string;
+  paused: boolean;
+  available: number;
+  scheduled: number;
+  running: number;
+  dead: number;
+  workers?: number; // limit of every machine without one of its own
+  machines: { name: string; up: boolean; workers: number; limit?: number; running: number }[];
+}
+
 // Problem is what went wrong, with a sentence that is fit to show. status is 0 where no answer came.
 export class Problem extends Error {
   readonly status: number;
@@ -245,6 +285,33 @@ export class Client {
     const query = new URLSearchParams({ since: since.toISOString() });
     const summary = await this.#call<{ groups: ErrorGroup[] | null }>('GET', `/v1/errors/summary?${query}`);
     return summary.groups ?? [];
+  }
+
+  queues(): Promise<{ items: Queue[] }> {
+    return this.#call('GET', '/v1/queues');
+  }
+
+  editQueue(name: string, edit: { paused?: boolean; workers?: number | null }): Promise<Queue> {
+    return this.#call('PATCH', `/v1/queues/${encodeURIComponent(name)}`, edit);
+  }
+
+  jobs(state: JobState | '', limit: number, before = 0): Promise<JobPage> {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (state) query.set('state', state);
+    if (before) query.set('before', String(before));
+    return this.#call('GET', `/v1/jobs?${query}`);
+  }
+
+  job(id: number): Promise<Job> {
+    return this.#call('GET', `/v1/jobs/${id}`);
+  }
+
+  redriveJob(id: number): Promise<JobPage> {
+    return this.#call('POST', `/v1/jobs/${id}/redrive`);
+  }
+
+  cancelJob(id: number): Promise<Job> {
+    return this.#call('POST', `/v1/jobs/${id}/cancel`);
   }
 
   grant(file: File): Promise<Grant> {

@@ -1,13 +1,14 @@
-// Where the page is: the list (#/), one video (#/v/<id>) or what went wrong (#/errors, #/errors?code=<code>).
+// Where the page is: the list (#/), one video (#/v/<id>), the work (#/jobs) or what went wrong (#/errors, #/errors?code=<code>).
 
 class Route {
   video = $state(''); // id, empty elsewhere
+  jobs = $state(false);
   errors = $state(false);
   code = $state(''); // of the errors on show, empty for all
 
   // place names the view, empty for the list.
   get place(): string {
-    return this.errors ? 'errors' : this.video;
+    return this.errors ? 'errors' : this.jobs ? 'jobs' : this.video;
   }
 
   start() {
@@ -17,6 +18,7 @@ class Route {
 
   #read() {
     this.video = /^#\/v\/([0-9a-z]+)$/.exec(location.hash)?.[1] ?? '';
+    this.jobs = location.hash === '#/jobs';
     const errors = /^#\/errors(?:\?(.*))?$/.exec(location.hash);
     this.errors = errors !== null;
     this.code = new URLSearchParams(errors?.[1] ?? '').get('code') ?? '';
