@@ -265,7 +265,7 @@ func (s *Sweeper) over(known video.Remains, id video.ID, n int) (*engine.Job, bo
 	switch {
 	case !ok, g.State == "retired":
 		return nil, true
-	case g.State == "failed", g.State == "canceled":
+	case g.State == "failed", g.State == "canceled", g.State == "retiring": // the last where the job that removes it died
 		return &retire, s.old(g.Updated)
 	case g.State == "superseded":
 		return &retire, s.Now().Sub(g.Updated) > s.After+s.RetireAfter
