@@ -18,6 +18,9 @@ func TestADeletionInAnyPhaseLeavesNothing(t *testing.T) {
 	if *full {
 		points = nil
 		for _, point := range allPoints() {
+			if point == "Received.before" {
+				continue // the write is no part of the video yet: it is told after the deletion, and starts a video of its own
+			}
 			switch move, _, _ := strings.Cut(point, "."); move {
 			case "Received", "Begin", "Plan", "PutFile", "Finish", "Publish", "ingest", "encode", "audio", "stills", "publish":
 				points = append(points, point)
