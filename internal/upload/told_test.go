@@ -199,7 +199,7 @@ func TestAFloodOfEventsMakesEachObjectOneVideo(t *testing.T) {
 		writers.Wait()
 		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		s.post(t, events)
-		if names := s.await(t, n-dropped, time.Minute+time.Duration(n)*20*time.Millisecond); len(names) != n-dropped {
+		if names := s.await(t, n-dropped, time.Minute+time.Duration(n)*100*time.Millisecond); len(names) != n-dropped {
 			t.Fatalf("%d videos of %d told", len(names), n-dropped)
 		}
 		found, err := s.door.Reconcile(t.Context())
