@@ -214,7 +214,7 @@ func (a *App) openAPI() (err error) {
 		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: now, MaxResolution: s.MaxResolution, Version: version(),
-		Delete: func(v video.Video) []engine.Job { return pipeline.DeleteJobs(v.ID, v.Prefix, now()) },
+		Delete: func(v video.Video) []engine.Job { return deletion(v, s.UploadExpiry, now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
@@ -279,6 +279,19 @@ func (a *App) checkObjects(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// longestPut is how long a PUT that began within its URL's time may take.
+const longestPut = 24 * time.Hour
+
+// deletion is the work that follows the deletion of a video. One that still waits for its source is kept, out of sight, until no PUT to its URL can come any
+// more: that PUT would find no video of its own and begin a new one.
+func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
+	var at time.Time
+	if v.Source == nil {
+		at = v.Created.Add(expiry + longestPut)
+	}
+	return pipeline.DeleteJobs(v.ID, v.Prefix, at, now)
 }
 
 // origins are the pages that may call the S3 endpoint from a browser. A server on loopback is called by any of its names.

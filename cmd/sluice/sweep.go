@@ -25,7 +25,9 @@ func (a *App) openSweeper() *sweep.Sweeper {
 		InUse: func(dir string) bool { return a.inUse != nil && a.inUse(dir) },
 		Now:   now, Logger: a.log,
 		Retire: func(id video.ID, generation int) engine.Job { return pipeline.RetireJob(id, generation, now()) },
-		Delete: func(id video.ID, prefix string) []engine.Job { return pipeline.DeleteJobs(id, prefix, now()) },
+		Delete: func(id video.ID, prefix string) []engine.Job {
+			return pipeline.DeleteJobs(id, prefix, time.Time{}, now())
+		},
 	})
 }
 

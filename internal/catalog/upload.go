@@ -96,12 +96,14 @@ func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id vide
 		return "", "", "", err
 	}
 	if granted {
-		name, err := t.NameVideo(ctx, up.Video)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		first, err := t.GrantedVideo(ctx, up.Video)
+		switch {
+		case err == nil && first.Status == string(video.Deleting) && first.Source == "":
+			return "", "", "", video.ErrStale // its video was deleted before the source came
+		case err == nil:
+			v.Name = first.Name
+		case !errors.Is(err, sql.ErrNoRows):
 			return "", "", "", err
-		}
-		if err == nil {
-			v.Name = name
 		}
 	}
 	v.Source = &src

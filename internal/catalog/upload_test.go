@@ -3,6 +3,7 @@ package catalog
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/internal/engine"
 	"sluice/internal/event"
@@ -130,6 +131,26 @@ func TestAFailingStartLeavesNoFact(t *testing.T) {
 		}
 		if _, fresh, err := w.Received(t.Context(), v, source("k", "e"), none); err != nil || !fresh {
 			w.t.Errorf("afterwards: fresh %v, %v", fresh, err)
+		}
+	})
+}
+
+func TestASourceOfAVideoThatWasDeletedWhileItWaitedIsNotRecorded(t *testing.T) {
+	each(t, func(w *world) {
+		id := video.NewID(w.now())
+		key := string(id) + "/a.mp4"
+		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4", Prefix: "streams/a"}, video.Upload{Video: id, Bucket: "uploads", Key: key, Expires: w.now().Add(time.Hour)}))
+		w.must(w.Delete(t.Context(), id, nil))
+		other := video.NewID(w.now())
+		for range 2 { // nothing is recorded, so that it may be told again
+			_, _, err := w.Received(t.Context(), video.Video{ID: other, Name: "a.mp4", Prefix: "streams/b"}, source(key, "e1"),
+				func(id video.ID) []engine.Job { return job("ingest", id) })
+			w.stale(err)
+		}
+		all, err := w.Videos(t.Context(), video.Query{})
+		w.must(err)
+		if len(all) != 0 {
+			w.t.Errorf("a video came of it: %+v", all)
 		}
 	})
 }

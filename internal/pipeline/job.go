@@ -40,12 +40,16 @@ func RetireJob(id video.ID, generation int, at time.Time) engine.Job {
 	return job(retireKind, retirement{id, generation}, engine.Job{Queue: ControlQueue, Priority: 4, After: at.Add(settle)})
 }
 
-// DeleteJobs remove a deleted video: at once, and again when no attempt can be left.
-func DeleteJobs(id video.ID, prefix string, now time.Time) []engine.Job {
+// DeleteJobs remove a deleted video: at the given time (zero for at once), and again when no attempt can be left.
+func DeleteJobs(id video.ID, prefix string, at, now time.Time) []engine.Job {
 	args := deletion{Video: id, Prefix: prefix}
+	last := now
+	if at.After(now) {
+		last = at
+	}
 	return []engine.Job{
-		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1}),
-		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: now.Add(again)}),
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1, After: at}),
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: last.Add(again)}),
 	}
 }
 

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 
 	"sluice/internal/event"
 	"sluice/internal/fault"
@@ -24,6 +25,9 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 		}
 		for _, o := range unknown {
 			fresh, failed := d.receive(ctx, o.Bucket, o.Key)
+			if errors.Is(failed, video.ErrStale) {
+				failed = d.Objects.Delete(ctx, o.Bucket, o.Key)
+			}
 			if fresh {
 				found++
 			}

@@ -14,7 +14,7 @@ type Store interface {
 	Grant(ctx context.Context, v video.Video, up video.Upload) error
 	// Received records one accepted write and what it starts: a fact (bucket, key, version or etag+time), an event and next. Where the key is that of a granted upload, its video
 	// is meant; else v is created as it is. It returns the video that the fact belongs to and whether the fact is new: the same fact comes as often as its event does, and counts
-	// once.
+	// once. It is video.ErrStale where the upload's video was deleted while it waited: then nothing is recorded.
 	Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error)
 	// Unknown returns those of the writes that no fact tells of.
 	Unknown(ctx context.Context, writes []video.Source) ([]video.Source, error)

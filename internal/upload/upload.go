@@ -15,6 +15,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"strings"
@@ -140,12 +141,16 @@ func (d *Door) waiting(name string, now time.Time) video.Video {
 // that start no video, or are gone again, are passed over without an error.
 func (d *Door) Created(ctx context.Context, o bucket.Object) error {
 	_, err := d.receive(ctx, o.Bucket, o.Key)
+	if errors.Is(err, video.ErrStale) {
+		return nil
+	}
 	return err
 }
 
 // glimpses is how often an object may be replaced while it is being pinned, before its client is told to try again.
 const glimpses = 5
 
+// receive is video.ErrStale where the object is the source of a video that was deleted before.
 func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
 	if !d.starts(from, key) {
 		return false, nil
@@ -184,6 +189,11 @@ func (d *Door) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, e
 	v := d.waiting(nameOf(o.Key), now)
 	src := video.Source{Bucket: o.Bucket, Key: o.Key, ETag: o.ETag, Size: o.Size, Modified: o.Modified, Pin: pin}
 	id, fresh, err := d.Store.Received(ctx, v, src, func(id video.ID) []engine.Job { return []engine.Job{d.Ingest(id, 1)} })
+	if errors.Is(err, video.ErrStale) {
+		// The object stays: its writer may hold its key. The reconciler removes it.
+		d.Logger.Info("the source of a deleted video is passed over", "key", o.Key, "bytes", o.Size)
+		return false, errors.Join(err, d.Objects.Delete(ctx, d.MediaBucket, pin))
+	}
 	if err != nil {
 		return false, err
 	}

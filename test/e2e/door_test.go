@@ -143,3 +143,23 @@ func gone(t *testing.T, s *rig.Server, v rig.Video) {
 		time.Sleep(100 * time.Millisecond)
 	}
 }
+
+func TestDeletingAVideoThatWaitsWithdrawsItsUpload(t *testing.T) {
+	s := rig.Start(t, rig.Options{Args: []string{"--reconcile-every", "1s"}})
+	clip := rig.Clip(t, "clip.mp4", "320x180", 1)
+	grant := s.Grant(clip, "clip.mp4")
+	if status := s.Call("DELETE", "/v1/videos/"+grant.ID, nil, nil); status != 204 {
+		t.Fatalf("DELETE: %d", status)
+	}
+	s.Put(grant, clip)
+	deadline := time.Now().Add(20 * time.Second)
+	for len(s.Objects("uploads")) > 0 || len(s.Objects("media")) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("kept: %v %v", s.Objects("uploads"), s.Objects("media"))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if all := s.Videos(); len(all) != 0 {
+		t.Errorf("a video came of it: %s", all[0].Name)
+	}
+}

@@ -94,8 +94,39 @@ func (s *Server) Call(method, path string, in, out any) int {
 	return response.StatusCode
 }
 
+// Grant is the right to put one source.
+type Grant struct {
+	ID, URL string
+	Headers map[string]string
+}
+
 // Upload puts a file by a presigned URL and returns the video's id.
 func (s *Server) Upload(path, name string) string {
+	s.t.Helper()
+	grant := s.Grant(path, name)
+	s.Put(grant, path)
+	return grant.ID
+}
+
+// Grant asks for the right to put the file at path under a name.
+func (s *Server) Grant(path, name string) (grant Grant) {
+	s.t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ask := map[string]any{"filename": name, "content_type": "application/octet-stream"}
+	if info.Size() > 0 {
+		ask["size"] = info.Size()
+	}
+	if status := s.Call("POST", "/v1/uploads", ask, &grant); status != http.StatusCreated {
+		s.t.Fatalf("POST /v1/uploads: %d", status)
+	}
+	return grant
+}
+
+// Put puts the file at path as granted.
+func (s *Server) Put(grant Grant, path string) {
 	s.t.Helper()
 	body, err := os.Open(path)
 	if err != nil {
@@ -105,17 +136,6 @@ func (s *Server) Upload(path, name string) string {
 	info, err := body.Stat()
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	var grant struct {
-		ID, URL string
-		Headers map[string]string
-	}
-	ask := map[string]any{"filename": name, "content_type": "application/octet-stream"}
-	if info.Size() > 0 {
-		ask["size"] = info.Size()
-	}
-	if status := s.Call("POST", "/v1/uploads", ask, &grant); status != http.StatusCreated {
-		s.t.Fatalf("POST /v1/uploads: %d", status)
 	}
 	request, err := http.NewRequest(http.MethodPut, grant.URL, body)
 	if err != nil {
@@ -137,7 +157,6 @@ func (s *Server) Upload(path, name string) string {
 		text, _ := io.ReadAll(response.Body)
 		s.t.Fatalf("PUT: %d %s", response.StatusCode, text)
 	}
-	return grant.ID
 }
 
 // Video reads one video; its ID is empty where there is none.

@@ -29,8 +29,8 @@ UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5 WHERE id
 -- AttachSource gates on the source: the first write to a granted key gets the video.
 UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings, owner;
 
--- name: NameVideo :one
-SELECT name FROM video WHERE id = $1;
+-- name: GrantedVideo :one
+SELECT name, status, source FROM video WHERE id = $1;
 
 -- name: TouchVideo :exec
 UPDATE video SET updated = $2 WHERE id = $1;

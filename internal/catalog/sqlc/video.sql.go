@@ -102,6 +102,23 @@ func (q *Queries) FailVideo(ctx context.Context, arg FailVideoParams) error {
 	return err
 }
 
+const grantedVideo = `-- name: GrantedVideo :one
+SELECT name, status, source FROM video WHERE id = $1
+`
+
+type GrantedVideoRow struct {
+	Name   string
+	Status string
+	Source string
+}
+
+func (q *Queries) GrantedVideo(ctx context.Context, id string) (GrantedVideoRow, error) {
+	row := q.db.QueryRowContext(ctx, grantedVideo, id)
+	var i GrantedVideoRow
+	err := row.Scan(&i.Name, &i.Status, &i.Source)
+	return i, err
+}
+
 const insertVideo = `-- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
     updated, received, playable, owner)
@@ -188,17 +205,6 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Owner,
 	)
 	return i, err
-}
-
-const nameVideo = `-- name: NameVideo :one
-SELECT name FROM video WHERE id = $1
-`
-
-func (q *Queries) NameVideo(ctx context.Context, id string) (string, error) {
-	row := q.db.QueryRowContext(ctx, nameVideo, id)
-	var name string
-	err := row.Scan(&name)
-	return name, err
 }
 
 const publishVideo = `-- name: PublishVideo :exec
