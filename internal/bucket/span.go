@@ -48,8 +48,9 @@ func (s spans) bytes() (n int64) {
 	return n
 }
 
-// bridged joins extents that lie less than gap apart: one request for both costs less than two.
-func (s spans) bridged(gap int64) spans {
+// bridged joins extents that lie less than gap apart, and those that lie farther apart where more than most would be left: one request for both costs
+// less than two.
+func (s spans) bridged(gap int64, most int) spans {
 	var out spans
 	for _, e := range s {
 		if last := len(out) - 1; last >= 0 && e.From-out[last].To < gap {
@@ -57,6 +58,9 @@ func (s spans) bridged(gap int64) spans {
 			continue
 		}
 		out = append(out, e)
+	}
+	if len(out) > most {
+		return out.bridged(2*gap, most)
 	}
 	return out
 }

@@ -48,8 +48,11 @@ func TestASetOfExtentsIsASetOfPositions(t *testing.T) {
 			inA[i] = inA[i] && !inB[i]
 		}
 		check(a.without(b), inA)
+		if n := len(a.bridged(1, 3)); n > 3 {
+			t.Fatalf("%d are left of %v", n, a)
+		}
 		var n int64
-		for _, e := range a.bridged(5).pieces(7) {
+		for _, e := range a.bridged(5, 3).pieces(7) {
 			if e.To-e.From > 7 || e.From >= e.To {
 				t.Fatalf("a piece %v", e)
 			}

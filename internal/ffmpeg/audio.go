@@ -73,7 +73,7 @@ func channelLayout(channels int) string {
 //
 // report is told the time reached; it may be nil. It fails as run does, and with fault.Invalid "damaged_audio" where
 // no sound can be decoded.
-func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p video.Plan, dir string, report func(time.Duration)) (TrackFiles, error) {
+func (t *Tool) EncodeAudio(ctx context.Context, src Source, f video.Facts, p video.Plan, dir string, report func(time.Duration)) (TrackFiles, error) {
 	const op = "ffmpeg.audio"
 	a := *p.Audio
 	stream := 0
@@ -87,7 +87,7 @@ func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p vid
 		return TrackFiles{}, unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	s := spec{op: op, reads: []string{src}, dir: scratch, args: audioArgs(t.config.Limits, src, stream, a, phase(f, p), "-copyts", "-start_at_zero")}
+	s := spec{op: op, reads: []string{src.Path}, partial: src.Partial, dir: scratch, args: audioArgs(t.config.Limits, src.Path, stream, a, phase(f, p), "-copyts", "-start_at_zero")}
 	if report != nil {
 		s.progress = func(p progress) { report(p.Time) }
 	}
@@ -95,10 +95,10 @@ func (t *Tool) EncodeAudio(ctx context.Context, src string, f video.Facts, p vid
 	if errors.Is(err, errBroken) {
 		t.log.InfoContext(ctx, "audio is brought to one form first", "why", err)
 		level := filepath.Join(scratch, "level.mkv")
-		if _, err := t.run(ctx, spec{op: op, reads: s.reads, dir: scratch, args: levelArgs(t.config.Limits, src, stream, a)}); err != nil {
+		if _, err := t.run(ctx, spec{op: op, reads: s.reads, partial: src.Partial, dir: scratch, args: levelArgs(t.config.Limits, src.Path, stream, a)}); err != nil {
 			return TrackFiles{}, err
 		}
-		s.reads, s.args = []string{level}, audioArgs(t.config.Limits, level, 0, a, phase(f, p), "-copyts")
+		s.reads, s.partial, s.args = []string{level}, false, audioArgs(t.config.Limits, level, 0, a, phase(f, p), "-copyts")
 		track, err = t.encodeAudio(ctx, s, dir, p)
 	}
 	return track, err
@@ -112,7 +112,7 @@ func (t *Tool) encodeAudio(ctx context.Context, s spec, dir string, p video.Plan
 		track, err = packAudio(filepath.Join(s.dir, "audio.mp4"), dir, p)
 		err = packed(s.op, err)
 	}
-	if errors.Is(err, errShort) || err != nil && noOutput(err) {
+	if !errors.Is(err, ErrPartial) && (errors.Is(err, errShort) || err != nil && noOutput(err)) {
 		return TrackFiles{}, fault.New(fault.Invalid, s.op, "damaged_audio", "The sound cannot be decoded; export the file again, or without its sound.", err)
 	}
 	return track, err

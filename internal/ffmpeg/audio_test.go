@@ -26,7 +26,7 @@ func TestSoundIsCutIntoSegmentsBehindItsPriming(t *testing.T) {
 	tool := newTool(t)
 	src := makeMedia(t, tool, "src.mp3", "-f", "lavfi", "-i", "aevalsrc="+beep+":s=44100:d=10.1")
 	f, p := soundPlan()
-	sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+	sound, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err, Detail(err))
 	}
@@ -77,7 +77,7 @@ func TestSoundThatChangesItsFormStaysInTime(t *testing.T) {
 	}
 	src := copied(t, tool, both, "matroska")
 	f, p := soundPlan()
-	sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+	sound, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err, Detail(err))
 	}
@@ -104,7 +104,7 @@ func TestSoundThatCannotBeDecodedIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, p := soundPlan()
-	if _, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil); codeOf(err) != "damaged_audio" {
+	if _, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil); codeOf(err) != "damaged_audio" {
 		t.Errorf("got %v\n%s", err, Detail(err))
 	}
 }

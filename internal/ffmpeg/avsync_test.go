@@ -134,7 +134,7 @@ func TestFlashesAndBeepsStayTogether(t *testing.T) {
 			}
 			p.Chunks[len(p.Chunks)-1].Frames = 0
 			tracks, _ := encodeAll(t, tool, src, f, p)
-			sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+			sound, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
 			if err != nil {
 				t.Fatal(err, Detail(err))
 			}

@@ -76,7 +76,7 @@ func TestEveryFileOfTheCorpusMeetsItsExpectation(t *testing.T) {
 	for _, file := range corpusFiles(t) {
 		t.Run(file.name, func(t *testing.T) {
 			start := time.Now()
-			facts, err := tool.Probe(t.Context(), filepath.Join(corpus, file.name), file.name)
+			facts, err := tool.Probe(t.Context(), Whole(filepath.Join(corpus, file.name)), file.name)
 			took := time.Since(start)
 			t.Logf("%5dms %s", took.Milliseconds(), summary(facts, err))
 			expected := file.expected

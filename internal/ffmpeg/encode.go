@@ -85,10 +85,10 @@ func muxArgs(flags string) []string {
 // presumed. Where the preroll does not reach the picture before the chunk, the chunk is decoded from the source's
 // beginning instead, which costs that decoding and is always exact.
 //
-// report is told the frames made so far; it may be nil. threads bounds each encoder, the decoder and the filters. It
+// src may be partial: Index.Pictures from the chunk's start less the preroll. report is told the frames made so far; it may be nil. threads bounds each encoder, the decoder and the filters. It
 // fails as run does, with fault.Invalid "truncated" where the video ends before the chunk does, and "damaged" where
 // there is no picture at all.
-func (t *Tool) EncodeChunk(ctx context.Context, src string, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
+func (t *Tool) EncodeChunk(ctx context.Context, src Source, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
 	report func(frames int64)) ([]TrackFiles, int64, error) {
 	const op = "ffmpeg.encode"
 	if c.Start > 0 {
@@ -96,12 +96,17 @@ func (t *Tool) EncodeChunk(ctx context.Context, src string, f video.Facts, p vid
 		if !errors.Is(err, errShort) {
 			return tracks, frames, err
 		}
+		if src.Partial {
+			return nil, 0, errors.Join(ErrPartial, err)
+		}
 		t.log.InfoContext(ctx, "a chunk is decoded from the source's beginning", "chunk", c.N, "why", err)
 	}
 	tracks, frames, err := t.encodeChunk(ctx, src, f, p, c, dir, threads, report, true)
 	switch {
 	case !errors.Is(err, errShort):
 		return tracks, frames, err
+	case src.Partial:
+		return nil, 0, errors.Join(ErrPartial, err)
 	case frames == 0 && c.Start == 0:
 		return nil, 0, fault.New(fault.Invalid, op, "damaged", "No picture of the video can be decoded; export it again and upload that.", err)
 	default:
@@ -112,7 +117,7 @@ func (t *Tool) EncodeChunk(ctx context.Context, src string, f video.Facts, p vid
 }
 
 // encodeChunk is one try. With errShort, the frames are how many pictures there were from the chunk's start.
-func (t *Tool) encodeChunk(ctx context.Context, src string, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
+func (t *Tool) encodeChunk(ctx context.Context, src Source, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
 	report func(int64), fromStart bool) (tracks []TrackFiles, frames int64, err error) {
 	const op = "ffmpeg.encode"
 	scratch, err := os.MkdirTemp(dir, "encode-")
@@ -120,7 +125,7 @@ func (t *Tool) encodeChunk(ctx context.Context, src string, f video.Facts, p vid
 		return nil, 0, unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	s := spec{op: op, args: chunkArgs(t.config.Limits, src, f, p, c, threads, fromStart), reads: []string{src}, dir: scratch}
+	s := spec{op: op, args: chunkArgs(t.config.Limits, src.Path, f, p, c, threads, fromStart), reads: []string{src.Path}, partial: src.Partial, dir: scratch}
 	if report != nil {
 		s.progress = func(p progress) { report(p.Frames) }
 	}

@@ -40,7 +40,7 @@ func clip(rate video.Ratio, width, height int, frames, chunkFrames int64) (video
 func encodeAll(t *testing.T, tool *Tool, src string, f video.Facts, p video.Plan) (tracks []TrackFiles, frames int64) {
 	t.Helper()
 	for _, c := range p.Chunks {
-		made, n, err := tool.EncodeChunk(t.Context(), src, f, p, c, t.TempDir(), 1, nil)
+		made, n, err := tool.EncodeChunk(t.Context(), Whole(src), f, p, c, t.TempDir(), 1, nil)
 		if err != nil {
 			t.Fatalf("chunk %d: %v\n%s", c.N, err, Detail(err))
 		}
@@ -197,7 +197,7 @@ func TestNoChunkIsMadeOfPicturesThatAreNotThere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			_, _, err := tool.EncodeChunk(t.Context(), c.src, f, p, c.chunk, dir, 1, nil)
+			_, _, err := tool.EncodeChunk(t.Context(), Whole(c.src), f, p, c.chunk, dir, 1, nil)
 			if codeOf(err) != c.code || !fault.Permanent(err) {
 				t.Errorf("got %v, want %s", err, c.code)
 			}
@@ -216,11 +216,11 @@ func TestASecondTryMakesTheSameBytesAndNoneTellsOfTheSource(t *testing.T) {
 	var sums [2][]string
 	for try := range sums {
 		for _, c := range p.Chunks {
-			tracks, _, err := tool.EncodeChunk(t.Context(), src, f, p, c, t.TempDir(), 2, nil)
+			tracks, _, err := tool.EncodeChunk(t.Context(), Whole(src), f, p, c, t.TempDir(), 2, nil)
 			if err != nil {
 				t.Fatal(err, Detail(err))
 			}
-			sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+			sound, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
 			if err != nil {
 				t.Fatal(err, Detail(err))
 			}

@@ -207,7 +207,7 @@ func TestChunksOfRealFilesShowWhatOnePassShows(t *testing.T) {
 // seekable probes src, and copies it first where it cannot be cut as it is, as the pipeline does.
 func seekable(t *testing.T, tool *Tool, src string) (string, video.Facts) {
 	t.Helper()
-	f, err := tool.Probe(t.Context(), src, filepath.Base(src))
+	f, err := tool.Probe(t.Context(), Whole(src), filepath.Base(src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func seekable(t *testing.T, tool *Tool, src string) (string, video.Facts) {
 	if err := tool.Remux(t.Context(), src, copied, f, container); err != nil {
 		t.Fatal(err)
 	}
-	if f, err = tool.Probe(t.Context(), copied, filepath.Base(src)); err != nil {
+	if f, err = tool.Probe(t.Context(), Whole(copied), filepath.Base(src)); err != nil {
 		t.Fatal(err)
 	}
 	return copied, f

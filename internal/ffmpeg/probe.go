@@ -30,14 +30,14 @@ const (
 	worth = 0.5
 )
 
-// Probe finds out what the file at path is. name is what people call it, and serves the log alone: what a file is,
+// Probe finds out what the file src is. Of a partial one, Index.Opening is enough; whatever is wrong with that is ErrPartial. name is what people call it, and serves the log alone: what a file is,
 // its bytes decide. It fails with a fault.Error whose code says what is wrong with the source ("not_media",
 // "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
 //
 // Cost: the file is read once from end to end (MP4 as well, so that its samples are known to be there), and a few
 // pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s.
-func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error) {
-	path, err := filepath.Abs(path) // the tools run in another folder
+func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts, error) {
+	path, err := filepath.Abs(src.Path) // the tools run in another folder
 	if err != nil {
 		return video.Facts{}, fault.New(fault.Internal, opProbe, "source_unavailable", "The source cannot be read now; try again.", err)
 	}
@@ -53,13 +53,16 @@ func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error
 	limit := t.config.ProbeTimeout + time.Duration(info.Size()/scanSpeed)*time.Second
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	p := &probe{tool: t, path: path, size: info.Size()}
+	p := &probe{tool: t, path: path, partial: src.Partial, size: info.Size()}
 	began := time.Now()
 	facts, err := p.run(bounded, file)
 	t.log.DebugContext(ctx, "probed", "source", name, "container", facts.Container, "took", time.Since(began), "refused", err != nil)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		err = fault.New(fault.TooLarge, opProbe, "too_costly",
 			"Looking into the file took longer than the server allows. Upload a simpler version, made with a common program.", err)
+	}
+	if src.Partial && ctx.Err() == nil && (err != nil && !fault.Is(err, fault.Unavailable) || len(facts.Warnings) > 0) {
+		err = errors.Join(ErrPartial, err)
 	}
 	if err != nil {
 		return video.Facts{}, err
@@ -69,16 +72,17 @@ func (t *Tool) Probe(ctx context.Context, path, name string) (video.Facts, error
 
 // probe is one source under examination.
 type probe struct {
-	tool   *Tool
-	path   string
-	size   int64
-	layout layout
-	header header
-	video  *stream   // the chosen video stream that decodes; nil for none
-	shown  frame     // its first decoded frame
-	pace   int64     // ticks between its first decoded frames
-	audio  []*stream // those that decode
-	scan   scan
+	tool    *Tool
+	path    string
+	partial bool
+	size    int64
+	layout  layout
+	header  header
+	video   *stream   // the chosen video stream that decodes; nil for none
+	shown   frame     // its first decoded frame
+	pace    int64     // ticks between its first decoded frames
+	audio   []*stream // those that decode
+	scan    scan
 }
 
 func (p *probe) run(ctx context.Context, file io.ReaderAt) (video.Facts, error) {
@@ -121,7 +125,7 @@ func (p *probe) checkLayout(context.Context) error {
 // ffprobe runs ffprobe on the source with args and returns what it wrote.
 func (p *probe) ffprobe(ctx context.Context, stdout io.Writer, args ...string) (result, error) {
 	all := append(guardArgs(p.tool.config.Limits), args...)
-	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, stdout: stdout})
+	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, partial: p.partial, stdout: stdout})
 }
 
 func (p *probe) readHeader(ctx context.Context) error {
@@ -295,7 +299,9 @@ func (p *probe) measure(ctx context.Context) error {
 			p.scan.tracks[s.Index] = &track{base: ratio(s.Base)}
 		}
 	}
-	r, err := p.ffprobe(ctx, &p.scan, "-of", "csv=p=0", "-show_entries", "packet=stream_index,pts,dts,duration,flags")
+	tables := *p
+	tables.partial = false // what is asked of packets stands in the sample tables; that their bytes don't parse is no news
+	r, err := tables.ffprobe(ctx, &p.scan, "-of", "csv=p=0", "-show_entries", "packet=stream_index,pts,dts,duration,flags")
 	if err != nil && fault.Of(err).Code != "tool_failed" {
 		return p.explain(r, err)
 	}

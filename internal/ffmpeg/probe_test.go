@@ -42,7 +42,7 @@ func TestWhatAFileIsItsBytesDecide(t *testing.T) {
 		"noise.mp4":    strings.Repeat("\x00\x91\x13\xfe\x80\x05\x7f", 1000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := tool.Probe(t.Context(), writeFile(t, name, content), name)
+			_, err := tool.Probe(t.Context(), Whole(writeFile(t, name, content)), name)
 			if codeOf(err) != "not_media" || !fault.Permanent(err) {
 				t.Errorf("got %v", err)
 			}
@@ -63,12 +63,12 @@ func TestASourceOverALimitIsRefused(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			if _, err := newTool(t, limits).Probe(t.Context(), src, "in.mkv"); codeOf(err) != code || !fault.Permanent(err) {
+			if _, err := newTool(t, limits).Probe(t.Context(), Whole(src), "in.mkv"); codeOf(err) != code || !fault.Permanent(err) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	facts, err := newTool(t, video.Limits{Bytes: 1 << 30, Duration: 3 * time.Second, Pixels: 320 * 180, Streams: 4}).Probe(t.Context(), src, "in.mkv")
+	facts, err := newTool(t, video.Limits{Bytes: 1 << 30, Duration: 3 * time.Second, Pixels: 320 * 180, Streams: 4}).Probe(t.Context(), Whole(src), "in.mkv")
 	if err != nil || len(facts.Audio) != 3 {
 		t.Errorf("within its limits: %v, %d audio tracks", err, len(facts.Audio))
 	}
@@ -79,7 +79,7 @@ func TestProbingIsBoundedInTime(t *testing.T) {
 	tool := newTool(t)
 	src := makeMedia(t, tool, "in.mp4", "-f", "lavfi", "-i", "testsrc2=r=25:d=1:s=320x180", "-c:v", "libx264")
 	tool.config.ProbeTimeout = time.Millisecond
-	if _, err := tool.Probe(t.Context(), src, "in.mp4"); codeOf(err) != "too_costly" {
+	if _, err := tool.Probe(t.Context(), Whole(src), "in.mp4"); codeOf(err) != "too_costly" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestACutUploadIsTold(t *testing.T) {
 			if err := os.Truncate(src, info.Size()*c.left/10); err != nil {
 				t.Fatal(err)
 			}
-			f, err := tool.Probe(t.Context(), src, "in.mp4")
+			f, err := tool.Probe(t.Context(), Whole(src), "in.mp4")
 			if c.refused && codeOf(err) != "truncated" {
 				t.Errorf("got %v", err)
 			}
@@ -147,7 +147,7 @@ func TestMeasuredFactsOfMadeSources(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			f, err := tool.Probe(t.Context(), makeMedia(t, tool, tc.file, tc.args...), tc.file)
+			f, err := tool.Probe(t.Context(), Whole(makeMedia(t, tool, tc.file, tc.args...)), tc.file)
 			if err != nil {
 				t.Fatal(err, Detail(err))
 			}
@@ -167,7 +167,7 @@ func TestALateStartIsMeasuredFromTheEarliestStream(t *testing.T) {
 	tool := newTool(t)
 	src := makeMedia(t, tool, "a.mkv", "-f", "lavfi", "-i", "sine=d=4", "-itsoffset", "1.6", "-f", "lavfi", "-i", "testsrc2=s=320x180:d=2:r=25",
 		"-map", "1", "-map", "0", "-c:v", "libx264", "-c:a", "flac", "-metadata:s:a:0", "language=ger")
-	f, err := tool.Probe(t.Context(), src, "a.mkv")
+	f, err := tool.Probe(t.Context(), Whole(src), "a.mkv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestAHeaderThatLiesIsNotBelieved(t *testing.T) {
 		"broken/no-duration.webm":            6 * time.Second,
 		"long/bbb-720p25-h264-aac51-100s.ts": 102 * time.Second,
 	} {
-		f, err := tool.Probe(t.Context(), filepath.Join(corpus, name), name)
+		f, err := tool.Probe(t.Context(), Whole(filepath.Join(corpus, name)), name)
 		if err != nil || f.Duration > longest || f.Duration < longest/3 {
 			t.Errorf("%s: %v, %v", name, f.Duration, err)
 		}
@@ -226,7 +226,7 @@ func TestAHostileFileReachesNeitherFilesNorNetwork(t *testing.T) {
 		if !strings.HasPrefix(file.name, "hostile/") {
 			continue
 		}
-		_, err := tool.Probe(t.Context(), filepath.Join(corpus, file.name), file.name)
+		_, err := tool.Probe(t.Context(), Whole(filepath.Join(corpus, file.name)), file.name)
 		if err != nil && regexp.MustCompile(`root:|/bin/(ba)?sh`).MatchString(err.Error()+Detail(err)) {
 			t.Errorf("%s read a host file: %v", file.name, err)
 		}

@@ -13,7 +13,7 @@ import (
 // copyAndProbe remuxes src if its facts ask for it, and probes the copy.
 func copyAndProbe(t *testing.T, tool *Tool, src string) (before, after video.Facts) {
 	t.Helper()
-	before, err := tool.Probe(t.Context(), src, filepath.Base(src))
+	before, err := tool.Probe(t.Context(), Whole(src), filepath.Base(src))
 	if err != nil {
 		t.Fatal(err, Detail(err))
 	}
@@ -25,7 +25,7 @@ func copyAndProbe(t *testing.T, tool *Tool, src string) (before, after video.Fac
 	if err := tool.Remux(t.Context(), src, dst, before, container); err != nil {
 		t.Fatal(err, Detail(err))
 	}
-	after, err = tool.Probe(t.Context(), dst, "copy")
+	after, err = tool.Probe(t.Context(), Whole(dst), "copy")
 	if err != nil {
 		t.Fatal(err, Detail(err))
 	}

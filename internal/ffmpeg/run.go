@@ -27,6 +27,7 @@ type spec struct {
 	bare     bool           // args alone, without the common global options
 	args     []string       // without the program
 	reads    []string       // the files it may read, besides dir
+	partial  bool           // the source is: whatever goes wrong, ErrPartial
 	dir      string         // scratch: its working folder, the only one it may write; empty: it writes nothing
 	stdout   io.Writer      // nil: dropped
 	progress func(progress) // ffmpeg only; called in order from another goroutine, never after run returns; nil: not reported
@@ -74,9 +75,23 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 		err = errors.New("exit status 0 after a failure") // ffmpeg 5.1: a demuxer's or writer's failure alone is no failure of the program
 	}
 	if err != nil {
-		return r, t.explain(ctx, s.op, cmd.ProcessState, r, err)
+		err = t.explain(ctx, s.op, cmd.ProcessState, r, err)
 	}
-	return r, nil
+	if s.partial && ctx.Err() == nil && (err != nil && fault.Of(err).Kind != fault.Unavailable || troubled(r.Tail)) {
+		err = errors.Join(ErrPartial, err)
+	}
+	return r, err
+}
+
+// troubled reports whether a tool said that what it read is not what it should be. A partial source reads as zeros where it isn't there, which no
+// decoder takes for its own.
+func troubled(said string) bool {
+	for _, s := range []string{"nvalid", "rror", "issing", "orrupt", "non-existing", "oncealing", "not find ref", "no frame", "runcat", "exceeds"} {
+		if strings.Contains(said, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // command prepares the process with the options that all share.

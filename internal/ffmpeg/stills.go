@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image/jpeg"
 	"os"
@@ -31,7 +32,7 @@ type StillFile struct {
 // first that is not black, and where all are black, from the first. They stand upright, have square pixels and SDR colours, and carry no metadata. An audio-only source has none.
 //
 // Cost: decoding from the key frame before the picture.
-func (t *Tool) Stills(ctx context.Context, src string, f video.Facts, p video.Plan, dir string) ([]StillFile, error) {
+func (t *Tool) Stills(ctx context.Context, src Source, f video.Facts, p video.Plan, dir string) ([]StillFile, error) {
 	if f.Video == nil || len(p.Rungs) == 0 {
 		return nil, nil
 	}
@@ -41,6 +42,9 @@ func (t *Tool) Stills(ctx context.Context, src string, f video.Facts, p video.Pl
 			files, err := t.still(ctx, src, f, p, dir, at, dark)
 			if err != nil || files != nil {
 				return files, err
+			}
+			if src.Partial {
+				return nil, ErrPartial
 			}
 		}
 	}
@@ -55,6 +59,12 @@ type dark struct{ share, luma int }
 // darkness is what to ask of a picture, less each time: no fade that has hardly begun; no black with a logo in its
 // corner; nothing.
 var darkness = []dark{{85, 48}, {98, 32}, {}}
+
+// FirstStill is when the picture is that Stills tries first, and the end of what it looks through for it: what a partial source must have.
+func FirstStill(v video.VideoFacts) (from, to time.Duration) {
+	at := stillTimes(v)[0]
+	return at, at + 2*time.Second + period(v.Rate)
+}
 
 // stillTimes are the times to try, in order: 1 s, then deeper into the video.
 func stillTimes(v video.VideoFacts) []time.Duration {
@@ -73,9 +83,9 @@ func stillTimes(v video.VideoFacts) []time.Duration {
 
 // still makes both files from the first picture at or after at that is not too dark, among those of 2 s. It returns nil
 // where there is none.
-func (t *Tool) still(ctx context.Context, src string, f video.Facts, p video.Plan, dir string, at time.Duration, not dark) ([]StillFile, error) {
-	_, err := t.run(ctx, spec{op: opStills, args: stillArgs(t.config.Limits, src, f, p, at, not), reads: []string{src}, dir: dir})
-	if err != nil && fault.Of(err).Code != "tool_failed" {
+func (t *Tool) still(ctx context.Context, src Source, f video.Facts, p video.Plan, dir string, at time.Duration, not dark) ([]StillFile, error) {
+	_, err := t.run(ctx, spec{op: opStills, args: stillArgs(t.config.Limits, src.Path, f, p, at, not), reads: []string{src.Path}, partial: src.Partial, dir: dir})
+	if err != nil && (fault.Of(err).Code != "tool_failed" || errors.Is(err, ErrPartial)) {
 		return nil, err
 	}
 	var files []StillFile

@@ -18,7 +18,7 @@ func stillsOf(t *testing.T, tool *Tool, src string) (image.Image, []StillFile) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := tool.Probe(t.Context(), src, filepath.Base(src))
+	f, err := tool.Probe(t.Context(), Whole(src), filepath.Base(src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func stillsOf(t *testing.T, tool *Tool, src string) (image.Image, []StillFile) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := tool.Stills(t.Context(), src, f, p, t.TempDir())
+	files, err := tool.Stills(t.Context(), Whole(src), f, p, t.TempDir())
 	if err != nil {
 		t.Fatal(err, Detail(err))
 	}

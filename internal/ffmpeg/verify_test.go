@@ -26,7 +26,7 @@ func TestATrackIsVerifiedByDecodingIt(t *testing.T) {
 	f.Audio = []video.AudioFacts{{Index: 1}}
 	p.Audio = &video.AudioRung{Stream: 1, Name: "audio", Bitrate: 128_000, Channels: 2, SampleRate: 48_000}
 	tracks, _ := encodeAll(t, tool, src, f, p)
-	sound, err := tool.EncodeAudio(t.Context(), src, f, p, t.TempDir(), nil)
+	sound, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

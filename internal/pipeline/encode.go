@@ -16,10 +16,6 @@ import (
 
 // encode makes one chunk of every rung.
 func (p *Pipeline) encode(ctx context.Context, r *run) error {
-	src, err := p.prepared(ctx, r)
-	if err != nil {
-		return err
-	}
 	if r.ref.N >= len(r.Plan.Chunks) {
 		return fault.New(fault.Invalid, "pipeline.encode", "bad_job", "The plan has no such chunk.", nil)
 	}
@@ -28,9 +24,24 @@ func (p *Pipeline) encode(ctx context.Context, r *run) error {
 	if expected == 0 {
 		expected = r.Plan.Frames - chunk.Start
 	}
+	at := func(frame int64) time.Duration {
+		return time.Duration(float64(frame) / r.Plan.Rate.Float() * float64(time.Second))
+	}
+	part := func(x *ffmpeg.Index) []video.Extent {
+		to := at(chunk.Start + chunk.Frames)
+		if chunk.Frames == 0 {
+			to = 0
+		}
+		return x.Pictures(at(chunk.Start)-r.Plan.Preroll, to)
+	}
 	progress := p.progress(ctx, r)
-	made, frames, err := p.Tool.EncodeChunk(ctx, src, *r.Video.Facts, *r.Plan, chunk, r.dir, r.Plan.Threads, func(frames int64) {
-		progress(float64(frames) / float64(max(expected, 1)))
+	var made []ffmpeg.TrackFiles
+	var frames int64
+	err := p.read(ctx, r, part, func(src ffmpeg.Source) (err error) {
+		made, frames, err = p.Tool.EncodeChunk(ctx, src, *r.Video.Facts, *r.Plan, chunk, r.dir, r.Plan.Threads, func(frames int64) {
+			progress(float64(frames) / float64(max(expected, 1)))
+		})
+		return err
 	})
 	if err != nil {
 		return err
@@ -47,13 +58,13 @@ func (p *Pipeline) encode(ctx context.Context, r *run) error {
 
 // audio makes the audio rendition, whole: an encoder's priming would be heard at every join.
 func (p *Pipeline) audio(ctx context.Context, r *run) error {
-	src, err := p.prepared(ctx, r)
-	if err != nil {
-		return err
-	}
 	progress := p.progress(ctx, r)
-	made, err := p.Tool.EncodeAudio(ctx, src, *r.Video.Facts, *r.Plan, r.dir, func(at time.Duration) {
-		progress(at.Seconds() / max(r.Plan.Duration.Seconds(), 0.001))
+	var made ffmpeg.TrackFiles
+	err := p.read(ctx, r, (*ffmpeg.Index).Sound, func(src ffmpeg.Source) (err error) {
+		made, err = p.Tool.EncodeAudio(ctx, src, *r.Video.Facts, *r.Plan, r.dir, func(at time.Duration) {
+			progress(at.Seconds() / max(r.Plan.Duration.Seconds(), 0.001))
+		})
+		return err
 	})
 	if err != nil {
 		return err
@@ -66,11 +77,12 @@ func (p *Pipeline) audio(ctx context.Context, r *run) error {
 
 // stills makes poster and thumbnail.
 func (p *Pipeline) stills(ctx context.Context, r *run) error {
-	src, err := p.prepared(ctx, r)
-	if err != nil {
+	var files []ffmpeg.StillFile
+	part := func(x *ffmpeg.Index) []video.Extent { return x.Pictures(ffmpeg.FirstStill(*r.Video.Facts.Video)) }
+	err := p.read(ctx, r, part, func(src ffmpeg.Source) (err error) {
+		files, err = p.Tool.Stills(ctx, src, *r.Video.Facts, *r.Plan, r.dir)
 		return err
-	}
-	files, err := p.Tool.Stills(ctx, src, *r.Video.Facts, *r.Plan, r.dir)
+	})
 	if err != nil {
 		return err
 	}

@@ -11,22 +11,26 @@ import (
 
 // ingest probes the source, plans, and makes the steps of the generation.
 func (p *Pipeline) ingest(ctx context.Context, r *run) error {
-	original, err := p.original(ctx, r)
-	if err != nil {
+	var facts video.Facts
+	err := p.read(ctx, r, (*ffmpeg.Index).Opening, func(src ffmpeg.Source) (err error) {
+		facts, err = p.Tool.Probe(ctx, src, path.Base(r.Video.Name))
 		return err
-	}
-	facts, err := p.Tool.Probe(ctx, original, path.Base(r.Video.Name))
+	})
 	if err != nil {
 		return err
 	}
 	timed := facts // the facts of the file that is cut: the copy's, where there is one
 	remux := ffmpeg.RemuxFor(facts)
 	if remux != "" {
+		original, err := p.original(ctx, r)
+		if err != nil {
+			return err
+		}
 		copied, err := p.remuxed(ctx, r, original, facts, remux)
 		if err != nil {
 			return err
 		}
-		if timed, err = p.Tool.Probe(ctx, copied, path.Base(copied)); err != nil {
+		if timed, err = p.Tool.Probe(ctx, ffmpeg.Whole(copied), path.Base(copied)); err != nil {
 			return err
 		}
 		timed.Container, timed.Bytes, timed.Bitrate = facts.Container, facts.Bytes, facts.Bitrate

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"net/http"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +68,48 @@ func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) 
 		if time.Now().After(deadline) {
 			t.Fatalf("left over: %v %v", storage.Keys("media"), storage.Keys("uploads"))
 		}
+	}
+}
+
+// TestASourceIsFetchedAboutOnceByAllWorkersTogether counts the bytes that three workers fetch to make a video of several chunks: of its source, and of
+// the outputs that are checked.
+func TestASourceIsFetchedAboutOnceByAllWorkersTogether(t *testing.T) {
+	t.Parallel()
+	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
+	api := member(t, dsn, storage, "api,edge")
+	var workers []*rig.Server
+	for range 3 {
+		workers = append(workers, member(t, dsn, storage, "worker", "--max-resolution", "240"))
+	}
+	clip := rig.Clip(t, "clip.mp4", "640x360", 120, "-b:v", "3M", "-minrate", "3M", "-maxrate", "3M", "-bufsize", "3M", "-g", "50", "-x264-params", "nal-hrd=cbr")
+	info, err := os.Stat(clip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := api.Await(api.Upload(clip, "clip.mp4"), 3*time.Minute)
+	if v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	plays(t, v)
+	var sources, busy int64
+	for _, w := range workers {
+		if err := w.Stop(); err != nil {
+			t.Errorf("%v\n%s", err, w.Log())
+		}
+		said := regexp.MustCompile(`fetched_bytes=(\d+)`).FindStringSubmatch(w.Log())
+		if said == nil {
+			t.Fatalf("it does not say what it fetched:\n%s", w.Log())
+		}
+		if strings.Contains(w.Log(), "step=encode") {
+			busy++
+		}
+		n, _ := strconv.ParseInt(said[1], 10, 64)
+		sources += n
+	}
+	share := float64(sources) / float64(info.Size())
+	t.Logf("%d workers fetched %.2f bytes a byte of source", busy, share)
+	if busy < 2 || share > 1.3 {
+		t.Errorf("%d workers fetched %.2f bytes a byte of source, want several and at most 1.3", busy, share)
 	}
 }
 
