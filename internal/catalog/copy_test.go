@@ -128,7 +128,21 @@ func TestRunningAndDeadJobsAreCopiedForTheNextProcessAndFinishedOnesAreNot(t *te
 		_, err := w.db.SQLite.ExecContext(t.Context(), `UPDATE river_job SET `+set+` WHERE id = $1`, id)
 		w.must(err)
 	}
+	for _, statement := range []string{ // what people set goes along, what processes are doing does not
+		`INSERT INTO job_limit (queue, machine, workers) VALUES ('q', '', 3)`, `INSERT INTO job_queue (name, paused, served) VALUES ('q', 1, 7)`,
+		`INSERT INTO worker (id, seen) VALUES ('gone', 1)`, `INSERT INTO job_slot (worker, queue, workers) VALUES ('gone', 'q', 2)`,
+	} {
+		_, err := w.db.SQLite.ExecContext(t.Context(), statement)
+		w.must(err)
+	}
 	w.must(w.CopyTo(t.Context(), to.Store, Relocation{}))
+	for table, want := range map[string]int{"job_limit": 1, "job_queue": 1, "worker": 0, "job_slot": 0} {
+		var n int
+		w.must(to.db.Read.QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n))
+		if n != want {
+			t.Errorf("%s has %d rows, want %d", table, n, want)
+		}
+	}
 	rows, err := to.db.Read.QueryContext(t.Context(), `SELECT concat_ws(' ', id, state, attempt, attempted_by, attempted_at AT TIME ZONE 'UTC', array_length(errors, 1), errors[3], finalized_at AT TIME ZONE 'UTC',
 		CASE state WHEN 'scheduled' THEN scheduled_at AT TIME ZONE 'UTC' END, args ->> 'a' = E'ü\u0007 " \\', args ->> 'b', metadata ->> 'group', priority, max_attempts) FROM river_job ORDER BY id`)
 	w.must(err)
