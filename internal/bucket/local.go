@@ -34,7 +34,7 @@ func (s *Store) Local(ctx context.Context, bucket, key string) (*File, error) {
 		return &File{Path: path, Size: info.Size()}, nil
 	}
 	if s.cache == nil {
-		return nil, fault.New(fault.Internal, op, "no_cache", "This process has no cache for remote objects; report this as a defect.", nil)
+		return nil, fault.New(fault.Internal, op, "internal", "Something went wrong on the server; see its log.", errors.New("no cache for remote objects"))
 	}
 	o, err := s.Head(ctx, bucket, key)
 	if err != nil {
