@@ -153,6 +153,7 @@ func TestRunningAndDeadJobsAreCopiedForTheNextProcessAndFinishedOnesAreNot(t *te
 		w.must(rows.Scan(&line))
 		got = append(got, line)
 	}
+	w.must(rows.Err())
 	want := []string{
 		`1 available 0 t 1.50 g 1 3`,
 		`2 available 2 {first,"sec,ond"} 2026-05-01 01:02:03.456 1 t 1.50 g 2 3`,

@@ -65,7 +65,7 @@ func TestATrysEndDecidesWhatBecomesOfItsJob(t *testing.T) {
 			if got.State != c.want {
 				t.Errorf("the job becomes %s, want %s", got.State, c.want)
 			}
-			uncounted := errors.Is(c.cause, ErrStopped) || c.err == away || c.err == limited
+			uncounted := errors.Is(c.cause, ErrStopped) || errors.Is(c.err, away) || errors.Is(c.err, limited)
 			if uncounted != (got.Attempt != nil && *got.Attempt == c.attempt-1) {
 				t.Errorf("whether the try counts: %v", got.Attempt)
 			}

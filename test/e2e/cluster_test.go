@@ -33,9 +33,10 @@ func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) 
 	other := member(t, dsn, storage, "worker")
 
 	id := first.Upload(rig.Clip(t, "clip.mp4", "640x360", 50), "A clip.mp4")
-	v := second.AwaitUntil(id, 30*time.Second, func(v rig.Video) bool { return encoding(v) == 2 })
+	second.AwaitUntil(id, 30*time.Second, func(v rig.Video) bool { return encoding(v) == 2 })
 	doomed.Kill()
-	if v = second.Await(id, 2*time.Minute); v.Status != "ready" {
+	v := second.Await(id, 2*time.Minute)
+	if v.Status != "ready" {
 		t.Fatalf("%s", v.Raw)
 	}
 	lost := 0
