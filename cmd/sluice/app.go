@@ -287,11 +287,11 @@ const longestPut = 24 * time.Hour
 // deletion is the work that follows the deletion of a video. One that still waits for its source is kept, out of sight, until no PUT to its URL can come any
 // more: that PUT would find no video of its own and begin a new one.
 func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
-	var at time.Time
 	if v.Source == nil {
-		at = v.Created.Add(expiry + longestPut)
+		at := v.Created.Add(expiry + longestPut)
+		return pipeline.DeleteJobs(v.ID, v.Prefix, at, at.Add(deleteAgain))
 	}
-	return pipeline.DeleteJobs(v.ID, v.Prefix, at, now)
+	return pipeline.DeleteJobs(v.ID, v.Prefix, time.Time{}, now.Add(deleteAgain))
 }
 
 // origins are the pages that may call the S3 endpoint from a browser. A server on loopback is called by any of its names.

@@ -243,7 +243,7 @@ func forget(ctx context.Context, database string, deleted []video.ID) (err error
 	for _, id := range deleted {
 		v, err := store.Video(ctx, id)
 		if err == nil {
-			err = store.Delete(ctx, id, pipeline.DeleteJobs(id, v.Prefix, time.Time{}, time.Now()))
+			err = store.Delete(ctx, id, pipeline.DeleteJobs(id, v.Prefix, time.Time{}, time.Now().Add(deleteAgain)))
 		}
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err

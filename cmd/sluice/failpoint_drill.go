@@ -27,6 +27,9 @@ var failpoint = func(point string) {
 
 const stall = 2 * time.Second
 
+// deleteAgain is soon, so that a drill needn't wait for it, and later than any stall.
+const deleteAgain = 10 * time.Second
+
 var meeting sync.Mutex
 
 // first notes a point and says whether it wasn't noted before.

@@ -26,7 +26,7 @@ func (a *App) openSweeper() *sweep.Sweeper {
 		Now:   now, Logger: a.log,
 		Retire: func(id video.ID, generation int) engine.Job { return pipeline.RetireJob(id, generation, now()) },
 		Delete: func(id video.ID, prefix string) []engine.Job {
-			return pipeline.DeleteJobs(id, prefix, time.Time{}, now())
+			return pipeline.DeleteJobs(id, prefix, time.Time{}, now().Add(deleteAgain))
 		},
 	})
 }

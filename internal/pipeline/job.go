@@ -27,9 +27,6 @@ const (
 // settle is how long a canceled attempt may go on before what it made is removed.
 const settle = 5 * time.Second
 
-// again is when a deletion is repeated, for objects that a stalled attempt put after the first one.
-const again = 2 * time.Minute
-
 // IngestJob begins a generation.
 func IngestJob(id video.ID, generation int) engine.Job {
 	return StepJob(video.StepRef{Video: id, Generation: generation, Name: video.Ingest})
@@ -40,16 +37,12 @@ func RetireJob(id video.ID, generation int, at time.Time) engine.Job {
 	return job(retireKind, retirement{id, generation}, engine.Job{Queue: ControlQueue, Priority: 4, After: at.Add(settle)})
 }
 
-// DeleteJobs remove a deleted video: at the given time (zero for at once), and again when no attempt can be left.
-func DeleteJobs(id video.ID, prefix string, at, now time.Time) []engine.Job {
+// DeleteJobs remove a deleted video: first at one time (zero for at once), and again later, when no attempt that was canceled can be left to put objects.
+func DeleteJobs(id video.ID, prefix string, first, again time.Time) []engine.Job {
 	args := deletion{Video: id, Prefix: prefix}
-	last := now
-	if at.After(now) {
-		last = at
-	}
 	return []engine.Job{
-		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1, After: at}),
-		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: last.Add(again)}),
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1, After: first}),
+		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: again}),
 	}
 }
 
