@@ -2,20 +2,24 @@ package bucket
 
 import (
 	"encoding/xml"
+	"io"
 	"net/http"
+	"strconv"
+	"time"
 
 	"sluice/internal/fault"
 )
 
 // Gate asks room before a request that stores bytes comes in: PutObject, UploadPart, their copies, and CreateMultipartUpload. Where room has an error, for as many
 // bytes as the request announces, the answer is S3's 503 SlowDown with that error's sentence and Retry-After, which clients of S3 wait for and repeat
-// (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html). Nothing is read of the body. Completing a multipart upload, reading and deleting
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html). Nothing of the body is kept. Completing a multipart upload, reading and deleting
 // are always let through.
 func Gate(room func(bytes int64) error, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if stores(r) {
 			if err := room(max(r.ContentLength, 0)); err != nil {
 				slowDown(w, err)
+				drain(w, r)
 				return
 			}
 		}
@@ -40,14 +44,28 @@ func stores(r *http.Request) bool {
 	return true
 }
 
+// drain reads what a client goes on to send after it was refused, for a while and to no use: a connection that is closed on a client still writing is reset, and
+// takes the answer with it. So it is for one that asked first (Expect: 100-continue), too:
+// not all of them wait for the answer.
+func drain(w http.ResponseWriter, r *http.Request) {
+	const most, longest = 64 << 20, 10 * time.Second
+	control := http.NewResponseController(w)
+	_ = control.Flush() // the answer goes out first; a connection that can't is gone
+	if control.SetReadDeadline(time.Now().Add(longest)) == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, most) // however it ends, the request is over
+	}
+}
+
 func slowDown(w http.ResponseWriter, err error) {
 	body, _ := xml.Marshal(struct { // two strings
 		XMLName xml.Name `xml:"Error"`
 		Code    string
 		Message string
 	}{Code: "SlowDown", Message: fault.Of(err).Message})
+	body = append([]byte(xml.Header), body...)
 	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Retry-After", "30")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write(append([]byte(xml.Header), body...)) // the client is gone if this fails
+	_, _ = w.Write(body) // the client is gone if this fails
 }
