@@ -6,6 +6,7 @@ import (
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
 	"sluice/internal/event"
+	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
@@ -62,6 +63,9 @@ func (s *Store) Fail(ctx context.Context, ref video.StepRef, failure video.StepF
 		number, err := t.attempt(ctx, key, done)
 		if err != nil {
 			return err
+		}
+		if number == 0 {
+			return fault.New(fault.Internal, "catalog.fail", "inconsistent_state", "An attempt that never began cannot fail; see the server's log.", nil)
 		}
 		if err := t.close(ctx, key, number, failure); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 
@@ -161,5 +162,18 @@ func TestAVideoThatFailedMayBeEncodedAgain(t *testing.T) {
 		if v := w.video(id); v.Status != video.Ready || v.Published != 2 {
 			w.t.Errorf("got %+v", v)
 		}
+	})
+}
+
+// A worker whose Begin did not come through has no attempt to end. To take its failure for one that came late would complete its job, and leave the step
+// without any.
+func TestAnAttemptThatNeverBeganCannotFail(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.received("a.mp4")
+		ref := step(id, 1, video.Ingest, 0)
+		if err := w.failed(ref, false); err == nil || errors.Is(err, video.ErrStale) {
+			w.t.Errorf("got %v", err)
+		}
+		w.begin(ref)
 	})
 }

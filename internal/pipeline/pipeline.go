@@ -110,6 +110,8 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 			return nil
 		case ctx.Err() != nil: // canceled, or the server is stopping: the engine knows which
 			return err
+		case r.Attempt == 0: // it could not be begun: there is no attempt to end, and the job has to come again
+			return fault.New(fault.Unavailable, "pipeline.step", "database_unavailable", "The step could not be begun; it is tried again.", err)
 		}
 		err = crowded(err)
 		failure := video.StepFailure{
