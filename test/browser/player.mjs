@@ -23,7 +23,11 @@ const makers = {
   async hls(url) {
     await load('/lib/hls.js');
     const hls = new window.Hls();
-    hls.on('hlsError', (_, data) => errors.push(`${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`));
+    hls.on('hlsError', (_, data) => {
+      // A switch or a seek drops the request under way; hls.js tells of it where it comes at the wrong moment, and goes on.
+      if (data.details === 'aborted' && !data.fatal) return;
+      errors.push(`${data.type} ${data.details} fatal=${data.fatal} ${data.error?.message ?? ''}`);
+    });
     const parsed = new Promise((resolve) => hls.once('hlsManifestParsed', resolve));
     hls.loadSource(url);
     hls.attachMedia(video);
