@@ -144,7 +144,7 @@ func processID(name string) string {
 func (e *Engine) river() *river.Config {
 	cfg := &river.Config{
 		ID:                          e.id,
-		DiscardedJobRetentionPeriod: -1, // dead jobs are kept for people to look at
+		DiscardedJobRetentionPeriod: never, // dead jobs are kept for people to look at; River's own -1 for that deletes all of them at once on SQLite
 		FetchCooldown:               fetchPause,
 		FetchPollInterval:           fetchEvery,
 		JobTimeout:                  -1,

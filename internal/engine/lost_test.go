@@ -103,3 +103,29 @@ func TestALongJobOfALivingProcessIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// What River clears away by itself, it clears soon after a start.
+func TestADeadJobIsKeptWhenJobsThatEndedWellAreCleared(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		insert(t, db, engine.Job{Group: "dead"}, engine.Job{Group: "done"})
+		old := time.Now().Add(-40 * 24 * time.Hour)
+		for group, state := range map[string]string{"dead": "discarded", "done": "completed"} {
+			if err := db.InTx(t.Context(), func(tx engine.Tx) error {
+				_, err := tx.ExecContext(t.Context(), `UPDATE river_job SET state = $1, finalized_at = $2 WHERE metadata ->> 'group' = $3`, state, old.UTC().Format("2006-01-02 15:04:05.000"), group)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start(t, db, 1, func(context.Context, engine.Attempt) error { return nil })
+		for deadline := time.Now().Add(time.Minute); len(jobs(t, db)) > 1; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing was cleared in a minute")
+			}
+		}
+		if all := jobs(t, db); len(all) != 1 || all[0].state != "discarded" {
+			t.Errorf("left are %+v", all)
+		}
+	})
+}
