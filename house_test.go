@@ -62,6 +62,7 @@ func law() map[string]room {
 		"delivery":     feature("instant"),
 		"picture":      feature(),
 		"oauth":        feature(),
+		"identity":     feature(), // docs/adr/0007-identity.md
 		"sweep":        feature(),
 		"notify":       feature(),
 		"mediaconvert": feature(),

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"sluice/internal/account"
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
 )
@@ -51,7 +52,7 @@ func (a *App) requireToken(next http.Handler) http.Handler {
 				"Send the admin token as 'Authorization: Bearer …'; it is in admin.token in the server's data folder.", nil))
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(account.With(r.Context(), account.Operator())))
 	})
 }
 

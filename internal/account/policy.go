@@ -1,0 +1,70 @@
+package account
+
+import (
+	"fmt"
+	"slices"
+
+	"sluice/internal/fault"
+)
+
+// Subject is what the policy asks of a video.
+type Subject struct {
+	Owner     string
+	Workspace string
+	Ready     bool // can be watched
+}
+
+// Reach is what a principal may see: what the store filters lists by. The zero Reach sees nothing.
+type Reach struct {
+	All        bool     // every workspace
+	Workspaces []string // else these
+	ReadyOnly  bool     // of them, what is ready
+}
+
+// Reach returns what p may see.
+func (p Principal) Reach() Reach {
+	switch {
+	case p.Kind == "" || p.MustChange || !p.Scopes.Has(VideosRead):
+		return Reach{}
+	case p.Role == Admin:
+		return Reach{All: true}
+	default:
+		return Reach{Workspaces: p.Workspaces, ReadyOnly: p.Role != Editor}
+	}
+}
+
+// Holds reports whether s is within the reach.
+func (r Reach) Holds(s Subject) bool {
+	return (r.All || slices.Contains(r.Workspaces, s.Workspace)) && (s.Ready || !r.ReadyOnly)
+}
+
+// MaySee reports whether p may see a video and its history.
+func (p Principal) MaySee(s Subject) bool { return p.Reach().Holds(s) }
+
+// MayChange reports whether p may change, encode again or remove a video that it sees.
+func (p Principal) MayChange(s Subject) bool {
+	return p.MaySee(s) && p.Scopes.Has(VideosWrite) && (p.Role == Admin || p.Role == Editor)
+}
+
+// MayPut reports whether p may put videos into a workspace.
+func (p Principal) MayPut(workspace string) bool {
+	if p.MustChange || !p.Scopes.Has(UploadsWrite) {
+		return false
+	}
+	return p.Role == Admin || (p.Role == Editor && slices.Contains(p.Workspaces, workspace))
+}
+
+// Allow says whether p may use a route that asks for a scope. The error is Unauthorized, code "unauthorized", where nobody is known; Forbidden, codes
+// "password_change_required" and "missing_scope", where somebody is.
+func (p Principal) Allow(needs Scope) error {
+	const op = "account.allow"
+	switch {
+	case p.Kind == "":
+		return fault.New(fault.Unauthorized, op, "unauthorized", "Sign in, or send a token as 'Authorization: Bearer …'.", nil)
+	case p.MustChange:
+		return fault.New(fault.Forbidden, op, "password_change_required", "Change the temporary password first: POST /v1/session/password.", nil)
+	case !p.Scopes.Has(needs):
+		return fault.New(fault.Forbidden, op, "missing_scope", fmt.Sprintf("This needs the scope %s; use credentials that have it.", needs), nil)
+	}
+	return nil
+}
