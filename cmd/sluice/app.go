@@ -48,6 +48,7 @@ type App struct {
 	engine   *engine.Engine
 
 	api, edge, page, s3 http.Handler
+	access              access
 	usage               func() ffmpeg.Usage
 	health              *health
 }
@@ -209,6 +210,9 @@ func (a *App) uploadRoom() func(int64) error {
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
 	s := a.settings
+	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}); err != nil {
+		return err
+	}
 	a.sweeper = a.openSweeper()
 	a.api = api.New(api.Config{
 		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
@@ -223,7 +227,7 @@ func (a *App) openAPI() (err error) {
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
-		Logger: a.log,
+		Logger: a.log, Refused: a.refused,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
 	a.s3 = bucket.Elsewhere(s.publicStorage())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sluice/internal/account"
 	"sluice/internal/api"
 	"sluice/internal/catalog"
 	"sluice/internal/engine"
@@ -69,6 +70,6 @@ func withToken(token string, next http.Handler) http.Handler {
 			fault.Write(w, fault.New(fault.Unauthorized, "test", "unauthorized", "Send the token.", nil))
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(account.With(r.Context(), account.Operator())))
 	})
 }

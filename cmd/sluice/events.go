@@ -83,7 +83,7 @@ func (a *App) requireEventsToken(next http.Handler) http.Handler {
 		}
 		if !ok || !sameSecret(want, strings.TrimSpace(token)) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice events"`)
-			fault.Write(w, fault.New(fault.Unauthorized, "api.events", "unauthorized",
+			a.refuse(w, r, fault.New(fault.Unauthorized, "api.events", "unauthorized",
 				"Send the token of the setting events.token as 'Authorization: Bearer …', or as the password of the address.", nil))
 			return
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -22,7 +23,11 @@ func TestStorageShowsATokenOfItsOwn(t *testing.T) {
 		{"nothing", token, "", "", "", "POST", 401},
 		{"no token is set", "", "Bearer ", "", "", "POST", 404},
 	} {
-		a := &App{token: "admin-admin-admin-admin", settings: Settings{Events: Events{Token: Secret(c.set)}}}
+		a := &App{token: "admin-admin-admin-admin", settings: Settings{Events: Events{Token: Secret(c.set)}}, log: slog.New(slog.DiscardHandler)}
+		var err error
+		if a.access, err = newAccess("http://sluice.test"); err != nil {
+			t.Fatal(err)
+		}
 		h := a.requireEventsToken(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
 		r := httptest.NewRequest(c.method, "/v1/events/s3", nil)
 		if c.header != "" {

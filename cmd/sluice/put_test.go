@@ -22,6 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sluice/internal/account"
 	"sluice/internal/api"
 	"sluice/internal/engine"
 	"sluice/internal/event"
@@ -139,7 +140,7 @@ func (s *fate) handler() http.Handler {
 			return
 		}
 		rec := httptest.NewRecorder()
-		a.ServeHTTP(rec, r)
+		a.ServeHTTP(rec, r.WithContext(account.With(r.Context(), account.Operator())))
 		if v, err := s.find(video.ID(path.Base(r.URL.Path))); err == nil && r.Method == http.MethodGet {
 			s.mu.Lock()
 			s.served[v.Name] = rec.Body.String()

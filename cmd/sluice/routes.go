@@ -5,55 +5,68 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"runtime/debug"
-	"strings"
 
-	"sluice/internal/account"
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
 )
 
-// routes is the front door. S3 requests go past the mux, which would redirect keys with "//".
-func (a *App) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /readyz", a.health.readyz)
+// entrance is one address of the front door, and who sees to who comes in by it. Nothing is served that isn't one.
+type entrance struct {
+	pattern string                   // of http.ServeMux; for people alone where match is set
+	match   func(*http.Request) bool // not nil: chooses requests before the mux does
+	serve   http.Handler
+	guard   string // whom it lets in, by what, and why
+}
+
+// entrances is the front door.
+func (a *App) entrances() []entrance {
+	all := []entrance{
+		{pattern: "GET /healthz", serve: http.HandlerFunc(healthz), guard: "anybody: supervisors have no credentials, and it says only that the process answers"},
+		{pattern: "GET /readyz", serve: http.HandlerFunc(a.health.readyz), guard: "anybody: load balancers have no credentials, and it names parts and codes alone"},
+	}
 	if a.settings.has(roleAPI) {
-		mux.Handle("/v1/", a.requireToken(a.api))
-		mux.Handle("/v1/events/s3", a.requireEventsToken(a.api))
-		mux.Handle("GET /openapi.json", a.api)
-		mux.Handle("GET /openapi.yaml", a.api)
-		mux.Handle("/", a.page)
+		all = append(all,
+			// The mux would redirect keys with "//".
+			entrance{pattern: "S3", match: bucket.IsS3Request, serve: a.s3, guard: "the S3 keys, by the SigV4 of each request: the endpoint checks it"},
+			entrance{pattern: "/v1/", serve: a.identified(a.api), guard: "whom each operation of internal/api declares, by the credentials that access.go knows"},
+			entrance{pattern: "/v1/events/s3", serve: a.requireEventsToken(a.api), guard: "the token of events.token: storages know no other credentials, and it opens nothing else"},
+			entrance{pattern: "GET /openapi.json", serve: a.api, guard: "anybody: it describes the API and holds no data"},
+			entrance{pattern: "GET /openapi.yaml", serve: a.api, guard: "anybody: it describes the API and holds no data"},
+			entrance{pattern: "/", serve: a.page, guard: "anybody: the page holds no data, and asks /v1/ for what it shows"},
+		)
 	}
 	if a.settings.has(roleEdge) {
-		mux.Handle("/stream/", a.edge)
+		all = append(all, entrance{pattern: "/stream/", serve: a.edge, guard: "anybody who knows the address, until the edge asks for signatures"})
 	}
+	return all
+}
 
-	return a.recovered(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.s3 != nil && bucket.IsS3Request(r) {
-			a.s3.ServeHTTP(w, r)
-			return
+// routes serves the entrances.
+func (a *App) routes() http.Handler {
+	mux := http.NewServeMux()
+	var first []entrance
+	for _, e := range a.entrances() {
+		if e.match == nil {
+			mux.Handle(e.pattern, e.serve)
+		} else {
+			first = append(first, e)
 		}
-		mux.ServeHTTP(w, r)
-	}))
+	}
+	return a.recovered(a.hardened(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, e := range first {
+			if e.match(r) {
+				e.serve.ServeHTTP(w, r)
+				return
+			}
+		}
+		mux.ServeHTTP(w, noted(r))
+	})))
 }
 
 // sameSecret compares in the same time for every guess: hashing first makes lengths equal.
 func sameSecret(want, got string) bool {
 	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(got))
 	return subtle.ConstantTimeCompare(w[:], g[:]) == 1
-}
-
-// requireToken lets the admin token through.
-func (a *App) requireToken(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !ok || !sameSecret(a.token, strings.TrimSpace(token)) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice"`)
-			fault.Write(w, fault.New(fault.Unauthorized, "api.token", "unauthorized",
-				"Send the admin token as 'Authorization: Bearer …'; it is in admin.token in the server's data folder.", nil))
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(account.With(r.Context(), account.Operator())))
-	})
 }
 
 // recovered answers a panic with a problem document and logs its stack.

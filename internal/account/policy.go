@@ -54,17 +54,33 @@ func (p Principal) MayPut(workspace string) bool {
 	return p.Role == Admin || (p.Role == Editor && slices.Contains(p.Workspaces, workspace))
 }
 
-// Allow says whether p may use a route that asks for a scope. The error is Unauthorized, code "unauthorized", where nobody is known; Forbidden, codes
-// "password_change_required" and "missing_scope", where somebody is.
+// Known says whether anybody is known. The error is Unauthorized, code "unauthorized".
+func (p Principal) Known() error {
+	if p.Kind == "" {
+		return fault.New(fault.Unauthorized, "account.allow", "unauthorized", "Sign in, or send a token as 'Authorization: Bearer …'.", nil)
+	}
+	return nil
+}
+
+// Settled says whether somebody is known who may do more than change a temporary password. The errors are Known's, and Forbidden, code
+// "password_change_required".
+func (p Principal) Settled() error {
+	if err := p.Known(); err != nil {
+		return err
+	}
+	if p.MustChange {
+		return fault.New(fault.Forbidden, "account.allow", "password_change_required", "Change the temporary password first: POST /v1/session/password.", nil)
+	}
+	return nil
+}
+
+// Allow says whether p may use a route that asks for a scope. The errors are Settled's, and Forbidden, code "missing_scope".
 func (p Principal) Allow(needs Scope) error {
-	const op = "account.allow"
-	switch {
-	case p.Kind == "":
-		return fault.New(fault.Unauthorized, op, "unauthorized", "Sign in, or send a token as 'Authorization: Bearer …'.", nil)
-	case p.MustChange:
-		return fault.New(fault.Forbidden, op, "password_change_required", "Change the temporary password first: POST /v1/session/password.", nil)
-	case !p.Scopes.Has(needs):
-		return fault.New(fault.Forbidden, op, "missing_scope", fmt.Sprintf("This needs the scope %s; use credentials that have it.", needs), nil)
+	if err := p.Settled(); err != nil {
+		return err
+	}
+	if !p.Scopes.Has(needs) {
+		return fault.New(fault.Forbidden, "account.allow", "missing_scope", fmt.Sprintf("This needs the scope %s; use credentials that have it.", needs), nil)
 	}
 	return nil
 }

@@ -4,7 +4,8 @@
 // It promises that every answer is JSON: what was asked for, or a problem document (RFC 9457) with a stable code. A
 // request is read strictly: an unknown field or query parameter is refused by name, and no body is read past its
 // limit. A request costs one or two transactions of the store. Nothing is kept between requests, so any number of
-// servers answer alike. Who may ask is decided before a request comes here.
+// servers answer alike. Who asks is decided before a request comes here, and is in its context (account.With); whether they may is decided here, by the
+// scope that each route declares and by account's policy on each video.
 package api
 
 import (
@@ -57,6 +58,8 @@ type Config struct {
 	Version            string // of the server, for the OpenAPI document; empty for "1"
 	Now                func() time.Time
 	Logger             *slog.Logger // told of failures of the server
+	// Refused is told of each request that its principal may not make, by the operation's id; nil for nobody.
+	Refused func(ctx context.Context, operation string, err error)
 }
 
 // Granter gives the right to put a source.
@@ -150,9 +153,14 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// fallback answers what no route does: 405 with Allow where the path has other methods, else 404.
+// fallback answers what no route does: 401 to nobody, 405 with Allow where the path has other methods, else 404.
 func fallback(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if err := who(r.Context()).Known(); err != nil {
+			w.Header().Set("WWW-Authenticate", challenge(err, ""))
+			fault.Write(w, err)
+			return
+		}
 		var allow []string
 		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
@@ -175,10 +183,17 @@ func fallback(mux *http.ServeMux) http.HandlerFunc {
 // problems lists the codes an operation may answer with, by status.
 type problems map[int][]string
 
-// route registers one operation: it documents its problems, and turns the errors of handle into problem documents.
-func route[I, O any](s *service, op huma.Operation, codes problems, handle func(context.Context, *I) (*O, error)) {
-	all := problems{http.StatusUnauthorized: {"unauthorized"}, http.StatusInternalServerError: {"internal"},
-		http.StatusServiceUnavailable: {"timeout", "database_unavailable"}}
+// route registers one operation: it lets in whom a says, documents its problems, and turns the errors of handle into problem documents.
+func route[I, O any](s *service, a access, op huma.Operation, codes problems, handle func(context.Context, *I) (*O, error)) {
+	if a.level == 0 || a.sentence() == "" {
+		panic("api: " + op.OperationID + " does not say who may use it")
+	}
+	op.Security = a.security()
+	op.Middlewares = huma.Middlewares{s.guard(a, op.OperationID)}
+	op.Description = strings.TrimSpace(op.Description + "\n\n" + a.sentence())
+	all := a.problems(op.Method)
+	all[http.StatusInternalServerError] = []string{"internal"}
+	all[http.StatusServiceUnavailable] = []string{"timeout", "database_unavailable"}
 	if op.MaxBodyBytes > 0 {
 		all[http.StatusBadRequest] = []string{codeBadJSON, codeNoBody}
 		all[http.StatusRequestTimeout] = []string{codeTimeout}

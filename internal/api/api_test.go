@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/event"
 	"sluice/internal/fault"
@@ -51,9 +52,23 @@ func start(t *testing.T) server {
 		Encode: func(id video.ID, n int) []engine.Job {
 			return []engine.Job{{Kind: "ingest", Group: fmt.Sprint(id, "/", n)}}
 		}})
-	srv := httptest.NewServer(h)
+	srv := httptest.NewServer(asking(h))
 	t.Cleanup(srv.Close)
 	return server{shelf: sh, url: srv.URL, log: log}
+}
+
+// asking makes the operator ask, or whom the header As describes as JSON; what cmd/sluice does with credentials.
+func asking(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := account.Operator()
+		if text := r.Header.Get("As"); text != "" {
+			p = account.Principal{}
+			if err := json.Unmarshal([]byte(text), &p); err != nil {
+				panic(err)
+			}
+		}
+		h.ServeHTTP(w, r.WithContext(account.With(r.Context(), p)))
+	})
 }
 
 // answer is what came back.

@@ -53,7 +53,7 @@ func startCatalog(t *testing.T) (server, *catalog.Store) {
 		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
 		Abandon:  func(video.StepRef) []engine.Job { return job("retire") },
 	})
-	srv := httptest.NewServer(h)
+	srv := httptest.NewServer(asking(h))
 	t.Cleanup(srv.Close)
 	return server{url: srv.URL}, store
 }

@@ -15,8 +15,10 @@ import (
 type operation struct {
 	OperationID string `json:"operationId"`
 	Summary     string
+	Description string
 	Tags        []string
 	Parameters  []struct{ Name, Description string }
+	Security    []map[string][]string
 	RequestBody *struct {
 		Content map[string]struct{ Schema schema }
 	}
@@ -67,7 +69,7 @@ func TestTheRoutesAreThoseOfTheGolden(t *testing.T) {
 	var lines []string
 	for path, item := range read(t).Paths {
 		for method, op := range item {
-			lines = append(lines, fmt.Sprintf("%s %s %s: %s", path, strings.ToUpper(method), op.OperationID, strings.Join(slices.Sorted(maps.Keys(op.Responses)), " ")))
+			lines = append(lines, fmt.Sprintf("%s %s %s %v: %s", path, strings.ToUpper(method), op.OperationID, op.Security, strings.Join(slices.Sorted(maps.Keys(op.Responses)), " ")))
 		}
 	}
 	slices.Sort(lines)

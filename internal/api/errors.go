@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/video"
 )
 
@@ -76,12 +77,12 @@ type summaryOutput struct {
 
 func (s *service) routeErrors() {
 	tags := []string{"errors"}
-	route(s, huma.Operation{OperationID: "listErrors", Method: http.MethodGet, Path: "/v1/errors", Tags: tags,
+	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listErrors", Method: http.MethodGet, Path: "/v1/errors", Tags: tags,
 		Summary: "List failed attempts of all videos, newest first",
 		Description: "Every failed attempt at a step is here, also one whose next attempt went well, and also after its video's deletion. " +
 			"An attempt whose worker was lost shows when the step is given up."},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.listErrors)
-	route(s, huma.Operation{OperationID: "summarizeErrors", Method: http.MethodGet, Path: "/v1/errors/summary", Tags: tags,
+	route(s, needs(account.VideosRead), huma.Operation{OperationID: "summarizeErrors", Method: http.MethodGet, Path: "/v1/errors/summary", Tags: tags,
 		Summary: "Count failed attempts by code and step"}, nil, s.summarizeErrors)
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/internal/account"
 )
 
 // Event is one thing that happened to a video.
@@ -34,7 +36,7 @@ type eventsOutput struct {
 }
 
 func (s *service) routeEvents() {
-	route(s, huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/videos/{id}/events", Tags: []string{"events"},
+	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/videos/{id}/events", Tags: []string{"events"},
 		Summary:     "List what happened to a video",
 		Description: "Events are written in the transaction that made them true and never change. They outlive their video."},
 		problems{http.StatusNotFound: {codeNoVideo}}, s.events)

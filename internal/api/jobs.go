@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/video"
@@ -95,24 +96,24 @@ type jobOutput struct {
 func (s *service) routeJobs() {
 	missing := problems{http.StatusNotFound: {"no_job"}}
 	tags := []string{"jobs"}
-	route(s, huma.Operation{OperationID: "listJobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "listJobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: tags,
 		Summary:     "List jobs, newest first",
 		Description: "Jobs that ended well or were canceled are forgotten after a day; dead ones are kept until they are redriven or their video is deleted."}, nil, s.jobs)
-	route(s, huma.Operation{OperationID: "getJob", Method: http.MethodGet, Path: "/v1/jobs/{id}", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "getJob", Method: http.MethodGet, Path: "/v1/jobs/{id}", Tags: tags,
 		Summary: "Get one job, with its errors, its attempts and the end of the tool's output"}, missing, s.job)
-	route(s, huma.Operation{OperationID: "redriveJob", Method: http.MethodPost, Path: "/v1/jobs/{id}/redrive", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "redriveJob", Method: http.MethodPost, Path: "/v1/jobs/{id}/redrive", Tags: tags,
 		Summary: "Try a job again",
 		Description: "A job that waits for its time is due at once. One that is dead or canceled has its tries again; the encode that it belongs to goes on with it, " +
 			"and what was finished stays. Answers with the jobs that are due for it.",
 		DefaultStatus: http.StatusAccepted},
 		problems{http.StatusNotFound: {"no_job", codeNoVideo}, http.StatusConflict: {"job_running", "job_done", "not_failed", "busy"}}, s.redriveJob)
-	route(s, huma.Operation{OperationID: "cancelJob", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "cancelJob", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Tags: tags,
 		Summary: "Cancel the encode that a job belongs to",
 		Description: "A video can't be made of some of its steps, so all jobs of this encode end, wherever they run, within seconds. The video fails with the code encode_canceled " +
 			"unless an older generation plays, and may be redriven. Removals can't be canceled.",
 		DefaultStatus: http.StatusAccepted},
 		problems{http.StatusNotFound: {"no_job", codeNoVideo}, http.StatusConflict: {"job_done", codeUncancelable}}, s.cancelJob)
-	route(s, huma.Operation{OperationID: "redriveVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/redrive", Tags: []string{"videos"},
+	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "redriveVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/redrive", Tags: []string{"videos"},
 		Summary: "Go on with a video, or one of its steps, that failed",
 		Description: "The newest generation goes on where it failed: its failed and canceled steps are due again, and what was finished stays. Where what it had made is " +
 			"gone already, a new generation begins with the same settings. The body may be left out.",

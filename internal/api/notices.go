@@ -36,12 +36,12 @@ type noticeOutput struct {
 }
 
 func (s *service) routeNotices() {
-	route(s, huma.Operation{OperationID: "tellObjects", Method: http.MethodPost, Path: "/v1/events/s3", Tags: []string{"storage"},
+	route(s, elsewhere("Needs the token of the setting events.token, and no other."), huma.Operation{OperationID: "tellObjects", Method: http.MethodPost, Path: "/v1/events/s3", Tags: []string{"storage"},
 		Summary: "Tell of objects that were written",
 		Description: "Takes bucket notifications as Amazon S3 (also by EventBridge), MinIO, versitygw and SeaweedFS's filer write them. " +
 			"A message says only where to look: what is there, the storage is asked. It may come late, twice or in any order. " +
-			"Events of other kinds and test events are answered with 200 and ignored. Asks for the token of the setting events.token, not the admin token.",
-		Security: []map[string][]string{{"events": {}}}, MaxBodyBytes: noticeBody, SkipValidateBody: true,
+			"Events of other kinds and test events are answered with 200 and ignored.",
+		MaxBodyBytes: noticeBody, SkipValidateBody: true,
 		RequestBody: &huma.RequestBody{Required: true, Description: "The message as the storage writes it", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "One of the known forms"},
 				Example: map[string]any{"Records": []any{map[string]any{"eventName": "s3:ObjectCreated:Put",

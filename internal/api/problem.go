@@ -43,6 +43,12 @@ const (
 	codeAddress     = "bad_address"
 
 	codeUncancelable = "job_not_cancelable"
+
+	codeUnauthorized = "unauthorized"
+	codeMissingScope = "missing_scope"
+	codeMustChange   = "password_change_required"
+	codeCrossSite    = "cross_site"
+	codeForbidden    = "forbidden"
 )
 
 // meaning of the codes that operations list in the reference.
@@ -58,7 +64,11 @@ var meaning = map[string]string{
 	codeAddress:              "the address is not one mail address, or not in ASCII",
 	"bad_filename":           "the filename is empty, too long or not UTF-8",
 	"bad_content_type":       "the content type is not a media type",
-	"unauthorized":           "no token, or a token that is not valid",
+	codeUnauthorized:         "nobody is signed in: no credentials, or some that are not valid",
+	codeMissingScope:         "the credentials have not the scope that this asks for",
+	codeMustChange:           "the password is a temporary one; change it first",
+	codeCrossSite:            "a page of another origin sent this, and browsers do so without asking the person",
+	codeForbidden:            "it can be seen with these credentials, and not changed; or nothing may be put there",
 	"no_source":              "the source has not been uploaded yet",
 	"busy":                   "an encode of this video is under way; wait for it",
 	"unsupported_type":       "the filename's suffix is not one that makes a video here",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 )
 
@@ -55,9 +56,9 @@ type queueOutput struct {
 
 func (s *service) routeQueues() {
 	tags := []string{"queues"}
-	route(s, huma.Operation{OperationID: "listQueues", Method: http.MethodGet, Path: "/v1/queues", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "listQueues", Method: http.MethodGet, Path: "/v1/queues", Tags: tags,
 		Summary: "List the queues: how much waits, runs and failed, and how much may run where"}, nil, s.queues)
-	route(s, huma.Operation{OperationID: "editQueue", Method: http.MethodPatch, Path: "/v1/queues/{name}", Tags: tags,
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "editQueue", Method: http.MethodPatch, Path: "/v1/queues/{name}", Tags: tags,
 		Summary:      "Pause or resume a queue, or limit how much of it runs side by side",
 		Description:  "Takes hold within about a second, on every machine, and outlives restarts. A lower limit stops nothing that runs: it ends first.",
 		MaxBodyBytes: smallBody}, problems{http.StatusNotFound: {"no_queue"}, http.StatusUnprocessableEntity: {"bad_limit"}}, s.editQueue)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/event"
 	"sluice/internal/video"
 )
@@ -86,17 +87,17 @@ type outboxOutput struct {
 
 func (s *service) routeSubscriptions() {
 	tags := []string{"notifications"}
-	route(s, huma.Operation{OperationID: "subscribe", Method: http.MethodPost, Path: "/v1/subscriptions", Tags: tags,
+	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "subscribe", Method: http.MethodPost, Path: "/v1/subscriptions", Tags: tags,
 		Summary: "Have an address told of events by mail",
 		Description: "The first event is told at once; what happens within the setting notify.every after a message goes together in the next one. " +
 			"An address that is subscribed already gets these events instead.", MaxBodyBytes: smallBody},
 		problems{http.StatusConflict: {"too_many_subscriptions"}, http.StatusUnprocessableEntity: {codeAddress}}, s.subscribe)
-	route(s, huma.Operation{OperationID: "listSubscriptions", Method: http.MethodGet, Path: "/v1/subscriptions", Tags: tags,
+	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "listSubscriptions", Method: http.MethodGet, Path: "/v1/subscriptions", Tags: tags,
 		Summary: "List who is told by mail"}, nil, s.subscriptions)
-	route(s, huma.Operation{OperationID: "unsubscribe", Method: http.MethodDelete, Path: "/v1/subscriptions/{id}", Tags: tags,
+	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "unsubscribe", Method: http.MethodDelete, Path: "/v1/subscriptions/{id}", Tags: tags,
 		Summary: "Tell an address no more", Description: "What waits for it is dropped.", DefaultStatus: http.StatusNoContent},
 		problems{http.StatusNotFound: {"no_subscription"}}, s.unsubscribe)
-	route(s, huma.Operation{OperationID: "listOutbox", Method: http.MethodGet, Path: "/v1/outbox", Tags: tags,
+	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "listOutbox", Method: http.MethodGet, Path: "/v1/outbox", Tags: tags,
 		Summary: "List what is told to whom, newest first, and what became of it",
 		Description: "Without a mail server in the settings, notices wait here; with one, they are sent at the next start. " +
 			"What was sent or given up is kept for 30 days."},

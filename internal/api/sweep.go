@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/sweep"
 )
 
@@ -48,7 +49,7 @@ type sweepOutput struct {
 const mostItems = 1000
 
 func (s *service) routeSweep() {
-	route(s, huma.Operation{OperationID: "sweep", Method: http.MethodPost, Path: "/v1/sweep", Tags: []string{"storage"},
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "sweep", Method: http.MethodPost, Path: "/v1/sweep", Tags: []string{"storage"},
 		Summary: "Find, and remove, what nobody needs any more",
 		Description: "Looks for abandoned uploads, sources and outputs of no video, and scratch, all left alone for the time of the setting sweep.after. " +
 			"Nothing is removed unless delete is true. The server does this daily by itself. With many videos it takes minutes.",

@@ -30,7 +30,7 @@ func TestASweepOnlyTellsUnlessItIsToRemove(t *testing.T) {
 	for i := range mostItems + 1 {
 		b.found = append(b.found, sweep.Item{Kind: sweep.Pin, Name: fmt.Sprint("sources/", i), Bytes: 2, Since: time.Unix(1, 0)})
 	}
-	srv := httptest.NewServer(New(Config{Sweeper: b, Logger: slog.New(slog.DiscardHandler)}))
+	srv := httptest.NewServer(asking(New(Config{Sweeper: b, Logger: slog.New(slog.DiscardHandler)})))
 	t.Cleanup(srv.Close)
 	s := server{url: srv.URL}
 	for _, c := range []struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 )
@@ -43,7 +44,7 @@ type grantOutput struct {
 }
 
 func (s *service) routeUploads() {
-	route(s, huma.Operation{OperationID: "createUpload", Method: http.MethodPost, Path: "/v1/uploads", Tags: []string{"uploads"},
+	route(s, needs(account.UploadsWrite), huma.Operation{OperationID: "createUpload", Method: http.MethodPost, Path: "/v1/uploads", Tags: []string{"uploads"},
 		Summary: "Ask for the right to put one source",
 		Description: "Answers with an address to PUT the file to, which needs no token, and with the id of the video that it will become. " +
 			"The video waits until the file is there. An upload that has expired without a file is of no use: ask for another.",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/video"
 )
@@ -66,21 +67,21 @@ type detailOutput struct {
 func (s *service) routeVideos() {
 	missing := problems{http.StatusNotFound: {codeNoVideo}}
 	tags := []string{"videos"}
-	route(s, huma.Operation{OperationID: "listVideos", Method: http.MethodGet, Path: "/v1/videos", Tags: tags,
+	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listVideos", Method: http.MethodGet, Path: "/v1/videos", Tags: tags,
 		Summary:     "List videos, newest first",
 		Description: "Pages stay whole while videos come and go: none is told twice, and none that was there from the first page on is missed."},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.list)
-	route(s, huma.Operation{OperationID: "getVideo", Method: http.MethodGet, Path: "/v1/videos/{id}", Tags: tags,
+	route(s, needs(account.VideosRead), huma.Operation{OperationID: "getVideo", Method: http.MethodGet, Path: "/v1/videos/{id}", Tags: tags,
 		Summary: "Get one video, with the steps of its newest generation"}, missing, s.get)
-	route(s, huma.Operation{OperationID: "editVideo", Method: http.MethodPatch, Path: "/v1/videos/{id}", Tags: tags,
+	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "editVideo", Method: http.MethodPatch, Path: "/v1/videos/{id}", Tags: tags,
 		Summary:     "Change title, description, tags or metadata",
 		Description: "What is absent stays as it is.", MaxBodyBytes: editBody}, missing, s.edit)
-	route(s, huma.Operation{OperationID: "deleteVideo", Method: http.MethodDelete, Path: "/v1/videos/{id}", Tags: tags,
+	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "deleteVideo", Method: http.MethodDelete, Path: "/v1/videos/{id}", Tags: tags,
 		Summary:     "Delete a video with its source and all that was made of it",
 		Description: "It is gone for readers at once; running work is canceled and files are removed within seconds. Its events stay.",
 		// DELETE is idempotent (RFC 9110 §9.2.2), but the second one finds nothing and says so.
 		DefaultStatus: http.StatusNoContent}, missing, s.remove)
-	route(s, huma.Operation{OperationID: "encodeVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/encode", Tags: tags,
+	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "encodeVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/encode", Tags: tags,
 		Summary:       "Encode the source again, with other settings if wanted",
 		Description:   "Makes a new generation. Viewers keep the one that plays until the new one is ready. The body may be left out.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
