@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# postgres.sh start|stop DIR: a throwaway PostgreSQL for tests.
+# postgres.sh start|stop|restart DIR: a throwaway PostgreSQL for tests.
 #
 # start makes a cluster on a free port of 127.0.0.1 and prints its URL. Nothing in it outlives a crash of the machine (fsync
 # is off). It installs postgresql where it is missing (Debian, Ubuntu). initdb refuses to run as root, so root runs the server
 # as the user postgres; and as that user may not get into DIR, the cluster is a folder in /tmp, whose name DIR keeps. stop
-# ends the server and removes the cluster.
+# ends the server and removes the cluster. restart ends the server as a crash does, and starts it again on the same port.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
-	echo "usage: scripts/postgres.sh start|stop DIR" >&2
+	echo "usage: scripts/postgres.sh start|stop|restart DIR" >&2
 	exit 2
 }
 
@@ -90,8 +90,15 @@ stop() {
 	rm -rf "$cluster" "$pointer"
 }
 
+restart() {
+	cluster=$(cat "$pointer")
+	bin=$(programs)
+	as_server "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -m immediate -w -t 60 restart >>"$cluster/setup.log" 2>&1 || fail
+}
+
 case $1 in
 start) start ;;
+restart) restart ;;
 stop) stop ;;
 *) usage ;;
 esac

@@ -46,6 +46,7 @@ type App struct {
 	inUse    func(dir string) bool // nil where this process takes no steps
 	queue    *upload.Queue         // nil where no queue tells of objects
 	engine   *engine.Engine
+	mailer   *notify.Mailer // nil where no mail server is known
 
 	api, edge, page, s3 http.Handler
 	access              access
@@ -183,14 +184,14 @@ func (a *App) openRoles() error {
 	if s.has(roleEdge) {
 		a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: s.S3.MediaBucket, Logger: a.log})
 	}
-	mail, err := a.openMail()
-	if err != nil {
+	var err error
+	if a.mailer, err = a.openMail(); err != nil {
 		return err
 	}
 	if s.has(roleWorker) {
-		err = a.openWorker(mail, checks)
+		err = a.openWorker(checks)
 	} else {
-		a.engine, err = engine.New(a.store.DB(), engine.Config{Logger: a.log}) // takes no jobs
+		a.engine, err = engine.New(a.store.DB(), engine.Config{Stage: stageDuties, Logger: a.log}) // takes no jobs
 	}
 	if err != nil {
 		return err
@@ -209,20 +210,20 @@ func (a *App) uploadRoom() func(int64) error {
 
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
-	s := a.settings
+	s, staged := a.settings, stageRecords(a.store)
 	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}); err != nil {
 		return err
 	}
 	a.sweeper = a.openSweeper()
 	a.api = api.New(api.Config{
-		Videos: stageRecords(a.store), History: a.store, Errors: a.store, Subscriptions: a.store, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
+		Videos: staged, History: a.store, Errors: a.store, Subscriptions: staged, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: now, MaxResolution: s.MaxResolution, Version: version(),
 		Delete: func(v video.Video) []engine.Job { return deletion(v, s.UploadExpiry, now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
-		Jobs: a.store.Jobs(), Queues: a.store.Jobs(), Redriver: a.store, StepOf: pipeline.StepOf,
+		Jobs: stageJobs(a.store.Jobs()), Queues: stageJobs(a.store.Jobs()), Redriver: staged, StepOf: pipeline.StepOf,
 		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
@@ -239,7 +240,7 @@ func (a *App) openAPI() (err error) {
 }
 
 // openWorker wires what takes videos along their way, and adds to checks.
-func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(context.Context) error) error {
+func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 	s := a.settings
 	tool, err := a.openTool()
 	if err != nil {
@@ -261,11 +262,13 @@ func (a *App) openWorker(mail map[string]engine.Worker, checks map[string]func(c
 		{Name: pipeline.ControlQueue, Workers: 4},
 		{Name: upload.EventQueue, Workers: 4},
 	}
-	if mail != nil { // else its jobs wait for a process that knows a mail server
+	var mail map[string]engine.Worker
+	if a.mailer != nil { // else its jobs wait for a process that knows a mail server
+		mail = a.mailer.Handlers()
 		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Logger: a.log, Queues: queues,
+		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Stage: stageDuties, Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {
@@ -334,7 +337,9 @@ func (a *App) Serve(ctx context.Context) error {
 	if a.queue != nil {
 		go a.queue.Run(ctx)
 	}
-	go a.wakeMail(ctx)
+	if a.mailer != nil {
+		go a.mailer.Wake(ctx)
+	}
 	err := a.writeServerFile()
 	if err == nil {
 		select {

@@ -2,7 +2,12 @@
 
 package main
 
-import "time"
+import (
+	"time"
+
+	"sluice/internal/engine"
+	"sluice/internal/sweep"
+)
 
 // Where a drill stages its faults; this build has none.
 var (
@@ -17,3 +22,11 @@ const deleteAgain = 2 * time.Minute
 func stageRecords(r records) records { return r }
 
 func stageBlobs(b blobs) blobs { return b }
+
+func stageSweep(s sweep.Store) sweep.Store { return s }
+
+func stageLeftovers(o sweep.Objects) sweep.Objects { return o }
+
+func stageJobs(j operations) operations { return j }
+
+func stageDuties(d engine.Duties) engine.Duties { return d }

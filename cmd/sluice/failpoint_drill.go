@@ -14,9 +14,9 @@ import (
 // What follows is in builds with the tag "drill" alone.
 
 // failpoint kills this process, as kill -9 does, at each of the points that SLUICE_FAILPOINT names, once: the file SLUICE_FAILED keeps which were met. Without
-// that file it kills each time. At the points that SLUICE_STALL names it stalls for some seconds, once.
+// that file it kills each time. At the points that SLUICE_STALL names it stalls for SLUICE_STALL_FOR (2s unless told), once; the file notes that as "stall:" and the point.
 var failpoint = func(point string) {
-	if slices.Contains(strings.Fields(os.Getenv("SLUICE_STALL")), point) && first(point) {
+	if slices.Contains(strings.Fields(os.Getenv("SLUICE_STALL")), point) && first("stall:"+point) {
 		time.Sleep(stall)
 	}
 	if slices.Contains(strings.Fields(os.Getenv("SLUICE_FAILPOINT")), point) && first(point) {
@@ -25,7 +25,7 @@ var failpoint = func(point string) {
 	}
 }
 
-const stall = 2 * time.Second
+var stall = duration("SLUICE_STALL_FOR", 2*time.Second)
 
 // deleteAgain is soon, so that a drill needn't wait for it, and later than any stall.
 const deleteAgain = 10 * time.Second
@@ -60,12 +60,17 @@ var moreBuckets = strings.Fields(os.Getenv("SLUICE_BUCKETS"))
 // now is a clock that is SLUICE_CLOCK off, such as 1h or -1h: faketime can't move the clock of a program that asks the kernel itself.
 func now() time.Time { return time.Now().Add(offset) }
 
-var offset = func() (d time.Duration) {
-	if text := os.Getenv("SLUICE_CLOCK"); text != "" {
-		var err error
-		if d, err = time.ParseDuration(text); err != nil {
-			panic(err)
-		}
+var offset = duration("SLUICE_CLOCK", 0)
+
+// duration reads a span of time from the environment.
+func duration(name string, otherwise time.Duration) time.Duration {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err)
 	}
 	return d
-}()
+}

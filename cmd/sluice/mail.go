@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/mail"
 	"time"
 
-	"sluice/internal/engine"
 	"sluice/internal/notify"
 )
 
@@ -51,32 +49,15 @@ func (n Notify) check() error {
 	return nil
 }
 
-// openMail has notices sent where there is a mail server; it returns the workers for that.
-func (a *App) openMail() (map[string]engine.Worker, error) {
+// openMail has notices sent where there is a mail server; else it returns nil, and they wait in the outbox.
+func (a *App) openMail() (*notify.Mailer, error) {
 	s := a.settings.SMTP
 	if s.Host == "" {
 		return nil, nil
 	}
-	mailer, err := notify.New(notify.Config{
-		Store: a.store, Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
+	a.store.MailBy(notify.Job)
+	return notify.New(notify.Config{
+		Store: stageRecords(a.store), Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
 		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS)},
 	})
-	if err != nil {
-		return nil, err
-	}
-	a.store.MailBy(notify.Job)
-	return mailer.Handlers(), nil
-}
-
-// wakeMail has what waited in the outbox sent, now that there is a mail server.
-func (a *App) wakeMail(ctx context.Context) {
-	if a.settings.SMTP.Host == "" {
-		return
-	}
-	switch woken, err := a.store.Wake(ctx); {
-	case err != nil && ctx.Err() == nil:
-		a.log.Error("looking for notices that wait failed", "error", err)
-	case woken > 0:
-		a.log.Info("found notices that wait", "subscriptions", woken)
-	}
 }

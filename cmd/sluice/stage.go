@@ -2,6 +2,7 @@ package main
 
 import (
 	"sluice/internal/api"
+	"sluice/internal/notify"
 	"sluice/internal/pipeline"
 	"sluice/internal/upload"
 )
@@ -14,9 +15,16 @@ type (
 		pipeline.Results
 		pipeline.Remover
 		api.Videos
+		api.Redriver
+		api.Subscriptions
+		notify.Store
 	}
 	blobs interface {
 		upload.Objects
 		pipeline.Objects
+	}
+	operations interface { // what operators do to jobs
+		api.Jobs
+		api.Queues
 	}
 )

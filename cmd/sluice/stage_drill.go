@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"sluice/internal/bucket"
 	"sluice/internal/engine"
 	"sluice/internal/event"
+	"sluice/internal/sweep"
 	"sluice/internal/video"
 )
 
@@ -71,6 +73,11 @@ func (s stagedRecords) Retire(ctx context.Context, id video.ID, generation int, 
 	return around("Retire", func() error { return s.records.Retire(ctx, id, generation, done) })
 }
 
+func (s stagedRecords) Retirable(ctx context.Context, id video.ID, generation int, done engine.Handle) (prefix string, err error) {
+	err = around("Retirable", func() error { prefix, err = s.records.Retirable(ctx, id, generation, done); return err })
+	return prefix, err
+}
+
 func (s stagedRecords) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video.Video, err error) {
 	err = around("Edit", func() error { v, err = s.records.Edit(ctx, id, edit); return err })
 	return v, err
@@ -83,6 +90,42 @@ func (s stagedRecords) Delete(ctx context.Context, id video.ID, next []engine.Jo
 func (s stagedRecords) Encode(ctx context.Context, id video.ID, settings video.Settings, next func(generation int) []engine.Job) (v video.Video, err error) {
 	err = around("Encode", func() error { v, err = s.records.Encode(ctx, id, settings, next); return err })
 	return v, err
+}
+
+func (s stagedRecords) Redrive(ctx context.Context, id video.ID, only *video.StepRef, jobs func(video.StepRef) []engine.Job) (v video.Video, err error) {
+	err = around("Redrive", func() error { v, err = s.records.Redrive(ctx, id, only, jobs); return err })
+	return v, err
+}
+
+func (s stagedRecords) CancelStep(ctx context.Context, ref video.StepRef, next []engine.Job) error {
+	return around("CancelStep", func() error { return s.records.CancelStep(ctx, ref, next) })
+}
+
+func (s stagedRecords) Subscribe(ctx context.Context, sub event.Subscription) (kept event.Subscription, err error) {
+	err = around("Subscribe", func() error { kept, err = s.records.Subscribe(ctx, sub); return err })
+	return kept, err
+}
+
+func (s stagedRecords) Unsubscribe(ctx context.Context, id string) error {
+	return around("Unsubscribe", func() error { return s.records.Unsubscribe(ctx, id) })
+}
+
+func (s stagedRecords) Claim(ctx context.Context, subscription string, done engine.Handle) (m event.Mail, err error) {
+	err = around("Claim", func() error { m, err = s.records.Claim(ctx, subscription, done); return err })
+	return m, err
+}
+
+func (s stagedRecords) Settle(ctx context.Context, m event.Mail, state event.State, why event.Trouble, every time.Duration, done engine.Handle) error {
+	return around("Settle", func() error { return s.records.Settle(ctx, m, state, why, every, done) })
+}
+
+func (s stagedRecords) Delay(ctx context.Context, m event.Mail, why event.Trouble) error {
+	return around("Delay", func() error { return s.records.Delay(ctx, m, why) })
+}
+
+func (s stagedRecords) Wake(ctx context.Context) (n int, err error) {
+	err = around("Wake", func() error { n, err = s.records.Wake(ctx); return err })
+	return n, err
 }
 
 // stageBlobs has a point before and after every method that makes or removes an object.
@@ -107,4 +150,66 @@ func (s stagedBlobs) Delete(ctx context.Context, from, key string) error {
 func (s stagedBlobs) DeletePrefix(ctx context.Context, from, prefix string) (n int, err error) {
 	err = around("DeletePrefix", func() error { n, err = s.blobs.DeletePrefix(ctx, from, prefix); return err })
 	return n, err
+}
+
+// stageSweep has a point before and after every method by which a sweep moves facts, and stageLeftovers before and after those that remove objects. Those that other rooms
+// have too are points of their own here, because each point kills once.
+func stageSweep(s sweep.Store) sweep.Store { return stagedSweep{s} }
+
+type stagedSweep struct{ sweep.Store }
+
+func (s stagedSweep) Abandon(ctx context.Context, id video.ID) (gone bool, err error) {
+	err = around("Abandon", func() error { gone, err = s.Store.Abandon(ctx, id); return err })
+	return gone, err
+}
+
+func (s stagedSweep) Enqueue(ctx context.Context, jobs []engine.Job) error {
+	return around("Enqueue.sweep", func() error { return s.Store.Enqueue(ctx, jobs) })
+}
+
+func stageLeftovers(o sweep.Objects) sweep.Objects { return stagedLeftovers{o} }
+
+type stagedLeftovers struct{ sweep.Objects }
+
+func (s stagedLeftovers) DeletePrefix(ctx context.Context, from, prefix string) (n int, err error) {
+	err = around("DeletePrefix.sweep", func() error { n, err = s.Objects.DeletePrefix(ctx, from, prefix); return err })
+	return n, err
+}
+
+func (s stagedLeftovers) Abort(ctx context.Context, m bucket.Multipart) error {
+	return around("Abort", func() error { return s.Objects.Abort(ctx, m) })
+}
+
+// stageJobs has a point before and after every method by which operators move jobs and queues.
+func stageJobs(o operations) operations { return stagedJobs{o} }
+
+type stagedJobs struct{ operations }
+
+func (s stagedJobs) Retry(ctx context.Context, id int64) (j engine.Status, err error) {
+	err = around("Retry", func() error { j, err = s.operations.Retry(ctx, id); return err })
+	return j, err
+}
+
+func (s stagedJobs) SetQueue(ctx context.Context, name string, change engine.QueueChange) (q engine.QueueState, err error) {
+	err = around("SetQueue", func() error { q, err = s.operations.SetQueue(ctx, name, change); return err })
+	return q, err
+}
+
+// stageDuties has a point before and after every method that moves a duty.
+func stageDuties(d engine.Duties) engine.Duties { return stagedDuties{d} }
+
+type stagedDuties struct{ duties engine.Duties }
+
+func (s stagedDuties) TakeDuty(ctx context.Context, d engine.Duty, due bool) (taken bool, err error) {
+	err = around("TakeDuty", func() error { taken, err = s.duties.TakeDuty(ctx, d, due); return err })
+	return taken, err
+}
+
+func (s stagedDuties) KeepDuty(ctx context.Context, d engine.Duty) (kept bool, err error) {
+	err = around("KeepDuty", func() error { kept, err = s.duties.KeepDuty(ctx, d); return err })
+	return kept, err
+}
+
+func (s stagedDuties) EndDuty(ctx context.Context, d engine.Duty, next time.Duration) error {
+	return around("EndDuty", func() error { return s.duties.EndDuty(ctx, d, next) })
 }

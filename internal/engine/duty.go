@@ -14,6 +14,16 @@ type Duty struct {
 	Do    func(context.Context) error
 }
 
+// Duties is what Serve needs of the database. Each method is one transaction.
+type Duties interface {
+	// TakeDuty takes a duty that is due and that nobody holds; due says that a start makes it so.
+	TakeDuty(ctx context.Context, d Duty, due bool) (taken bool, err error)
+	// KeepDuty tells the others that this process is at it still. Not kept means that another has it.
+	KeepDuty(ctx context.Context, d Duty) (kept bool, err error)
+	// EndDuty gives a duty back. It is due again when next has passed.
+	EndDuty(ctx context.Context, d Duty, next time.Duration) error
+}
+
 const (
 	dutyHeld  = 10 * time.Second // how long a process that was lost keeps a duty from others
 	dutyRetry = 30 * time.Second // after a failure, where Every is longer
@@ -42,7 +52,7 @@ func (e *Engine) Serve(ctx context.Context, d Duty) {
 }
 
 func (e *Engine) serve(ctx context.Context, d Duty, due bool) error {
-	taken, err := e.takeDuty(ctx, d, due)
+	taken, err := e.duties.TakeDuty(ctx, d, due)
 	if err != nil || !taken {
 		return err
 	}
@@ -62,31 +72,7 @@ func (e *Engine) serve(ctx context.Context, d Duty, due bool) error {
 	}
 	leave, stop := context.WithTimeout(context.WithoutCancel(ctx), dutyHeld)
 	defer stop()
-	return errors.Join(err, e.endDuty(leave, d, next))
-}
-
-// takeDuty takes a duty that is due and that nobody holds.
-func (e *Engine) takeDuty(ctx context.Context, d Duty, due bool) (taken bool, err error) {
-	err = e.db.InTx(ctx, func(tx Tx) error {
-		now := tx.dialect().millis
-		if _, err := tx.ExecContext(ctx, `INSERT INTO duty (name, due, holder, held) VALUES ($1, 0, '', 0) ON CONFLICT DO NOTHING`, d.Name); err != nil {
-			return err
-		}
-		if due {
-			if _, err := tx.ExecContext(ctx, `UPDATE duty SET due = 0 WHERE name = $1`, d.Name); err != nil {
-				return err
-			}
-		}
-		result, err := tx.ExecContext(ctx, `UPDATE duty SET holder = $2, held = `+now+` + $3 WHERE name = $1 AND due <= `+now+` AND held <= `+now,
-			d.Name, e.id, dutyHeld.Milliseconds())
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		taken = n > 0
-		return err
-	})
-	return taken, err
+	return errors.Join(err, e.duties.EndDuty(leave, d, next))
 }
 
 // keepDuty tells the others that this process is at it, until ctx is done or they have been told too late.
@@ -98,19 +84,9 @@ func (e *Engine) keepDuty(ctx context.Context, d Duty) {
 			return
 		case <-time.After(dutyHeld / 4):
 		}
-		held := false
 		try, cancel := context.WithTimeout(ctx, dutyHeld/2)
 		began := time.Now()
-		err := e.db.InTx(try, func(tx Tx) error {
-			result, err := tx.ExecContext(try, `UPDATE duty SET held = `+tx.dialect().millis+` + $3 WHERE name = $1 AND holder = $2`,
-				d.Name, e.id, dutyHeld.Milliseconds())
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			held = n > 0
-			return err
-		})
+		held, err := e.duties.KeepDuty(try, d)
 		cancel()
 		if err == nil && !held {
 			return
@@ -121,11 +97,53 @@ func (e *Engine) keepDuty(ctx context.Context, d Duty) {
 	}
 }
 
-// endDuty gives a duty back until it is due again.
-func (e *Engine) endDuty(ctx context.Context, d Duty, next time.Duration) error {
-	return e.db.InTx(ctx, func(tx Tx) error {
+// duties is Duties by a database, for the process with that id.
+type duties struct {
+	db DB
+	id string
+}
+
+func (s duties) TakeDuty(ctx context.Context, d Duty, due bool) (taken bool, err error) {
+	err = s.db.InTx(ctx, func(tx Tx) error {
+		now := tx.dialect().millis
+		if _, err := tx.ExecContext(ctx, `INSERT INTO duty (name, due, holder, held) VALUES ($1, 0, '', 0) ON CONFLICT DO NOTHING`, d.Name); err != nil {
+			return err
+		}
+		if due {
+			if _, err := tx.ExecContext(ctx, `UPDATE duty SET due = 0 WHERE name = $1`, d.Name); err != nil {
+				return err
+			}
+		}
+		result, err := tx.ExecContext(ctx, `UPDATE duty SET holder = $2, held = `+now+` + $3 WHERE name = $1 AND due <= `+now+` AND held <= `+now,
+			d.Name, s.id, dutyHeld.Milliseconds())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		taken = n > 0
+		return err
+	})
+	return taken, err
+}
+
+func (s duties) KeepDuty(ctx context.Context, d Duty) (kept bool, err error) {
+	err = s.db.InTx(ctx, func(tx Tx) error {
+		result, err := tx.ExecContext(ctx, `UPDATE duty SET held = `+tx.dialect().millis+` + $3 WHERE name = $1 AND holder = $2`,
+			d.Name, s.id, dutyHeld.Milliseconds())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		kept = n > 0
+		return err
+	})
+	return kept, err
+}
+
+func (s duties) EndDuty(ctx context.Context, d Duty, next time.Duration) error {
+	return s.db.InTx(ctx, func(tx Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE duty SET holder = '', held = 0, due = `+tx.dialect().millis+` + $3 WHERE name = $1 AND holder = $2`,
-			d.Name, e.id, next.Milliseconds())
+			d.Name, s.id, next.Milliseconds())
 		return err
 	})
 }

@@ -58,7 +58,8 @@ type Config struct {
 	// Hold is asked before jobs of a queue are taken: true leaves them where they are, for other processes and for later. It is asked several times a second.
 	// Nil holds nothing.
 	Hold   func(queue string) bool
-	Logger *slog.Logger // nil discards
+	Stage  func(Duties) Duties // wraps what duties are kept by; drills fail there. Nil leaves it as it is
+	Logger *slog.Logger        // nil discards
 }
 
 const (
@@ -78,6 +79,7 @@ type Engine struct {
 	log    *slog.Logger
 	client client
 	pilot  *pilot
+	duties Duties
 	beat   beat
 	gates  map[string]*gate // by queue
 
@@ -117,6 +119,10 @@ func New(db DB, cfg Config) (*Engine, error) {
 		gone:    make(chan struct{}),
 	}
 	e.pilot.engine = e
+	e.duties = duties{db, e.id}
+	if cfg.Stage != nil {
+		e.duties = cfg.Stage(e.duties)
+	}
 	for _, q := range cfg.Queues {
 		e.gates[q.Name] = newGate(q)
 	}

@@ -50,6 +50,8 @@ type Store interface {
 	Settle(ctx context.Context, m event.Mail, state event.State, why event.Trouble, every time.Duration, done engine.Handle) error
 	// Delay notes why a message was not sent at this try.
 	Delay(ctx context.Context, m event.Mail, why event.Trouble) error
+	// Wake inserts the jobs of subscriptions that have something to send and no job: after a start without mail, or a loss. It returns how many.
+	Wake(ctx context.Context) (int, error)
 }
 
 // Config is what a Mailer is made from.
@@ -79,6 +81,16 @@ func New(c Config) (*Mailer, error) {
 // Handlers maps the kind of job to the function that does it.
 func (m *Mailer) Handlers() map[string]engine.Worker {
 	return map[string]engine.Worker{kind: m.mail}
+}
+
+// Wake has what waited in the outbox sent, now that there is a mail server. What fails is logged: a job may wake the others yet.
+func (m *Mailer) Wake(ctx context.Context) {
+	switch woken, err := m.Store.Wake(ctx); {
+	case err != nil && ctx.Err() == nil:
+		m.Log.Error("looking for notices that wait failed", "error", err)
+	case woken > 0:
+		m.Log.Info("found notices that wait", "subscriptions", woken)
+	}
 }
 
 // mail is one try at a message.

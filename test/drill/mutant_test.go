@@ -80,6 +80,21 @@ func TestEveryMutantIsCaught(t *testing.T) {
 		t.Skip("each builds Sluice anew: run with -args -full")
 	}
 	tree := copyTree(t)
+	whole := map[string]bool{}
+	for _, m := range mutants {
+		what := m.in + " " + m.run
+		if whole[what] {
+			continue
+		}
+		whole[what] = true
+		t.Run("with every fence up, "+what, func(t *testing.T) {
+			test := exec.Command("go", "test", m.in, "-run", m.run, "-count=1", "-timeout", "5m")
+			test.Dir = tree
+			if out, err := test.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
 	for _, m := range mutants {
 		t.Run(m.fence, func(t *testing.T) {
 			for _, e := range m.edits {

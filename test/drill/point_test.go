@@ -8,7 +8,10 @@ import (
 	"testing"
 
 	"sluice/internal/api"
+	"sluice/internal/engine"
+	"sluice/internal/notify"
 	"sluice/internal/pipeline"
+	"sluice/internal/sweep"
 	"sluice/internal/upload"
 )
 
@@ -18,20 +21,26 @@ var moves = []string{
 	"Begin.ingest", "Plan.ingest",
 	"Begin.encode", "Begin.audio", "Begin.stills", "PutFile", "Finish.encode", "Finish.audio", "Finish.stills",
 	"Begin.publish", "Publish.publish",
-	"Fail", "Edit", "Encode", "Retire",
+	"Fail", "Edit", "Encode", "Retirable", "Retire",
 	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
+	"SetQueue", "CancelStep", "Redrive", "Retry",
+	"Subscribe", "Claim", "Delay", "Settle", "Wake", "Unsubscribe",
+	"Abandon", "Enqueue.sweep", "DeletePrefix.sweep", "Abort",
+	"TakeDuty", "KeepDuty", "EndDuty",
 }
 
 // reads are the methods of the same interfaces that move no fact. Progress is advisory: losing it loses nothing.
 var reads = []string{
-	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Retirable", "Head", "List", "Local", "PresignPut",
+	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "List", "Local", "PresignPut",
+	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Folders", "Multiparts",
 }
 
 // stores are what the rooms move facts and objects by.
 var stores = []reflect.Type{
 	reflect.TypeFor[upload.Store](), reflect.TypeFor[upload.Objects](),
 	reflect.TypeFor[pipeline.Store](), reflect.TypeFor[pipeline.Results](), reflect.TypeFor[pipeline.Remover](), reflect.TypeFor[pipeline.Objects](),
-	reflect.TypeFor[api.Videos](),
+	reflect.TypeFor[api.Videos](), reflect.TypeFor[api.Redriver](), reflect.TypeFor[api.Jobs](), reflect.TypeFor[api.Queues](), reflect.TypeFor[api.Subscriptions](),
+	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
 }
 
 // allPoints lists where the story can be killed.
@@ -59,12 +68,17 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 			}
 		}
 	}
+	mailer, err := notify.New(notify.Config{SMTP: notify.SMTP{From: "sluice@example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	handlers := pipeline.New(pipeline.Config{}).Handlers()
+	maps.Copy(handlers, mailer.Handlers())
 	maps.Copy(handlers, upload.New(upload.Config{}).Handlers())
 	for kind := range handlers {
 		ends := map[string][]string{
 			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
-			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"},
+			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "mail": {"Claim", "Settle"},
 		}[kind]
 		if ends == nil {
 			ends = []string{"Begin." + kind, "Finish." + kind}

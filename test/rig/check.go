@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,7 +85,7 @@ func (r Remote) Remove(bucket, key string) error {
 //   - every acknowledged upload is ready, or failed with a code and a sentence
 //   - one generation of a video is published, the one that its pointer names, and no step of it is other than done
 //   - every object of it is in the bucket with the size and hash that the records keep, and playlists and MPD name no other
-//   - each event is written once, and none is missing
+//   - each event is written once, and none is missing; every notice is in a message that the mail server has answered
 //   - no object lies in the buckets that no record names, no job is left, no scratch file, no child process
 func Check(t testing.TB, w World) {
 	t.Helper()
@@ -116,6 +115,7 @@ func Check(t testing.TB, w World) {
 		c.gone(id)
 	}
 	c.counters()
+	c.mails()
 	c.strays()
 }
 
@@ -332,18 +332,12 @@ func (c *checker) plays(v Video, prefix string) {
 	if len(seen) < 4 {
 		c.Errorf("%s leads to %d objects only", v.Playback.HLS, len(seen))
 	}
-	status, body := Get(c, v.Playback.DASH)
-	var mpd struct {
-		Period []struct {
-			Sets []struct {
-				Representation []struct {
-					ID string `xml:"id,attr"`
-				}
-			} `xml:"AdaptationSet"`
-		}
+	hls := len(seen)
+	for _, segment := range c.mpd(v.Playback.DASH) {
+		follow(segment)
 	}
-	if err := xml.Unmarshal(body, &mpd); status != http.StatusOK || err != nil || len(mpd.Period) != 1 || len(mpd.Period[0].Sets) == 0 {
-		c.Errorf("%s: %d, %v", v.Playback.DASH, status, err)
+	if len(seen) != hls {
+		c.Errorf("%s names %d objects that %s doesn't lead to", v.Playback.DASH, len(seen)-hls, v.Playback.HLS)
 	}
 }
 
@@ -396,6 +390,9 @@ func (c *checker) gone(id string) {
 	if v := c.Servers[0].Video(id); v.ID != "" {
 		c.Errorf("deleted, and still read: %s", v.Raw)
 	}
+	if c.kept(id) {
+		return
+	}
 	for _, table := range []string{"upload", "fact", "generation", "step", "attempt", "rendition"} {
 		if rows := c.rows(`SELECT * FROM `+table+` WHERE video = $1`, id); len(rows) > 0 {
 			c.Errorf("%d rows in %s are left of %s", len(rows), table, id)
@@ -407,6 +404,35 @@ func (c *checker) gone(id string) {
 	c.events(id)
 	if rows := c.rows(`SELECT 1 FROM event WHERE video = $1 AND type = 'video.deleted'`, id); len(rows) != 1 {
 		c.Errorf("video.deleted of %s is there %d times", id, len(rows))
+	}
+}
+
+// kept reports whether a video was deleted while it waited for its source. Its row and its upload stay, out of sight, for as long as the source may come, and its removal
+// waits for the end of that time.
+func (c *checker) kept(id string) bool {
+	c.Helper()
+	if rows := c.rows(`SELECT 1 FROM video WHERE id = $1 AND status = 'deleting' AND source = ''`, id); len(rows) == 0 {
+		return false
+	}
+	for _, table := range []string{"fact", "generation", "step", "attempt", "rendition"} {
+		if rows := c.rows(`SELECT * FROM `+table+` WHERE video = $1`, id); len(rows) > 0 {
+			c.Errorf("%d rows in %s are there of %s, which never had a source", len(rows), table, id)
+		}
+	}
+	if rows := c.rows(`SELECT 1 FROM river_job WHERE kind = 'delete' AND state = 'scheduled' AND CAST(args AS TEXT) LIKE $1`, "%"+id+"%"); len(rows) == 0 {
+		c.Errorf("nothing will remove %s, which is kept until its source can't come any more", id)
+	}
+	return true
+}
+
+// mails checks that everything that there was to tell was told.
+func (c *checker) mails() {
+	c.Helper()
+	for _, row := range c.rows(`SELECT id, state, tries FROM mail WHERE state NOT IN ('sent', 'refused')`) {
+		c.Errorf("a message is neither sent nor refused: %q", row)
+	}
+	for _, row := range c.rows(`SELECT n.id, n.event, n.video FROM notice n JOIN subscription s ON s.id = n.subscription WHERE n.mail = 0`) {
+		c.Errorf("a notice still waits: %q", row)
 	}
 }
 

@@ -72,6 +72,15 @@ func (k *Keeper) Again() {
 	k.Server = Launch(k.t, k.o)
 }
 
+// With starts the server again in an environment with more in it.
+func (k *Keeper) With(env ...string) {
+	k.t.Helper()
+	k.Kill()
+	k.o.Env = append(k.o.Env, env...)
+	k.Again()
+	k.Revive(time.Minute)
+}
+
 // Ask calls the API until it answers with something better than 5xx.
 func (k *Keeper) Ask(method, path string, in, out any) (status int) {
 	k.t.Helper()
