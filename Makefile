@@ -117,8 +117,7 @@ bench: needs-test build ## measure: CPU, wall time and quality against one ffmpe
 
 .PHONY: drill
 drill: needs-test build ## break the service at every step and in every way, and look at what is left
-	go test ./test/drill ./test/s3suite -count=1 -p 1 -v -timeout 3h -args -full
-	go test ./internal/upload -run Flood -count=1 -v -timeout 60m -args -full
+	@scripts/drill.sh
 
 # --- keep ----------------------------------------------------------------------------------------------------------
 

@@ -216,6 +216,7 @@ func TestAFloodOfEventsMakesEachObjectOneVideo(t *testing.T) {
 			t.Errorf("%d videos of %d objects", len(names), n)
 		}
 		t.Logf("%d objects, %d events posted, %d dropped", n, len(events), 3*dropped)
+		fmt.Printf("faults: %d by %s\n", len(events)*2/3+3*dropped, t.Name()) // doubles and losses; scripts/drill.sh adds them up
 	})
 }
 

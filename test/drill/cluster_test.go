@@ -61,6 +61,7 @@ func (c *cluster) check(t *testing.T, acked, deleted []string) {
 func TestFourProcessesMayStartAtOnceOnAFreshDatabase(t *testing.T) {
 	beside(t)
 	c := gather(t, "", "", "", "")
+	injected(t, len(c.members))
 	for _, k := range c.members {
 		if k.Restarts > 0 {
 			t.Errorf("a process ended at its start:\n%s", k.Log())
@@ -79,6 +80,7 @@ func TestProcessesThatDieAndStallAndLoseTheirLinesLoseNothing(t *testing.T) {
 		span, uploads = 3*time.Minute, 30
 	}
 	c := gather(t, "", "1h", "-1h")
+	injected(t, 2) // the clocks
 	for _, k := range c.members {
 		k.Forgiving = true
 	}
@@ -150,6 +152,6 @@ func TestProcessesThatDieAndStallAndLoseTheirLinesLoseNothing(t *testing.T) {
 	for _, n := range counts {
 		sum += n
 	}
-	faults.Add(int64(sum))
+	injected(t, sum)
 	t.Logf("%d faults in %s: %v; %d uploads acknowledged, %d failed", sum, span, counts, len(acked), failed)
 }

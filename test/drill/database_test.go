@@ -20,17 +20,17 @@ func TestADatabaseThatStopsUnderWorkCostsNothing(t *testing.T) {
 		frozen, crashes = 20*time.Second, 5
 		clip = rig.Clip(t, "longer.mp4", "640x360", 60)
 	}
-	for name, fault := range map[string]func(*rig.Database){
-		"frozen": func(d *rig.Database) {
+	for name, fault := range map[string]func(*testing.T, *rig.Database){
+		"frozen": func(t *testing.T, d *rig.Database) {
 			d.Freeze()
 			time.Sleep(frozen)
 			d.Thaw()
-			faults.Add(1)
+			injected(t, 1)
 		},
-		"crashed": func(d *rig.Database) {
+		"crashed": func(t *testing.T, d *rig.Database) {
 			for range crashes {
 				d.Crash()
-				faults.Add(1)
+				injected(t, 1)
 				time.Sleep(2 * time.Second)
 			}
 		},
@@ -42,7 +42,7 @@ func TestADatabaseThatStopsUnderWorkCostsNothing(t *testing.T) {
 	}
 }
 
-func stopped(t *testing.T, clip string, fault func(*rig.Database)) {
+func stopped(t *testing.T, clip string, fault func(*testing.T, *rig.Database)) {
 	t.Helper()
 	d, storage := rig.Postgres(t), rig.VersityGW(t)
 	c := &cluster{dsn: d.URL, storage: storage}
@@ -67,7 +67,7 @@ func stopped(t *testing.T, clip string, fault func(*rig.Database)) {
 			return v.Progress > 0.1
 		})
 	}
-	fault(d)
+	fault(t, d)
 	acked = append(acked, c.members[1].Send(clip, "third.mp4", 5*time.Second))
 	c.check(t, acked, nil)
 	for _, id := range acked {

@@ -41,7 +41,7 @@ func TestADeletionInAnyPhaseLeavesNothing(t *testing.T) {
 					t.Fatalf("%s was never met", point)
 				}
 			}
-			faults.Add(1)
+			injected(t, 1)
 			id := ""
 			for _, v := range k.Videos() {
 				id = v.ID

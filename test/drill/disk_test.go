@@ -37,7 +37,7 @@ func TestAFullDiskBreaksNothing(t *testing.T) {
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22)
 	first := k.Send(clip, "first.mp4", time.Second)
 	fill(t, filepath.Join(dir, "filler"))
-	faults.Add(1)
+	injected(t, 1)
 	var grant struct {
 		URL     string
 		Headers map[string]string

@@ -20,7 +20,7 @@ var full = flag.Bool("full", false, "run every drill")
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
-	fmt.Printf("%d faults were injected\n", faults.Load())
+	tell()
 	rig.Clean()
 	os.Exit(code)
 }
@@ -81,6 +81,7 @@ func run(t *testing.T, clip, point string) map[string]int64 {
 			t.Fatalf("the server was to be killed at %s: %v", point, err)
 		}
 		killed := time.Now()
+		injected(t, 1)
 		orphans(t, data)
 		s = rig.Start(t, rig.Options{Data: data, Tags: "drill"})
 		defer func() { t.Logf("ready %s after the kill", time.Since(killed).Round(100*time.Millisecond)) }()

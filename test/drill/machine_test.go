@@ -95,6 +95,7 @@ func TestEachFenceOfTheStepMachineIsMissed(t *testing.T) {
 			cmd := exec.Command("go", "test", "-overlay", overlay, "-vet=off", "-count=1", "-run", "^"+test+"$", "./internal/catalog", "-machine.time", "20s")
 			cmd.Dir = root
 			out, err := cmd.CombinedOutput()
+			injected(t, 1)
 			if err == nil || !strings.Contains(string(out), "--- FAIL: "+test) {
 				t.Errorf("%s did not fail without the fence: %v\n%.2000s", test, err, out)
 			}

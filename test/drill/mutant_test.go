@@ -125,7 +125,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			} else if !bytes.Contains(out, []byte("--- FAIL")) && !bytes.Contains(out, []byte("panic: test timed out")) {
 				t.Errorf("%s did not fail by a test: %v\n%s", m.in, err, out)
 			}
-			faults.Add(1)
+			injected(t, 1)
 		})
 	}
 }

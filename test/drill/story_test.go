@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
-
-// faults counts what was injected, over all drills.
-var faults atomic.Int64
 
 // only names points, to look at one by itself.
 var only = flag.String("points", "", "kill at these points only")
@@ -124,7 +120,7 @@ func killed(t *testing.T, points []string, g ground) {
 			t.Errorf("the point %s was never met", point)
 		}
 	}
-	faults.Add(int64(kills))
+	injected(t, kills)
 	t.Logf("%d kills at %q in %s", kills, points, time.Since(began).Round(time.Second))
 	if err := k.Stop(); err != nil {
 		t.Errorf("an orderly stop: %v", err)
