@@ -2,7 +2,7 @@
 # drill.sh: every drill in its full form, one package after the other. A drill that fails doesn't keep the next from running. At the end it prints how
 # long each package took and how many faults were injected, by drill and in all, and fails where a drill has.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 log=$(mktemp "${TMPDIR:-/tmp}/sluice-drill.XXXXXX")
 trap 'rm -f "$log"' EXIT
