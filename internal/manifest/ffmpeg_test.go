@@ -3,12 +3,14 @@ package manifest
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,7 +25,8 @@ import (
 )
 
 // TestFFmpegPlaysWhatTheManifestsSay makes a real stream of 10 s at 29.97 with sound, writes its manifests, and lets ffmpeg's
-// own HLS and DASH clients fetch it over HTTP, below a path that needs escaping, and count what they decode.
+// own HLS and DASH clients fetch it over HTTP, below a path that needs escaping, and count what they decode; once as it is, and once
+// signed, from a server that answers nothing whose signature doesn't cover it.
 func TestFFmpegPlaysWhatTheManifestsSay(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"ffmpeg", "ffprobe"} {
@@ -46,7 +49,10 @@ func TestFFmpegPlaysWhatTheManifestsSay(t *testing.T) {
 	}
 	server := httptest.NewServer(http.FileServer(http.Dir(root)))
 	t.Cleanup(server.Close)
-	base := server.URL + "/te%5Bs%5Dt_%20video%20%27%20_-01/1/"
+	guarded := httptest.NewServer(guard(t, root))
+	t.Cleanup(guarded.Close)
+	base := "/te%5Bs%5Dt_%20video%20%27%20_-01/1/"
+	pass := "?" + covering("/te[s]t_ video ' _-01/1/")
 	pictures, sounds := 300, 470 // 10 s of each; the AAC encoder adds its priming and its last, filled, frame
 	for _, c := range []struct {
 		file        string
@@ -56,11 +62,47 @@ func TestFFmpegPlaysWhatTheManifestsSay(t *testing.T) {
 		{HLS, "v:0", pictures, pictures}, {HLS, "a:0", sounds - 1, sounds + 1},
 		{DASH, "v:0", pictures, pictures}, {DASH, "a:0", sounds - 1, sounds + 1},
 	} {
-		if n := decoded(t, base+c.file, c.kind); n < c.least || n > c.most {
-			t.Errorf("%s: %d frames of %s decoded, want %d to %d", c.file, n, c.kind, c.least, c.most)
+		for _, address := range []string{server.URL + base + c.file, guarded.URL + base + c.file + pass} {
+			if n := decoded(t, address, c.kind); n < c.least || n > c.most {
+				t.Errorf("%s: %d frames of %s decoded, want %d to %d", address, n, c.kind, c.least, c.most)
+			}
 		}
 	}
 	checkIFrames(t, folder, p.Tracks[0])
+}
+
+// covering is a query that stands for a signature over all paths that begin with prefix, as a policy with a wildcard is.
+func covering(prefix string) string { return fmt.Sprintf("Policy=%x&Key-Pair-Id=K1", prefix) }
+
+// guard serves what is below root to those whose query covers the path, manifests signed anew: each folder with a signature for that folder alone.
+func guard(t *testing.T, root string) http.Handler {
+	plain := http.FileServer(http.Dir(root))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		prefix, err := hex.DecodeString(r.URL.Query().Get("Policy"))
+		if err != nil || len(prefix) == 0 || !strings.HasPrefix(r.URL.Path, string(prefix)) || r.URL.RawQuery != covering(string(prefix)) {
+			t.Errorf("%s was asked for with %q", r.URL.Path, r.URL.RawQuery)
+			http.Error(w, "no", http.StatusForbidden)
+			return
+		}
+		if ext := path.Ext(r.URL.Path); ext != path.Ext(HLS) && ext != path.Ext(DASH) {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(r.URL.Path)))
+		if err != nil {
+			t.Error(err)
+		}
+		cut, err := cutOf(r.URL.Path, text)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		out, err := cut.Sign(nil, func(folder string) (string, error) { return covering(path.Dir(r.URL.Path) + "/" + folder), nil })
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = w.Write(out)
+	})
 }
 
 // checkIFrames decodes the ranges of the I-frame playlist, each behind the init segment, and compares the pictures with

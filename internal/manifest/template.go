@@ -40,8 +40,8 @@ type cut struct {
 }
 
 // Signer makes the query of all references into one folder: "Policy=…&Signature=…&Key-Pair-Id=…", without "?". The folder is
-// written as in the references, up to the last slash: "1080p/", "../", "" for that of the manifest itself. Sign asks once
-// for each. An empty query leaves the folder's references alone; an error ends Sign.
+// written as in the references, up to the last slash: "1080p/", "../", "" for that of the manifest itself (or of a BaseURL, where
+// there is one). Sign asks once for each. An empty query leaves the folder's references alone; an error ends Sign.
 //
 // A template of an MPD may leave its folder open ("$RepresentationID$/"). A signer that tells folders apart must refuse it:
 // its one query would open all of them. Sluice's own MPDs have none.
@@ -63,15 +63,20 @@ func (t *Template) Folders() []string { return slices.Clone(t.folders) }
 // reference already has: two of one name are read in two ways.
 func (t *Template) Sign(dst []byte, sign Signer) ([]byte, error) {
 	queries := make([]string, len(t.folders))
+	before := ""
 	for i, folder := range t.folders {
 		query, err := sign(folder)
 		if err != nil {
 			return nil, err
 		}
+		if i > 0 && query == before {
+			queries[i] = queries[i-1]
+			continue
+		}
 		if err := t.fits(query); err != nil {
 			return nil, err
 		}
-		queries[i] = t.written(query)
+		queries[i], before = t.written(query), query
 	}
 	and := t.written("&")
 	size := len(t.text)

@@ -52,7 +52,8 @@ func carries(t *testing.T, before, after []string, query string) {
 	}
 	for i, ref := range after {
 		if ref == before[i] {
-			if to, err := base.Parse(ref); err == nil && to.Host == base.Host && to.Scheme == "https" && strings.TrimLeft(ref, "#") == ref && ref != "" {
+			itself := ref == "" || ref[0] == '#'
+			if to, err := base.Parse(ref); err == nil && to.Host == base.Host && to.Scheme == "https" && !itself && !strings.HasPrefix(ref, "//") {
 				t.Fatalf("%q has no query", ref)
 			}
 			continue
@@ -98,6 +99,13 @@ func lenient(text []byte) []string {
 	return refs
 }
 
+// decodes asks another parser, which panics over some playlists that are none.
+func decodes(text []byte) (ok bool) {
+	defer func() { ok = recover() == nil && ok }()
+	_, _, err := m3u8.DecodeFrom(bytes.NewReader(text), false)
+	return err == nil
+}
+
 func FuzzASignedPlaylistStaysAPlaylist(f *testing.F) {
 	seeds(f, ".m3u8")
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -118,10 +126,8 @@ func FuzzASignedPlaylistStaysAPlaylist(f *testing.F) {
 		if _, err := again.Sign(nil, Everywhere(query)); err == nil && len(cut.cuts) > 0 {
 			t.Fatal("it can be signed twice")
 		}
-		if _, _, err := m3u8.DecodeFrom(bytes.NewReader(text), false); err == nil {
-			if _, _, err := m3u8.DecodeFrom(bytes.NewReader(out), false); err != nil {
-				t.Fatalf("the signed playlist doesn't parse: %v\n%s", err, out)
-			}
+		if decodes(text) && !decodes(out) {
+			t.Fatalf("the signed playlist doesn't parse:\n%s", out)
 		}
 	})
 }
