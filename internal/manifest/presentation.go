@@ -1,8 +1,12 @@
 // Package manifest writes the HLS playlists (RFC 8216 and Apple's HLS Authoring Specification) and the DASH MPD
-// (ISO/IEC 23009-1) of one generation, all over the same CMAF segments.
+// (ISO/IEC 23009-1) of one generation, all over the same CMAF segments; and it makes of one that is stored what a device is
+// offered (Choice) and a viewer may fetch (Template).
 //
-// It is pure: a presentation goes in, bytes come out, the same ones each time. It costs one pass over the segments and
-// can't fail. What it relies on, and publish verifies: every track has a Timescale and at least one segment, every
+// It is pure: the same goes in, the same bytes come out. Choosing and cutting cost one pass over the text each, with no document built, and are done once
+// for all viewers of a sort; signing for one is a copy. Both refuse a text that they can't read without a doubt, as the
+// fault manifest_unfit, and leave nothing out of what they don't know.
+//
+// Writing costs one pass over the segments and can't fail. What it relies on, and publish verifies: every track has a Timescale and at least one segment, every
 // segment has a duration, numbers count up by one, the file name of a segment holds its number with five digits
 // (SegmentName), and all segments of a video track begin with an IDR picture.
 package manifest

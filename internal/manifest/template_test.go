@@ -201,6 +201,19 @@ func TestAQueryThatCouldEndWhatItStandsInIsRefused(t *testing.T) {
 	}
 }
 
+func TestTheFaultsOfManifestsAreInTheTable(t *testing.T) {
+	t.Parallel()
+	table, err := os.ReadFile("../../docs/ERRORS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{unfit("x"), misfit("x")} {
+		if code := fault.Of(err).Code; !bytes.Contains(table, []byte("| `"+code+"` |")) {
+			t.Errorf("%s is not in docs/ERRORS.md", code)
+		}
+	}
+}
+
 func TestEachFolderIsSignedOnceAndForItself(t *testing.T) {
 	t.Parallel()
 	p := fixtures()["ntsc"]
