@@ -174,6 +174,7 @@ func TestWhatTwoReadersMayReadInTwoWaysIsRefused(t *testing.T) {
 		"comment open.mpd":       "<MPD/><!--",
 		"tag open.mpd":           "<MPD a='b'",
 		"end with attribute.mpd": "<MPD></MPD a='b'>",
+		"end with slash.mpd":     "<MPD></MPD/>",
 	} {
 		var f *fault.Error
 		if cut, err := cutOf(name, []byte(text)); !errors.As(err, &f) || f.Code != "manifest_unfit" {
