@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/Eyevinn/hls-m3u8/m3u8"
+
 	"sluice/internal/fault"
 	"sluice/internal/video"
 )
@@ -264,6 +266,9 @@ func FuzzAChoiceOfOurOwnHoldsItsCap(f *testing.F) {
 		list, err := c.Playlist(Multivariant(p))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, kind, err := m3u8.DecodeFrom(bytes.NewReader(list), true); err != nil || kind != m3u8.MASTER {
+			t.Fatalf("what is chosen doesn't parse: %v\n%s", err, list)
 		}
 		names := strings.Split(offered(t, list), " | ")
 		rungs := strings.Fields(names[0])

@@ -16,9 +16,16 @@ import (
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 )
 
-// seeds are the handwritten manifests, and those of the writers.
+// seeds are the handwritten manifests, those of the writers, and small ones with references of every form.
 func seeds(f *testing.F, ext string) {
 	f.Helper()
+	for _, ref := range []string{"a", "//", "//h/a", "a:b", "?", "#", "a?#", "a?b=c&#d", "/a/../b", "$$/$Number%05d$", "&amp;&#35;&#x3F;"} {
+		if ext == ".m3u8" {
+			f.Add([]byte("#EXTM3U\r\n#EXT-X-MAP:URI=\"" + ref + "\"\r\n" + ref))
+		} else {
+			f.Add([]byte("<MPD><BaseURL> " + ref + " </BaseURL><Location>" + ref + "</Location><Period xlink:href='" + ref + "'/><SegmentURL media=\"" + ref + "\"/></MPD>"))
+		}
+	}
 	names, err := filepath.Glob(filepath.Join("testdata", "every", "*"+ext))
 	if err != nil || len(names) == 0 {
 		f.Fatalf("%q %v", names, err)
