@@ -54,13 +54,14 @@ ui/dist/index.html: ui/node_modules/.stamp $(UI_INPUTS)
 # --- prove ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: needs-test build test/browser/node_modules/.stamp ## everything, on SQLite and PostgreSQL, with real ffmpeg and browsers
+test: needs-test build test/browser/node_modules/.stamp ## everything, on SQLite and PostgreSQL, with real ffmpeg, S3 servers and browsers
 	@scripts/test.sh $(TESTFLAGS)
 
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
-.PHONY: minio
-minio: .tools/minio/minio ## build a MinIO server (takes minutes), for the tests that run on a second foreign S3
+.PHONY: minio-test
+minio-test: needs-test .tools/minio/minio ## build a MinIO server (takes minutes), and run the tests that are about using an S3 server on it too
+	@scripts/test.sh -count=1 ./internal/bucket ./internal/upload $(TESTFLAGS)
 
 .tools/minio/minio:
 	GOBIN='$(CURDIR)/.tools/minio' go install $(MINIO)

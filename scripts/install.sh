@@ -70,6 +70,7 @@ check_ffmpeg() {
 }
 
 check_test() {
+	have radosgw && have radosgw-admin && have ceph-mon && have ceph-osd || packages+=(radosgw ceph-mon ceph-osd)
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 	have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 	have xmllint || packages+=(libxml2-utils)
@@ -103,6 +104,10 @@ install_packages() {
 		echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
 	fi
 	apt install --no-install-recommends "${packages[@]}"
+	# The tests start what they need of Ceph themselves; its packages would have this machine watch for crashes of a cluster.
+	if [[ " ${packages[*]} " == *" ceph-mon "* ]] && have systemctl; then
+		as_root systemctl disable --now ceph-crash.service ceph.target >/dev/null 2>&1 || true
+	fi
 }
 
 examine() {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# test.sh [go test flags]: all Go tests, with a PostgreSQL of their own that is gone afterwards, however they end.
+# test.sh [go test flags] [packages]: all Go tests, or those of some packages, with a PostgreSQL and a Ceph of their own that are gone
+# afterwards, however they end.
 #
-# SLUICE_TEST_POSTGRES is the URL of that server: tests that need PostgreSQL run where it is set. Two packages run at a
-# time, because those that encode keep two cores busy by themselves.
+# SLUICE_TEST_POSTGRES is the URL of the one, SLUICE_TEST_CEPH the folder of the other. Two packages run at a time, because those
+# that encode keep two cores busy by themselves.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,6 +20,7 @@ finish() {
 		kill -KILL -- "-$tests" 2>/dev/null || true
 	fi
 	scripts/postgres.sh stop "$dir" >/dev/null || true
+	scripts/ceph.sh stop "$dir" || true
 	rm -rf "$dir"
 	exit "$code"
 }
@@ -28,9 +30,16 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 SLUICE_TEST_POSTGRES=$(scripts/postgres.sh start "$dir")
-export SLUICE_TEST_POSTGRES
+SLUICE_TEST_CEPH=$(scripts/ceph.sh start "$dir")
+export SLUICE_TEST_POSTGRES SLUICE_TEST_CEPH
+
+# Without a package among the arguments it is all of them.
+packages=(./...)
+for argument in "$@"; do
+	if [[ $argument == ./* ]]; then packages=(); fi
+done
 
 set -m
-go test -p 2 -timeout 20m "$@" ./... </dev/null &
+go test -p 2 -timeout 20m "$@" "${packages[@]}" </dev/null &
 tests=$!
 wait "$tests"

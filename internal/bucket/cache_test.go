@@ -59,7 +59,8 @@ func onDisk(t *testing.T, f *bucket.File) []byte {
 
 func TestARemoteObjectIsFetchedOnceHoweverManyReadIt(t *testing.T) {
 	t.Parallel()
-	for name, s := range foreigners(t) {
+	elsewhere(t, func(t *testing.T, p place) {
+		s := p.store
 		body := noise(20 << 20)
 		putBytes(t, s, "sources/a", body)
 		var all sync.WaitGroup
@@ -79,55 +80,58 @@ func TestARemoteObjectIsFetchedOnceHoweverManyReadIt(t *testing.T) {
 					t.Error(err)
 				}
 				if got, err := os.ReadFile(f.Path); err != nil || !bytes.Equal(got[n<<20:15<<20], body[n<<20:15<<20]) || n%2 == 1 && !bytes.Equal(got, body) {
-					t.Errorf("%s: the file is not the object: %v", name, err)
+					t.Errorf("the file is not the object: %v", err)
 				}
 			})
 		}
 		all.Wait()
 		if got := s.Fetched(); got != int64(len(body)) {
-			t.Errorf("%s: fetched %d bytes of %d", name, got, len(body))
+			t.Errorf("fetched %d bytes of %d", got, len(body))
 		}
-	}
+	})
 }
 
 func TestOnlyTheExtentsThatAreAskedForAreFetched(t *testing.T) {
 	t.Parallel()
-	s := remote(t, newHouse(t).url, keys)
-	body := noise(4 << 20)
-	putBytes(t, s, "sources/a", body)
-	f := local(t, s, "sources/a")
-	defer f.Close()
-	if f.Size != int64(len(body)) || !f.Remote() {
-		t.Fatalf("%+v", f)
-	}
-	if err := f.Fetch(t.Context(), video.Extent{From: 100, To: 200}, video.Extent{From: 1 << 20, To: 1<<20 + 10}, video.Extent{From: 4<<20 - 5, To: 5 << 20}); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.Fetched(); got != 100+10+5 {
-		t.Errorf("fetched %d bytes", got)
-	}
-	got := onDisk(t, f)
-	if len(got) != len(body) || !bytes.Equal(got[100:200], body[100:200]) || !bytes.Equal(got[4<<20-5:], body[4<<20-5:]) || !bytes.Equal(got[300:400], make([]byte, 100)) {
-		t.Error("the file holds something else")
-	}
-	part := make([]byte, 3000)
-	if n, err := f.Reader(t.Context()).ReadAt(part, 3<<20); n != len(part) || err != nil || !bytes.Equal(part, body[3<<20:3<<20+3000]) {
-		t.Errorf("read %d, %v", n, err)
-	}
-	if n, err := f.Reader(t.Context()).ReadAt(part, int64(len(body))-10); n != 10 || !errors.Is(err, io.EOF) {
-		t.Errorf("read %d at the end, %v", n, err)
-	}
-	if err := f.Fetch(t.Context()); err != nil || !bytes.Equal(onDisk(t, f), body) {
-		t.Errorf("the whole: %v", err)
-	}
-	if got := s.Fetched(); got > int64(len(body))+2*64<<10 {
-		t.Errorf("fetched %d bytes of %d", got, len(body))
-	}
+	elsewhere(t, func(t *testing.T, p place) {
+		s := p.store
+		body := noise(4 << 20)
+		putBytes(t, s, "sources/a", body)
+		f := local(t, s, "sources/a")
+		defer f.Close()
+		if f.Size != int64(len(body)) || !f.Remote() {
+			t.Fatalf("%+v", f)
+		}
+		if err := f.Fetch(t.Context(), video.Extent{From: 100, To: 200}, video.Extent{From: 1 << 20, To: 1<<20 + 10}, video.Extent{From: 4<<20 - 5, To: 5 << 20}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Fetched(); got != 100+10+5 {
+			t.Errorf("fetched %d bytes", got)
+		}
+		got := onDisk(t, f)
+		if len(got) != len(body) || !bytes.Equal(got[100:200], body[100:200]) || !bytes.Equal(got[4<<20-5:], body[4<<20-5:]) || !bytes.Equal(got[300:400], make([]byte, 100)) {
+			t.Error("the file holds something else")
+		}
+		part := make([]byte, 3000)
+		if n, err := f.Reader(t.Context()).ReadAt(part, 3<<20); n != len(part) || err != nil || !bytes.Equal(part, body[3<<20:3<<20+3000]) {
+			t.Errorf("read %d, %v", n, err)
+		}
+		if n, err := f.Reader(t.Context()).ReadAt(part, int64(len(body))-10); n != 10 || !errors.Is(err, io.EOF) {
+			t.Errorf("read %d at the end, %v", n, err)
+		}
+		if err := f.Fetch(t.Context()); err != nil || !bytes.Equal(onDisk(t, f), body) {
+			t.Errorf("the whole: %v", err)
+		}
+		if got := s.Fetched(); got > int64(len(body))+2*64<<10 {
+			t.Errorf("fetched %d bytes of %d", got, len(body))
+		}
+	})
 }
 
 func TestAnOverwrittenObjectIsNeverMixedWithItsSuccessor(t *testing.T) {
 	t.Parallel()
-	for name, s := range foreigners(t) {
+	elsewhere(t, func(t *testing.T, p place) {
+		s := p.store
 		first, second := noise(1<<20), bytes.Repeat([]byte{7}, 1<<20)
 		putBytes(t, s, "sources/a", first)
 		f := local(t, s, "sources/a")
@@ -136,26 +140,27 @@ func TestAnOverwrittenObjectIsNeverMixedWithItsSuccessor(t *testing.T) {
 		}
 		putBytes(t, s, "sources/a", second)
 		if err := f.Fetch(t.Context()); fault.Of(err).Code != "source_changed" {
-			t.Errorf("%s: fetching the rest of what is gone: %v", name, err)
+			t.Errorf("fetching the rest of what is gone: %v", err)
 		}
 		if got := onDisk(t, f); !bytes.Equal(got[:1000], first[:1000]) || !bytes.Equal(got[1000:], make([]byte, len(got)-1000)) {
-			t.Errorf("%s: the file was touched", name)
+			t.Errorf("the file was touched")
 		}
 		_ = f.Close()
 		g := local(t, s, "sources/a")
 		if err := g.Fetch(t.Context()); err != nil || !bytes.Equal(onDisk(t, g), second) {
-			t.Errorf("%s: the new object: %v", name, err)
+			t.Errorf("the new object: %v", err)
 		}
 		_ = g.Close()
-	}
+	})
 }
 
 func TestTheCacheKeepsWithinItsLimitAndNeverDropsWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "cache")
+	storage := rig.VersityGW(t) // the cache is ours, whoever the server is
 	open := func() *bucket.Store {
-		s, err := bucket.Open(t.Context(), bucket.Config{Endpoint: rig.VersityGW(t).URL, Region: "us-east-1",
-			Credentials: bucket.Credentials{Access: "sluice-test", Secret: "not-a-secret-outside-tests"}, Cache: dir, CacheBytes: 2500})
+		s, err := bucket.Open(t.Context(), bucket.Config{Endpoint: storage.URL, Region: "us-east-1",
+			Credentials: bucket.Credentials{Access: storage.Access, Secret: storage.Secret}, Cache: dir, CacheBytes: 2500})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,64 +216,65 @@ func TestTheCacheKeepsWithinItsLimitAndNeverDropsWhatIsInUse(t *testing.T) {
 
 func TestAFetchGoesOnWhereItBrokeOffAndWhereItsFirstAskerLeft(t *testing.T) {
 	t.Parallel()
-	storage := rig.VersityGW(t)
-	target, err := url.Parse(storage.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cut atomic.Int64
-	slow := make(chan struct{})
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
-	}}
-	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/cut") && cut.Add(1) == 1:
-			w = &short{ResponseWriter: w, left: 1000}
-		case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/slow") && cut.Add(1) == 1:
-			select {
-			case <-slow:
-			case <-r.Context().Done():
-			}
-			return
+	elsewhere(t, func(t *testing.T, p place) {
+		target, err := url.Parse(p.url)
+		if err != nil {
+			t.Fatal(err)
 		}
-		proxy.ServeHTTP(w, r)
-	}))
-	defer door.Close()
-	defer close(slow)
-	s := remote(t, door.URL, bucket.Credentials{Access: storage.Access, Secret: storage.Secret})
-	body := noise(100_000)
-	putBytes(t, s, "cut", body)
-	putBytes(t, s, "slow", body)
+		var cut atomic.Int64
+		slow := make(chan struct{})
+		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
+		}}
+		door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/cut") && cut.Add(1) == 1:
+				w = &short{ResponseWriter: w, left: 1000}
+			case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/slow") && cut.Add(1) == 1:
+				select {
+				case <-slow:
+				case <-r.Context().Done():
+				}
+				return
+			}
+			proxy.ServeHTTP(w, r)
+		}))
+		defer door.Close()
+		defer close(slow)
+		s := remote(t, door.URL, p.keys)
+		body := noise(100_000)
+		putBytes(t, s, "cut", body)
+		putBytes(t, s, "slow", body)
 
-	f := local(t, s, "cut")
-	defer f.Close()
-	if err := f.Fetch(t.Context()); err != nil || !bytes.Equal(onDisk(t, f), body) {
-		t.Errorf("after a break: %v", err)
-	}
-	if got := s.Fetched(); got != int64(len(body)) {
-		t.Errorf("fetched %d bytes of %d", got, len(body))
-	}
+		f := local(t, s, "cut")
+		defer f.Close()
+		if err := f.Fetch(t.Context()); err != nil || !bytes.Equal(onDisk(t, f), body) {
+			t.Errorf("after a break: %v", err)
+		}
+		if got := s.Fetched(); got != int64(len(body)) {
+			t.Errorf("fetched %d bytes of %d", got, len(body))
+		}
 
-	cut.Store(0)
-	g := local(t, s, "slow")
-	defer g.Close()
-	leaving, leave := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() { left <- g.Fetch(leaving) }()
-	for cut.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	stays := make(chan error, 1)
-	go func() { stays <- g.Fetch(t.Context()) }()
-	time.Sleep(20 * time.Millisecond) // the second waits for the first by now; if not, it would fetch at once, which is right as well
-	leave()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("who leaves is told %v", err)
-	}
-	if err := <-stays; err != nil || !bytes.Equal(onDisk(t, g), body) {
-		t.Errorf("who stays: %v", err)
-	}
+		cut.Store(0)
+		g := local(t, s, "slow")
+		defer g.Close()
+		leaving, leave := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { left <- g.Fetch(leaving) }()
+		for cut.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		stays := make(chan error, 1)
+		go func() { stays <- g.Fetch(t.Context()) }()
+		time.Sleep(20 * time.Millisecond) // the second waits for the first by now; if not, it would fetch at once, which is right as well
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who leaves is told %v", err)
+		}
+		if err := <-stays; err != nil || !bytes.Equal(onDisk(t, g), body) {
+			t.Errorf("who stays: %v", err)
+		}
+	})
 }
 
 // short is an answer whose connection breaks after some bytes.

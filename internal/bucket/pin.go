@@ -23,7 +23,7 @@ const (
 )
 
 // Pin keeps exactly the object src (its ETag says which) as key, whatever happens to src afterwards: on the embedded
-// endpoint as a hard link, elsewhere as a copy. fault.Conflict, code "source_changed", where another object is in its
+// endpoint as a hard link, elsewhere as a copy, which is looked at afterwards. fault.Conflict, code "source_changed", where another object is in its
 // place by now; fault.NotFound where none is. It may be repeated: once pinned, src need not be there any more.
 func (s *Store) Pin(ctx context.Context, src Object, bucket, key string) (Object, error) {
 	if s.embedded != nil {
@@ -44,11 +44,7 @@ func (s *Store) Pin(ctx context.Context, src Object, bucket, key string) (Object
 	if err != nil {
 		return Object{}, failure("bucket.pin", err)
 	}
-	there, ok, err := s.pinned(ctx, src, bucket, key)
-	if err == nil && !ok {
-		err = noSuchObject("bucket.pin", nil)
-	}
-	return there, err
+	return s.checked(ctx, src, bucket, key)
 }
 
 // pinned returns the pin under key, with the ETag of its source, and whether there is one.
@@ -60,11 +56,41 @@ func (s *Store) pinned(ctx context.Context, src Object, bucket, key string) (Obj
 		}
 		return Object{}, false, err
 	}
-	there, err := samePin(Object{
+	there, err := samePin(pinOf(bucket, key, out), src)
+	return there, err == nil, err
+}
+
+func pinOf(bucket, key string, out *s3.HeadObjectOutput) Object {
+	return Object{
 		Bucket: bucket, Key: key, ETag: out.Metadata[pinnedETag], Size: aws.ToInt64(out.ContentLength),
 		Modified: second(aws.ToTime(out.LastModified)), ContentType: aws.ToString(out.ContentType),
-	}, src)
-	return there, err == nil, err
+	}
+}
+
+// checked returns the pin that was just copied, if it is src. A server may ignore the condition of a copy (Ceph 16 does) and copy what is in the place of
+// src by now: that pin goes. A copy with the ETag of src is src, for both are MD5 sums; where it has another (an upload in parts, an encrypted object), src must
+// still be in its place.
+func (s *Store) checked(ctx context.Context, src Object, bucket, key string) (Object, error) {
+	const op = "bucket.pin"
+	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return Object{}, failure(op, err)
+	}
+	there := pinOf(bucket, key, out)
+	if there.ETag != src.ETag || bare(out.ETag) == src.ETag {
+		return samePin(there, src)
+	}
+	now, err := s.Head(ctx, src.Bucket, src.Key)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Object{}, err
+	}
+	if err == nil && now.ETag == src.ETag && there.Size == src.Size {
+		return there, nil
+	}
+	if err := s.Delete(ctx, bucket, key); err != nil {
+		return Object{}, err
+	}
+	return Object{}, sourceChanged(op, err)
 }
 
 // copyParts copies an object that is too large for one CopyObject.

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,53 +21,7 @@ import (
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
-	"sluice/test/rig"
 )
-
-// stores is the same Store over the embedded endpoint's shortcuts, over S3 alone, and over the S3 servers of others.
-func stores(t *testing.T) map[string]*bucket.Store {
-	t.Helper()
-	h := newHouse(t)
-	all := map[string]*bucket.Store{"embedded": h.store, "own door": remote(t, newHouse(t).url, keys)}
-	maps.Copy(all, foreigners(t))
-	return all
-}
-
-// foreigners are Stores over S3 servers that are not ours.
-func foreigners(t *testing.T) map[string]*bucket.Store {
-	t.Helper()
-	all := map[string]*bucket.Store{}
-	for name, start := range map[string]func(testing.TB) *rig.Foreign{"versitygw": rig.VersityGW, "minio": rig.MinIO} {
-		t.Run(name, func(sub *testing.T) { // which may be skipped
-			start := start(outlive{sub, t})
-			all[name] = remote(t, start.URL, bucket.Credentials{Access: start.Access, Secret: start.Secret})
-		})
-	}
-	return all
-}
-
-// outlive is a test whose cleanup is another's.
-type outlive struct {
-	testing.TB
-	parent *testing.T
-}
-
-func (o outlive) Cleanup(f func()) { o.parent.Cleanup(f) }
-func (o outlive) TempDir() string  { return o.parent.TempDir() }
-
-func remote(t *testing.T, url string, c bucket.Credentials) *bucket.Store {
-	t.Helper()
-	s, err := bucket.Open(t.Context(), bucket.Config{Endpoint: url, Region: "us-east-1", Credentials: c, Cache: filepath.Join(t.TempDir(), "cache"), CacheBytes: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 func write(t *testing.T, content string) string {
 	t.Helper()
@@ -94,99 +48,104 @@ func read(t *testing.T, s *bucket.Store, b, key string) string {
 
 func TestAnOutputIsNeverRewritten(t *testing.T) {
 	t.Parallel()
-	for name, s := range stores(t) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
 		first, err := s.PutFile(t.Context(), "media", "streams/a-1/1/seg 1.m4s", write(t, "first"), "video/mp4")
 		if err != nil {
-			t.Fatal(name, err)
+			t.Fatal(err)
 		}
 		if first.ETag != md5hex([]byte("first")) || first.Size != 5 || first.ContentType != "video/mp4" {
-			t.Errorf("%s: put %+v", name, first)
+			t.Errorf("put %+v", first)
 		}
 		second, err := s.PutFile(t.Context(), "media", first.Key, write(t, "second"), "text/plain")
 		if err != nil || second != first {
-			t.Errorf("%s: the second put says %+v, %v", name, second, err)
+			t.Errorf("the second put says %+v, %v", second, err)
 		}
 		if head, err := s.Head(t.Context(), "media", first.Key); err != nil || head != first {
-			t.Errorf("%s: S3 says %+v, %v", name, head, err)
+			t.Errorf("S3 says %+v, %v", head, err)
 		}
 		if got := read(t, s, "media", first.Key); got != "first" {
-			t.Errorf("%s: it reads %q", name, got)
+			t.Errorf("it reads %q", got)
 		}
 		if _, err := s.PutFile(t.Context(), "media", "streams/none", filepath.Join(t.TempDir(), "none"), ""); err == nil {
-			t.Errorf("%s: a missing file was put", name)
+			t.Errorf("a missing file was put")
 		}
-	}
+	})
 }
 
 func TestManyPutsOfOneFileAgree(t *testing.T) {
 	t.Parallel()
-	s := newHouse(t).store
-	const twins = 8
-	got := make(chan bucket.Object, twins)
-	for n := range twins {
-		path := write(t, fmt.Sprint("twin ", n))
-		go func() {
-			o, err := s.PutFile(t.Context(), "media", "streams/twin", path, "")
-			if err != nil {
-				t.Error(err)
-			}
-			got <- o
-		}()
-	}
-	first := <-got
-	for range twins - 1 {
-		if o := <-got; o != first {
-			t.Errorf("%+v beside %+v", o, first)
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
+		const twins = 8
+		got := make(chan bucket.Object, twins)
+		for n := range twins {
+			path := write(t, fmt.Sprint("twin ", n))
+			go func() {
+				o, err := s.PutFile(t.Context(), "media", "streams/twin", path, "")
+				if err != nil {
+					t.Error(err)
+				}
+				got <- o
+			}()
 		}
-	}
+		first := <-got
+		for range twins - 1 {
+			if o := <-got; o != first {
+				t.Errorf("%+v beside %+v", o, first)
+			}
+		}
+	})
 }
 
 func TestAnOverwrittenSourceKeepsItsPin(t *testing.T) {
 	t.Parallel()
-	for name, s := range stores(t) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
 		put := func(content string) bucket.Object {
 			o, err := s.Put(t.Context(), "uploads", "it's [a] ü.mp4", strings.NewReader(content), int64(len(content)), "video/mp4")
 			if err != nil {
-				t.Fatal(name, err)
+				t.Fatal(err)
 			}
 			return o
 		}
 		first := put("first")
 		pin, err := s.Pin(t.Context(), first, "media", "sources/1")
 		if err != nil || pin.ETag != first.ETag || pin.Size != 5 || pin.ContentType != "video/mp4" {
-			t.Errorf("%s: pinned %+v, %v", name, pin, err)
+			t.Errorf("pinned %+v, %v", pin, err)
 		}
 		second := put("second")
 		if again, err := s.Pin(t.Context(), first, "media", "sources/1"); err != nil || again.ETag != pin.ETag {
-			t.Errorf("%s: pinning again: %+v, %v", name, again, err)
+			t.Errorf("pinning again: %+v, %v", again, err)
 		}
 		if got := read(t, s, "media", "sources/1"); got != "first" {
-			t.Errorf("%s: the pin reads %q", name, got)
+			t.Errorf("the pin reads %q", got)
 		}
 		if _, err := s.Pin(t.Context(), first, "media", "sources/2"); fault.Of(err).Code != "source_changed" {
-			t.Errorf("%s: pinning what is gone: %v", name, err)
+			t.Errorf("pinning what is gone: %v", err)
 		}
 		if _, err := s.Head(t.Context(), "media", "sources/2"); !fault.Is(err, fault.NotFound) {
-			t.Errorf("%s: a failed pin left something: %v", name, err)
+			t.Errorf("a failed pin left something: %v", err)
 		}
 		if _, err := s.Pin(t.Context(), second, "media", "sources/1"); fault.Of(err).Code != "pin_taken" {
-			t.Errorf("%s: pinning over another pin: %v", name, err)
+			t.Errorf("pinning over another pin: %v", err)
 		}
 		if err := s.Delete(t.Context(), "uploads", first.Key); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.Pin(t.Context(), second, "media", "sources/3"); !fault.Is(err, fault.NotFound) {
-			t.Errorf("%s: pinning what was deleted: %v", name, err)
+			t.Errorf("pinning what was deleted: %v", err)
 		}
 		if got := read(t, s, "media", "sources/1"); got != "first" {
-			t.Errorf("%s: after deleting the pin reads %q", name, got)
+			t.Errorf("after deleting the pin reads %q", got)
 		}
-	}
+	})
 }
 
 func TestDeletingAPrefixTouchesNothingElse(t *testing.T) {
 	t.Parallel()
-	for name, s := range stores(t) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
 		keep := []string{"streams/a-10/x", "streams/a-1x", "other/streams/a-1/x"}
 		for _, key := range append([]string{"streams/a-1/1/x", "streams/a-1/1/deep/er/y", "streams/a-1/2/x"}, keep...) {
 			if _, err := s.PutFile(t.Context(), "media", key, write(t, key), ""); err != nil {
@@ -194,7 +153,7 @@ func TestDeletingAPrefixTouchesNothingElse(t *testing.T) {
 			}
 		}
 		if n, err := s.DeletePrefix(t.Context(), "media", "streams/a-1/"); err != nil || n != 3 {
-			t.Errorf("%s: removed %d, %v", name, n, err)
+			t.Errorf("removed %d, %v", n, err)
 		}
 		var left []string
 		for o, err := range s.List(t.Context(), "media", "") {
@@ -204,57 +163,70 @@ func TestDeletingAPrefixTouchesNothingElse(t *testing.T) {
 			left = append(left, o.Key)
 		}
 		if fmt.Sprint(left) != "[other/streams/a-1/x streams/a-10/x streams/a-1x]" {
-			t.Errorf("%s: left %q", name, left)
+			t.Errorf("left %q", left)
 		}
 		if path, ok := s.LocalPath("media", "streams/a-1"); ok {
 			if _, err := os.Stat(path); !os.IsNotExist(err) {
-				t.Errorf("%s: the empty folder is still there: %v", name, err)
+				t.Errorf("the empty folder is still there: %v", err)
 			}
 		}
 		for _, prefix := range []string{"", "/"} {
 			if n, err := s.DeletePrefix(t.Context(), "media", prefix); err == nil || n != 0 {
-				t.Errorf("%s: prefix %q removed %d", name, prefix, n)
+				t.Errorf("prefix %q removed %d", prefix, n)
 			}
 		}
 		if err := s.Delete(t.Context(), "media", "not/there"); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%v", err)
 		}
-	}
+	})
 }
 
 func TestAPrefixOfMoreThanAThousandObjectsGoesWhole(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	const many = 1203
-	for n := range many {
-		if err := os.MkdirAll(filepath.Join(h.root, "media", "p"), 0o755); err != nil {
-			t.Fatal(err)
+	everywhere(t, func(t *testing.T, p place) {
+		const many = 1203
+		client, work := p.aws(), make(chan int)
+		var writers sync.WaitGroup
+		for range 8 {
+			writers.Go(func() {
+				for n := range work {
+					if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("media"), Key: aws.String(fmt.Sprint("p/", n))}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
-		if err := os.WriteFile(filepath.Join(h.root, "media", "p", fmt.Sprint(n)), nil, 0o600); err != nil {
-			t.Fatal(err)
+		for n := range many {
+			work <- n
 		}
-	}
-	if n, err := h.store.DeletePrefix(t.Context(), "media", "p/"); err != nil || n != many {
-		t.Errorf("removed %d, %v", n, err)
-	}
+		close(work)
+		writers.Wait()
+		if n, err := p.store.DeletePrefix(t.Context(), "media", "p/"); err != nil || n != many {
+			t.Errorf("removed %d, %v", n, err)
+		}
+		for o, err := range p.store.List(t.Context(), "media", "p/") {
+			t.Errorf("left %+v, %v", o, err)
+		}
+	})
 }
 
 func TestErrorsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	for name, s := range stores(t) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
 		if _, err := s.Head(t.Context(), "media", "none"); fault.Of(err).Code != "no_such_object" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%v", err)
 		}
 		if _, _, err := s.Get(t.Context(), "nowhere", "none", ""); fault.Of(err).Code != "no_such_bucket" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%v", err)
 		}
 		if _, err := s.Put(t.Context(), "media", "a", strings.NewReader("x"), 1, ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.Get(t.Context(), "media", "a", "bytes=5-6"); fault.Of(err).Code != "bad_range" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%v", err)
 		}
-	}
+	})
 	away, err := bucket.Open(t.Context(), bucket.Config{Endpoint: "http://127.0.0.1:1", Region: "x", Credentials: keys})
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +286,6 @@ func (z *zeros) Read(p []byte) (int, error) {
 
 func TestAPresignedPutIsWhatWasSigned(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
 	body := []byte("a video, says the type")
 	tests := map[string]struct {
 		request bucket.PresignRequest
@@ -330,36 +301,38 @@ func TestAPresignedPutIsWhatWasSigned(t *testing.T) {
 		"too long":              {bucket.PresignRequest{Size: 3}, string(body), "video/mp4", 0, 403},
 		"too late":              {bucket.PresignRequest{Expires: time.Second}, string(body), "video/mp4", 2100 * time.Millisecond, 403},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := test.request
-			r.Bucket, r.Key, r.PublicURL = "uploads", `01/`+name+` [s] "q" ü+%.mp4`, h.url
-			if r.Expires == 0 {
-				r.Expires = time.Minute
-			}
-			url, header, err := h.store.PresignPut(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(test.wait)
-			header["Content-Type"] = test.kind
-			if got := put(t, url, test.content, header); got != test.status {
-				t.Errorf("status %d, want %d", got, test.status)
-			}
-			o, err := h.store.Head(t.Context(), "uploads", r.Key)
-			if test.status != 200 {
-				if !fault.Is(err, fault.NotFound) {
-					t.Errorf("it left %+v, %v", o, err)
+	everywhere(t, func(t *testing.T, p place) {
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := test.request
+				r.Bucket, r.Key, r.PublicURL = "uploads", `01/`+name+` [s] "q" ü+%.mp4`, p.url
+				if r.Expires == 0 {
+					r.Expires = time.Minute
 				}
-			} else if err != nil || o.Size != int64(len(test.content)) || o.ContentType != test.kind {
-				t.Errorf("%+v, %v", o, err)
-			}
-		})
-	}
-	if _, header, err := h.store.PresignPut(t.Context(), bucket.PresignRequest{Bucket: "uploads", Key: "a", ContentType: "video/mp4", Size: 1, Expires: time.Minute, PublicURL: h.url}); err != nil || fmt.Sprint(header) != "map[Content-Type:video/mp4]" {
-		t.Errorf("the PUT must carry %v, %v", header, err)
-	}
+				url, header, err := p.store.PresignPut(t.Context(), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(test.wait)
+				header["Content-Type"] = test.kind
+				if got := put(t, url, test.content, header); got != test.status {
+					t.Errorf("status %d, want %d", got, test.status)
+				}
+				o, err := p.store.Head(t.Context(), "uploads", r.Key)
+				if test.status != 200 {
+					if !fault.Is(err, fault.NotFound) {
+						t.Errorf("it left %+v, %v", o, err)
+					}
+				} else if err != nil || o.Size != int64(len(test.content)) || o.ContentType != test.kind {
+					t.Errorf("%+v, %v", o, err)
+				}
+			})
+		}
+		if _, header, err := p.store.PresignPut(t.Context(), bucket.PresignRequest{Bucket: "uploads", Key: "a", ContentType: "video/mp4", Size: 1, Expires: time.Minute, PublicURL: p.url}); err != nil || fmt.Sprint(header) != "map[Content-Type:video/mp4]" {
+			t.Errorf("the PUT must carry %v, %v", header, err)
+		}
+	})
 }
 
 func put(t *testing.T, url, content string, header map[string]string) int {

@@ -13,13 +13,12 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/upload"
 	"sluice/internal/video"
-	"sluice/test/rig"
 )
 
 // TestAForeignStorageThatTellsNobodyIsLookedThrough puts sources on the S3 servers of others, which tell nobody, as a client with a presigned URL and as one with keys.
 func TestAForeignStorageThatTellsNobodyIsLookedThrough(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) *rig.Foreign{"versitygw": rig.VersityGW, "minio": rig.MinIO} {
+	for name, start := range foreigners {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storage := start(t)
@@ -45,10 +44,10 @@ func TestAForeignStorageThatTellsNobodyIsLookedThrough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status := putGranted(t, up, "content"); status != http.StatusOK {
+			if status := send(t, up, "content"); status != http.StatusOK {
 				t.Fatalf("the presigned PUT is answered with %d", status)
 			}
-			if status := putGranted(t, up, "content that is longer"); status != http.StatusForbidden {
+			if status := send(t, up, "content that is longer"); status != http.StatusForbidden {
 				t.Errorf("a PUT of another length is answered with %d", status)
 			}
 			put := func(key, content string) {
@@ -83,22 +82,4 @@ func TestAForeignStorageThatTellsNobodyIsLookedThrough(t *testing.T) {
 			}
 		})
 	}
-}
-
-// putGranted puts content by a grant's URL and returns the status.
-func putGranted(t *testing.T, up video.Upload, content string) int {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, up.URL, strings.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k, v := range up.Header {
-		request.Header.Set(k, v)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	return response.StatusCode
 }

@@ -98,32 +98,33 @@ func FuzzParseNotices(f *testing.F) {
 
 func TestANoticeIsLookedAtUnderEachSpelling(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.quiet.Store(true)
-	h.put(t, "a+b.mp4", "raw")
-	h.put(t, "courses/c d.mp4", "encoded")
-	h.quiet.Store(false)
-	notices := []upload.Notice{
-		{Bucket: "uploads", Keys: []string{"a b.mp4", "a+b.mp4"}},
-		{Bucket: "uploads", Keys: []string{"courses/c d.mp4", "courses/c+d.mp4"}},
-		{Bucket: "uploads", Keys: []string{"../x.mp4"}},
-		{Bucket: "elsewhere", Keys: []string{"a.mp4"}},
-		{Bucket: "uploads", Keys: []string{"notes.txt"}},
-	}
-	for range 2 { // told twice
-		if n, err := h.door.Tell(t.Context(), notices); n != 3 || err != nil {
-			t.Fatalf("took %d, %v", n, err)
+	everywhere(t, func(t *testing.T, h *house) {
+		h.quiet.Store(true)
+		h.put(t, "a+b.mp4", "raw")
+		h.put(t, "courses/c d.mp4", "encoded")
+		h.quiet.Store(false)
+		notices := []upload.Notice{
+			{Bucket: "uploads", Keys: []string{"a b.mp4", "a+b.mp4"}},
+			{Bucket: "uploads", Keys: []string{"courses/c d.mp4", "courses/c+d.mp4"}},
+			{Bucket: "uploads", Keys: []string{"../x.mp4"}},
+			{Bucket: "elsewhere", Keys: []string{"a.mp4"}},
+			{Bucket: "uploads", Keys: []string{"notes.txt"}},
 		}
-	}
-	for _, j := range h.queued {
-		if j.Queue != upload.EventQueue {
-			t.Errorf("%+v", j)
+		for range 2 { // told twice
+			if n, err := h.door.Tell(t.Context(), notices); n != 3 || err != nil {
+				t.Fatalf("took %d, %v", n, err)
+			}
 		}
-		if err := h.door.Handlers()[j.Kind](t.Context(), engine.Attempt{Job: j}); err != nil {
-			t.Errorf("%s: %v", j.Args, err)
+		for _, j := range h.queued {
+			if j.Queue != upload.EventQueue {
+				t.Errorf("%+v", j)
+			}
+			if err := h.door.Handlers()[j.Kind](t.Context(), engine.Attempt{Job: j}); err != nil {
+				t.Errorf("%s: %v", j.Args, err)
+			}
 		}
-	}
-	if len(h.queued) != 6 || len(h.videos(t)) != 2 || h.jobs.Load() != 2 {
-		t.Errorf("%d jobs, videos %+v", len(h.queued), h.videos(t))
-	}
+		if len(h.queued) != 6 || len(h.videos(t)) != 2 || h.jobs.Load() != 2 {
+			t.Errorf("%d jobs, videos %+v", len(h.queued), h.videos(t))
+		}
+	})
 }

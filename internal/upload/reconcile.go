@@ -104,11 +104,15 @@ func (d *Door) inspect(ctx context.Context, v video.Video) (marked bool, err err
 	return marked, err
 }
 
-// gone reports whether there is no such object in the media bucket.
+// gone reports whether there is no such object in the media bucket. A bucket that is gone says nothing of one object; but to a HEAD a server answers the same
+// in both cases, without a body that tells which. A listing tells.
 func (d *Door) gone(ctx context.Context, key string) (bool, error) {
 	_, err := d.Objects.Head(ctx, d.MediaBucket, key)
-	if fault.Is(err, fault.NotFound) && fault.Of(err).Code == "no_such_object" { // a bucket that is gone says nothing of one object
-		return true, nil
+	if !fault.Is(err, fault.NotFound) {
+		return false, err
 	}
-	return false, err
+	for o, err := range d.Objects.List(ctx, d.MediaBucket, key) {
+		return err == nil && o.Key != key, err
+	}
+	return true, nil
 }

@@ -39,73 +39,75 @@ func (h *house) publish(t *testing.T, id video.ID) string {
 
 func TestVideosWhoseObjectsAreGoneAreMarkedOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	for _, key := range []string{"whole.mp4", "no source.mp4", "no outputs.mp4", "under way.mp4"} {
-		h.put(t, key, "bytes of "+key)
-	}
-	lost := map[video.ID]event.Type{}
-	for id, v := range h.videos(t) {
-		if v.Name == "under way.mp4" {
-			if err := h.store.Delete(t.Context(), "media", v.Source.Pin); err != nil {
-				t.Fatal(err)
+	everywhere(t, func(t *testing.T, h *house) {
+		for _, key := range []string{"whole.mp4", "no source.mp4", "no outputs.mp4", "under way.mp4"} {
+			h.put(t, key, "bytes of "+key)
+		}
+		lost := map[video.ID]event.Type{}
+		for id, v := range h.videos(t) {
+			if v.Name == "under way.mp4" {
+				if err := h.store.Delete(t.Context(), "media", v.Source.Pin); err != nil {
+					t.Fatal(err)
+				}
+				continue
 			}
-			continue
-		}
-		playlist := h.publish(t, id)
-		gone := ""
-		switch v.Name {
-		case "no source.mp4":
-			gone, lost[id] = v.Source.Pin, event.SourceLost
-		case "no outputs.mp4":
-			gone, lost[id] = playlist, event.OutputsLost
-		}
-		if gone != "" {
-			if err := h.store.Delete(t.Context(), "media", gone); err != nil {
-				t.Fatal(err)
+			playlist := h.publish(t, id)
+			gone := ""
+			switch v.Name {
+			case "no source.mp4":
+				gone, lost[id] = v.Source.Pin, event.SourceLost
+			case "no outputs.mp4":
+				gone, lost[id] = playlist, event.OutputsLost
 			}
-		}
-	}
-	total := 0
-	for range 8 { // three videos a time: twice round, and more
-		n, err := h.door.Inspect(t.Context(), 3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += n
-	}
-	if total != 2 {
-		t.Errorf("marked %d", total)
-	}
-	for id, v := range h.videos(t) {
-		events, err := h.Events(t.Context(), id, 0, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		told := 0
-		for _, e := range events {
-			if e.Type == event.SourceLost || e.Type == event.OutputsLost {
-				told++
-				if e.Type != lost[id] {
-					t.Errorf("%s: %s", v.Name, e.Type)
+			if gone != "" {
+				if err := h.store.Delete(t.Context(), "media", gone); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}
-		code := map[event.Type]string{event.SourceLost: "source_missing", event.OutputsLost: "outputs_missing"}[lost[id]]
-		if marked := v.Failure != nil; marked != (code != "") || marked && (v.Failure.Code != code || v.Status != video.Ready || told != 1) {
-			t.Errorf("%s: %+v, %s, told %d times", v.Name, v.Failure, v.Status, told)
+		total := 0
+		for range 8 { // three videos a time: twice round, and more
+			n, err := h.door.Inspect(t.Context(), 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += n
 		}
-	}
+		if total != 2 {
+			t.Errorf("marked %d", total)
+		}
+		for id, v := range h.videos(t) {
+			events, err := h.Events(t.Context(), id, 0, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := 0
+			for _, e := range events {
+				if e.Type == event.SourceLost || e.Type == event.OutputsLost {
+					told++
+					if e.Type != lost[id] {
+						t.Errorf("%s: %s", v.Name, e.Type)
+					}
+				}
+			}
+			code := map[event.Type]string{event.SourceLost: "source_missing", event.OutputsLost: "outputs_missing"}[lost[id]]
+			if marked := v.Failure != nil; marked != (code != "") || marked && (v.Failure.Code != code || v.Status != video.Ready || told != 1) {
+				t.Errorf("%s: %+v, %s, told %d times", v.Name, v.Failure, v.Status, told)
+			}
+		}
+	})
 }
 
 func TestAStorageThatIsAwayMarksNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.put(t, "a.mp4", "bytes")
-	for id := range h.videos(t) {
-		h.publish(t, id)
-	}
-	h.door.MediaBucket = "no such bucket"
-	if n, err := h.door.Inspect(t.Context(), 10); n != 0 || err == nil {
-		t.Errorf("marked %d, %v", n, err)
-	}
+	everywhere(t, func(t *testing.T, h *house) {
+		h.put(t, "a.mp4", "bytes")
+		for id := range h.videos(t) {
+			h.publish(t, id)
+		}
+		h.door.MediaBucket = "no-such-bucket"
+		if n, err := h.door.Inspect(t.Context(), 10); n != 0 || err == nil {
+			t.Errorf("marked %d, %v", n, err)
+		}
+	})
 }

@@ -35,12 +35,26 @@ type station struct {
 	store   *bucket.Store
 	door    *upload.Door
 	catalog *catalog.Store
-	hook    string // URL of the webhook, with the token in it
+	hook    string // URL of the webhook
 	posts   atomic.Int64
+	refused atomic.Int64 // how many posts are still to be refused, as a server does that has no room
 }
 
-// newStation starts versitygw, which tells of what it stores where telling is set, and everything that hears it.
-func newStation(t *testing.T, dsn string, telling bool) *station {
+const hookToken = "a-token-for-tests"
+
+// telling is versitygw, which tells of what it stores, and silent one that doesn't.
+func telling(t testing.TB, hook string) (url string, c bucket.Credentials) {
+	v := rig.StartVersity(t, strings.Replace(hook, "http://", "http://sluice:"+hookToken+"@", 1), "uploads", "media")
+	return v.URL, bucket.Credentials{Access: v.Access, Secret: v.Secret}
+}
+
+func silent(t testing.TB, _ string) (url string, c bucket.Credentials) {
+	v := rig.StartVersity(t, "", "uploads", "media")
+	return v.URL, bucket.Credentials{Access: v.Access, Secret: v.Secret}
+}
+
+// newStation starts a storage, which may tell the webhook of what it stores, and everything that hears it.
+func newStation(t *testing.T, dsn string, storage func(t testing.TB, hook string) (string, bucket.Credentials)) *station {
 	t.Helper()
 	s := &station{}
 	records, err := catalog.Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
@@ -52,27 +66,27 @@ func newStation(t *testing.T, dsn string, telling bool) *station {
 	var handler http.Handler
 	ready := make(chan struct{})
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, password, _ := r.BasicAuth(); password != "a-token-for-tests" {
+		if _, password, _ := r.BasicAuth(); password != hookToken && r.Header.Get("Authorization") != "Bearer "+hookToken {
 			t.Errorf("%s came without its token", r.URL.Path)
 		}
 		<-ready
 		s.posts.Add(1)
+		if s.refused.Add(-1) >= 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
-	s.hook = strings.Replace(front.URL, "http://", "http://sluice:a-token-for-tests@", 1) + "/v1/events/s3"
+	s.hook = front.URL + "/v1/events/s3"
 	s.door = upload.New(upload.Config{Store: records, Bucket: "uploads", MediaBucket: "media",
 		Ingest: func(id video.ID, _ int) engine.Job {
 			return engine.Job{Kind: "ingest", Group: string(id), Queue: "nobody"}
 		}})
 	handler = api.New(api.Config{Notices: s.door, Logger: slog.New(slog.DiscardHandler)})
 	close(ready)
-	hook := ""
-	if telling {
-		hook = s.hook
-	}
-	v := rig.StartVersity(t, hook, "uploads", "media")
-	s.store, err = bucket.Open(t.Context(), bucket.Config{Endpoint: v.URL, Region: "us-east-1", Credentials: bucket.Credentials{Access: v.Access, Secret: v.Secret}})
+	url, keys := storage(t, s.hook)
+	s.store, err = bucket.Open(t.Context(), bucket.Config{Endpoint: url, Region: "us-east-1", Credentials: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +151,7 @@ func TestWhatVersitygwTellsBecomesVideos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds versitygw")
 	}
-	s := newStation(t, t.TempDir()+"/catalog.db", true)
+	s := newStation(t, t.TempDir()+"/catalog.db", telling)
 	keys := []string{"plain.mp4", "dir/a b.mp4", "a+b.mp4", "ü ä%20.mp4", "100%.mp4"}
 	for i, key := range keys {
 		s.put(t, key)
@@ -162,13 +176,40 @@ func TestWhatVersitygwTellsBecomesVideos(t *testing.T) {
 	}
 }
 
+// MinIO keeps what it could not post, so each object is told, with nothing left to the reconciler: also one that was put while the webhook refused.
+func TestWhatMinIOTellsBecomesVideos(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, t.TempDir()+"/catalog.db", func(t testing.TB, hook string) (string, bucket.Credentials) {
+		f := rig.TellingMinIO(t, hook, hookToken)
+		return f.URL, bucket.Credentials{Access: f.Access, Secret: f.Secret}
+	})
+	keys := []string{"plain.mp4", "dir/a b.mp4", "a+b.mp4", "ü ä%20.mp4", "100%.mp4"}
+	s.refused.Store(2)
+	for _, key := range keys {
+		s.put(t, key)
+	}
+	s.put(t, "notes.txt")
+	names := s.await(t, len(keys), time.Minute)
+	for _, key := range keys {
+		if names[key] != 1 {
+			t.Errorf("%q became %d videos", key, names[key])
+		}
+	}
+	if found, err := s.door.Reconcile(t.Context()); err != nil || found != 0 || len(names) != len(keys) {
+		t.Errorf("reconciling found %d beside %v, %v", found, names, err)
+	}
+	if s.refused.Load() > 0 {
+		t.Error("the webhook refused nothing")
+	}
+}
+
 // TestAFloodOfEventsMakesEachObjectOneVideo tells of each object three times, in any order, save of some that it never tells of: those the reconciler finds.
 func TestAFloodOfEventsMakesEachObjectOneVideo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds versitygw")
 	}
 	enginetest.Each(t, func(t *testing.T, dsn string) {
-		s := newStation(t, dsn, false)
+		s := newStation(t, dsn, silent)
 		n := 200
 		if *full {
 			n = 10_000
@@ -228,7 +269,13 @@ func (s *station) post(t *testing.T, bodies [][]byte) {
 	for range 4 {
 		senders.Go(func() {
 			for body := range work {
-				answer, err := http.Post(s.hook, "application/json", bytes.NewReader(body))
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.hook, bytes.NewReader(body))
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				request.Header.Set("Authorization", "Bearer "+hookToken)
+				answer, err := http.DefaultClient.Do(request)
 				if err != nil {
 					t.Error(err)
 					continue

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,6 +28,7 @@ type Foreign struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	args []string
+	env  []string // beside that of the test
 }
 
 // The foreign servers: the module that holds each one's program, and how it is started on a folder and an address.
@@ -53,14 +55,35 @@ func VersityGW(t testing.TB) *Foreign {
 	return startForeign(t, "versitygw", install(t, "versitygw"))
 }
 
-// MinIO starts a MinIO server; the test is skipped where `make minio` has not built one: that takes minutes.
+// MinIO starts a MinIO server; the test is skipped where `make minio-test` has not built one: that takes minutes.
 func MinIO(t testing.TB) *Foreign {
+	t.Helper()
+	return minIO(t)
+}
+
+// TellingMinIO is a MinIO server that posts to webhook, with that token, what is created in the bucket uploads. What it can't post it keeps, and posts later.
+func TellingMinIO(t testing.TB, webhook, token string) *Foreign {
+	t.Helper()
+	f := minIO(t, "MINIO_NOTIFY_WEBHOOK_ENABLE_SLUICE=on", "MINIO_NOTIFY_WEBHOOK_ENDPOINT_SLUICE="+webhook,
+		"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_SLUICE=Bearer "+token, "MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_SLUICE="+t.TempDir())
+	if _, err := f.Client().PutBucketNotificationConfiguration(context.Background(), &s3.PutBucketNotificationConfigurationInput{
+		Bucket: aws.String("uploads"),
+		NotificationConfiguration: &types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{
+			{QueueArn: aws.String("arn:minio:sqs::SLUICE:webhook"), Events: []types.Event{types.EventS3ObjectCreated}},
+		}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func minIO(t testing.TB, env ...string) *Foreign {
 	t.Helper()
 	program := filepath.Join(Root(t), ".tools", "minio", "minio")
 	if _, err := os.Stat(program); err != nil {
-		t.Skip("no MinIO server is there: make minio builds one")
+		t.Skip("no MinIO server is there: make minio-test builds one")
 	}
-	return startForeign(t, "minio", program)
+	return startForeign(t, "minio", program, env...)
 }
 
 // install builds a foreign server's program into .tools, once.
@@ -96,7 +119,7 @@ func install(t testing.TB, name string) string {
 	return program
 }
 
-func startForeign(t testing.TB, name, program string) *Foreign {
+func startForeign(t testing.TB, name, program string, env ...string) *Foreign {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,16 +127,21 @@ func startForeign(t testing.TB, name, program string) *Foreign {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close() // the server listens there from now on
-	f := &Foreign{URL: "http://" + address, Access: foreignAccess, Secret: foreignSecret, Root: t.TempDir(), t: t}
+	f := &Foreign{URL: "http://" + address, Access: foreignAccess, Secret: foreignSecret, Root: t.TempDir(), t: t, env: env}
 	f.args = append([]string{program}, foreigners[name].args(f.Root, address)...)
 	f.Start()
 	t.Cleanup(f.Stop)
+	f.makeBuckets()
+	return f
+}
+
+func (f *Foreign) makeBuckets() {
+	f.t.Helper()
 	for _, b := range []string{"uploads", "media"} {
 		if _, err := f.Client().CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: &b}); err != nil {
-			t.Fatal(err)
+			f.t.Fatal(err)
 		}
 	}
-	return f
 }
 
 // Start starts the server again after Stop, on the same folder and port.
@@ -121,6 +149,7 @@ func (f *Foreign) Start() {
 	f.t.Helper()
 	f.cmd = exec.Command(f.args[0], f.args[1:]...)
 	f.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+f.Access, "ROOT_SECRET_KEY="+f.Secret, "MINIO_ROOT_USER="+f.Access, "MINIO_ROOT_PASSWORD="+f.Secret)
+	f.cmd.Env = append(f.cmd.Env, f.env...)
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log := &lockedBuffer{}
 	f.cmd.Stdout, f.cmd.Stderr = log, log
