@@ -32,9 +32,8 @@ const rounds = 14
 // gone on with, told of by mail, swept up after) to a server that is killed at the points and started again.
 func TestAKillBeforeOrAfterAnyDurableStepLosesNothing(t *testing.T) {
 	beside(t)
-	grounds := map[string]ground{"SQLite": embedded, "PostgreSQL": shared}
 	if *only != "" {
-		for name, ground := range grounds {
+		for name, ground := range bothGrounds {
 			t.Run(name, func(t *testing.T) { killed(t, strings.Fields(*only), ground) })
 		}
 		return
@@ -44,7 +43,7 @@ func TestAKillBeforeOrAfterAnyDurableStepLosesNothing(t *testing.T) {
 		return
 	}
 	all := allPoints()
-	for name, ground := range grounds {
+	for name, ground := range bothGrounds {
 		for round := range rounds {
 			var points []string
 			for i := round; i < len(all); i += rounds {
@@ -62,6 +61,16 @@ type ground func(t *testing.T, o *rig.Options) func(*rig.Keeper) site
 type site struct {
 	rig.World
 	client *s3.Client // of its storage
+}
+
+var bothGrounds = map[string]ground{"SQLite": embedded, "PostgreSQL": shared}
+
+// grounds are both, where there is time.
+func grounds() map[string]ground {
+	if *full {
+		return bothGrounds
+	}
+	return map[string]ground{"SQLite": embedded}
 }
 
 // embedded is SQLite and the endpoint in the server.

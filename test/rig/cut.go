@@ -26,7 +26,7 @@ func Through(t testing.TB, to string) (*Line, string) {
 		t.Fatal(err)
 	}
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.New(io.Discard))
-	l := &Line{t: t, proxy: toxiproxy.NewProxy(server, u.Host, "127.0.0.1:0", u.Host)}
+	l := &Line{t: t, proxy: toxiproxy.NewProxy(server, u.Host, Address(t), u.Host)}
 	if err := l.proxy.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package rig
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -121,12 +120,7 @@ func install(t testing.TB, name string) string {
 
 func startForeign(t testing.TB, name, program string, env ...string) *Foreign {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close() // the server listens there from now on
+	address := Address(t)
 	f := &Foreign{URL: "http://" + address, Access: foreignAccess, Secret: foreignSecret, Root: t.TempDir(), t: t, env: env}
 	f.args = append([]string{program}, foreigners[name].args(f.Root, address)...)
 	f.Start()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,12 +26,7 @@ type Keeper struct {
 // Keep launches a server that keeps its address over restarts, so that what was signed for it stays good. It does not wait until that takes work.
 func Keep(t testing.TB, o Options) *Keeper {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close() // the server listens there from now on
-	o.Args = append(o.Args, "--listen", listener.Addr().String())
+	o.Args = append(o.Args, "--listen", Address(t))
 	k := &Keeper{t: t, o: o, Server: Launch(t, o)}
 	k.o.Data = k.Server.Data
 	return k

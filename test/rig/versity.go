@@ -1,8 +1,6 @@
 package rig
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,12 +27,7 @@ func StartVersity(t testing.TB, webhook string, buckets ...string) Versity {
 			t.Fatal(err)
 		}
 	}
-	free, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := free.Addr().String()
-	_ = free.Close()
+	at := Address(t)
 	v.URL = "http://" + at
 	args := []string{"--quiet", "--port", at, "--access", v.Access, "--secret", v.Secret}
 	if webhook != "" {
