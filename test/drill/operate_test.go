@@ -56,7 +56,7 @@ func told(t *testing.T, k *rig.Keeper, office *notifytest.Office, subscription, 
 			Mail                int
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if status := k.Ask(http.MethodGet, "/v1/outbox?limit=200", nil, &outbox); status != http.StatusOK {
 			t.Fatalf("the outbox: %d", status)
 		}
@@ -103,9 +103,9 @@ func operate(t *testing.T, k *rig.Keeper, clip string, patience time.Duration) (
 		}
 	}
 	hold(true)
-	time.Sleep(2 * time.Second) // it takes hold
+	time.Sleep(2 * time.Second) // it takes hold; where that takes longer, what is canceled runs already
 	canceled = k.Send(clip, "canceled.mp4", patience)
-	job := await(t, k, "video="+canceled+"&queue=encode", func(j held) bool { return j.State == "available" })
+	job := await(t, k, "video="+canceled+"&queue=encode", func(j held) bool { return j.State == "available" || j.State == "running" })
 	if status := k.Ask(http.MethodPost, fmt.Sprintf("/v1/jobs/%d/cancel", job), nil, nil); status >= 300 && status != http.StatusConflict {
 		t.Errorf("cancel: %d", status)
 	}
@@ -155,7 +155,7 @@ type held struct {
 // await waits for a job, the oldest of those that are meant.
 func await(t *testing.T, k *rig.Keeper, query string, meant func(held) bool) (id int64) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		var list struct{ Items []held }
 		if status := k.Ask(http.MethodGet, "/v1/jobs?limit=200&"+query, nil, &list); status != http.StatusOK {
 			t.Fatalf("the jobs: %d", status)

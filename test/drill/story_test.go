@@ -109,7 +109,7 @@ func killed(t *testing.T, points []string, g ground) {
 	w.Acked, w.Deleted = story(t, k, w)
 	told(t, k, office, subscription, w.Acked[1])
 	if *full || *only != "" {
-		canceled, removed := operate(t, k, rig.Clip(t, "short.mp4", "320x180", 2), patience)
+		canceled, removed := operate(t, k, rig.Clip(t, "long.mp4", "320x180", 42), patience)
 		abandoned, orphan := dropped(t, k, false), dropped(t, k, true)
 		w.Acked, w.Deleted = append(w.Acked, canceled), append(w.Deleted, removed, orphan)
 		litter(t, w.client, orphan)
@@ -159,7 +159,7 @@ func story(t *testing.T, k *rig.Keeper, w site) (acked, deleted []string) {
 	if status := k.Ask(http.MethodPatch, "/v1/videos/"+first, map[string]any{"title": "A title"}, nil); status != http.StatusOK {
 		t.Errorf("PATCH: %d", status)
 	}
-	if v := k.Until(refused, time.Minute, ended); v.Status != "failed" || v.Error == nil || v.Error.Code != "not_media" {
+	if v := k.Until(refused, 2*time.Minute, ended); v.Status != "failed" || v.Error == nil || v.Error.Code != "not_media" {
 		t.Errorf("%s", v.Raw)
 	}
 	// Where no answer came, the encode may have begun all the same: then it is refused as one too many, or the video is there twice.
@@ -175,7 +175,7 @@ func story(t *testing.T, k *rig.Keeper, w site) (acked, deleted []string) {
 		t.Errorf("%s", v.Raw)
 	}
 	rob(t, w.Objects, robbed+"/robbed.mp4")
-	k.Until(robbed, time.Minute, func(v rig.Video) bool { return v.Error != nil && v.Error.Code == "source_missing" })
+	k.Until(robbed, 2*time.Minute, func(v rig.Video) bool { return v.Error != nil && v.Error.Code == "source_missing" })
 	// What follows from that comes when it comes: objects that are left after a minute are left for good.
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && remains(w.Objects, doomed, first); time.Sleep(100 * time.Millisecond) {
 		k.Revive(time.Minute)

@@ -37,7 +37,7 @@ func swept(t *testing.T, k *rig.Keeper, client *s3.Client, abandoned string) {
 		Count int
 		Items []struct{ Kind, Name string }
 	}{Count: -1}
-	for deadline := time.Now().Add(time.Minute); found.Count != 0; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); found.Count != 0; time.Sleep(200 * time.Millisecond) {
 		for _, remove := range []bool{true, false} {
 			if status := k.Ask(http.MethodPost, "/v1/sweep", map[string]any{"delete": remove}, &found); status != http.StatusOK {
 				t.Errorf("sweep: %d", status)
