@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ var mutants = []mutant{
 
 // TestEveryMutantStillFits keeps the edits true to the sources; TestEveryMutantIsCaught is for -full.
 func TestEveryMutantStillFits(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, signingMutants) {
 		for _, e := range m.edits {
 			body, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
 			if err != nil {
@@ -75,7 +76,14 @@ func TestEveryMutantStillFits(t *testing.T) {
 	}
 }
 
-func TestEveryMutantIsCaught(t *testing.T) {
+func TestEveryMutantIsCaught(t *testing.T) { catch(t, mutants) }
+
+// TestEveryControlOfSignaturesIsCaught is apart because it needs seconds for each, and no ffmpeg.
+func TestEveryControlOfSignaturesIsCaught(t *testing.T) { catch(t, signingMutants) }
+
+// catch makes each mutant in a copy of the repository, and has its tests notice.
+func catch(t *testing.T, mutants []mutant) {
+	t.Helper()
 	if !*full {
 		t.Skip("each builds Sluice anew: run with -args -full")
 	}
