@@ -19,6 +19,8 @@ type UploadOptions struct {
 	Name        string // of the video; empty for the file's own name
 	ContentType string // media type; empty for what the name's suffix says
 	Settings    Settings
+	Workspace   string // id of the one where the video will lie; empty for main, or the first of the uploader's own
+	Policy      string // who may watch it: "public", "signed" or "members"; empty for the server's default
 }
 
 // grant is the right to put one source.
@@ -35,6 +37,8 @@ type grantRequest struct {
 	ContentType string    `json:"content_type,omitempty"`
 	Size        int64     `json:"size,omitempty"`
 	Settings    *Settings `json:"settings,omitempty"`
+	Workspace   string    `json:"workspace,omitempty"`
+	Policy      string    `json:"playback_policy,omitempty"`
 }
 
 // putTries is how often one file is sent before it is given up.
@@ -60,7 +64,7 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	want := grantRequest{Filename: o.Name, ContentType: o.ContentType, Size: info.Size()}
+	want := grantRequest{Filename: o.Name, ContentType: o.ContentType, Size: info.Size(), Workspace: o.Workspace, Policy: o.Policy}
 	if want.Filename == "" {
 		want.Filename = filepath.Base(file.Name())
 	}

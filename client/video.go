@@ -15,7 +15,9 @@ import (
 type Video struct {
 	ID             string            `json:"id"`
 	Owner          string            `json:"owner"`
-	Name           string            `json:"name"` // filename of the upload, or key of the object
+	Workspace      string            `json:"workspace"`       // id of the one whose members may see it
+	Policy         string            `json:"playback_policy"` // who may watch: "public", "signed" or "members"
+	Name           string            `json:"name"`            // filename of the upload, or key of the object
 	Title          string            `json:"title"`
 	Description    string            `json:"description"`
 	Tags           []string          `json:"tags"`

@@ -170,7 +170,7 @@ func (a *App) openRoles() error {
 	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
 		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
-		Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
+		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
 		Ingest: pipeline.IngestJob, Room: a.uploadRoom(),
 	})
 	checks := map[string]func(context.Context) error{
@@ -218,7 +218,7 @@ func (a *App) openAPI() (err error) {
 	a.api = api.New(api.Config{
 		Videos: staged, History: a.store, Errors: a.store, Subscriptions: staged, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
-		Now: now, MaxResolution: s.MaxResolution, Version: version(),
+		Now: now, MaxResolution: s.MaxResolution, Policy: video.Policy(s.Playback), Version: version(),
 		Delete: func(v video.Video) []engine.Job { return deletion(v, s.UploadExpiry, now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}

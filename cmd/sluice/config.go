@@ -35,6 +35,7 @@ type Settings struct {
 	EdgeURL       string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
 	Suffixes      []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
 	MaxResolution int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
+	Playback      string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video, and heeded from the next version on." default:"signed" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
 	UploadExpiry  time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
 	RetireAfter   time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
 	CORSOrigins   []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and call the API, or *." env:"SLUICE_CORS_ORIGINS"`

@@ -24,6 +24,8 @@ type Put struct {
 	Reach         `embed:""`
 	JSON          bool     `help:"Print one JSON object a file, each on its own line, as GET /v1/videos/{id} answers."`
 	Wait          string   `help:"What to wait for: ${enum}." enum:"playable,ready" default:"playable"`
+	Workspace     string   `help:"Id of the workspace where the videos will lie. Default: main, or the first of yours." placeholder:"ID"`
+	Playback      string   `help:"Who may watch: public, signed or members. Default: what the server is set to." placeholder:"POLICY" enum:",public,signed,members" default:""`
 	MaxResolution int      `help:"Largest short side in pixels: ${enum}; 0 for the server's default." enum:"0,240,360,480,720,1080,1440,2160" default:"0"`
 	Files         []string `arg:"" name:"FILE" help:"Files to upload."`
 }
@@ -132,7 +134,7 @@ func (p *Put) upload(ctx context.Context, c *client.Client, path string, show di
 	}
 	bar := show.upload(path, info.Size())
 	defer bar.done()
-	return c.Upload(ctx, f, client.UploadOptions{Settings: client.Settings{MaxResolution: p.MaxResolution}}, bar.sent)
+	return c.Upload(ctx, f, client.UploadOptions{Workspace: p.Workspace, Policy: p.Playback, Settings: client.Settings{MaxResolution: p.MaxResolution}}, bar.sent)
 }
 
 // follow waits for one video and prints it.

@@ -33,6 +33,14 @@ func (p Principal) Reach() Reach {
 	}
 }
 
+// Making is what of a reach may be seen while it is made, with what failed: nothing where only what is ready may be seen.
+func (r Reach) Making() Reach {
+	if r.ReadyOnly {
+		return Reach{}
+	}
+	return r
+}
+
 // Holds reports whether s is within the reach.
 func (r Reach) Holds(s Subject) bool {
 	return (r.All || slices.Contains(r.Workspaces, s.Workspace)) && (s.Ready || !r.ReadyOnly)

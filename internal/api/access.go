@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/video"
 )
 
 // access is who may use a route. It is declared with the route, checked before anything of the request is read, and told in the OpenAPI document. The zero
@@ -57,7 +59,7 @@ func (a access) allow(p account.Principal) error {
 	case levelElse, levelOpen:
 		return nil
 	}
-	return fault.New(fault.Forbidden, "api.access", codeForbidden, "Nobody may use this address.", nil)
+	return forbidden("Nobody may use this address.")
 }
 
 // schemes are the ways to say who asks, as the OpenAPI document names them.
@@ -152,4 +154,80 @@ func challenge(err error, scope account.Scope) string {
 func who(ctx context.Context) account.Principal {
 	p, _ := account.From(ctx)
 	return p
+}
+
+// within is a reach as the store filters by it.
+func within(r account.Reach) video.Within {
+	return video.Within{All: r.All, Workspaces: r.Workspaces, ReadyOnly: r.ReadyOnly}
+}
+
+// subject is what the policy asks of a video.
+func subject(v video.Video) account.Subject {
+	return account.Subject{Owner: v.Owner, Workspace: v.Workspace, Ready: v.Status == video.Ready}
+}
+
+// seen returns a video that a request's principal may see. What lies outside its reach is not there, and an id that is not well formed names no video.
+func (s *service) seen(ctx context.Context, text string) (video.Video, error) {
+	id, ok := video.ParseID(text)
+	if !ok {
+		return video.Video{}, noVideo()
+	}
+	v, err := s.Videos.Video(ctx, id)
+	if err == nil && !who(ctx).MaySee(subject(v)) {
+		err = noVideo()
+	}
+	return v, err
+}
+
+// changeable returns a video that a request's principal may change. The change is a transaction of its own: one that takes the video elsewhere between the
+// two is as if it came after.
+func (s *service) changeable(ctx context.Context, text string) (video.Video, error) {
+	v, err := s.seen(ctx, text)
+	if err == nil && !who(ctx).MayChange(subject(v)) {
+		err = forbidden("You may see this video and not change it; ask an editor of its workspace.")
+	}
+	return v, err
+}
+
+// remembered is the id of a video that a request's principal may see, or that was deleted: what is left of those is for who sees everything, since
+// nothing tells any more where they lay.
+func (s *service) remembered(ctx context.Context, text string) (video.ID, error) {
+	v, err := s.seen(ctx, text)
+	if id, ok := video.ParseID(text); ok && fault.Is(err, fault.NotFound) && who(ctx).Reach().All {
+		return id, nil
+	}
+	return v.ID, err
+}
+
+// home is the workspace that a principal puts a video into: the named one, or its own.
+func home(p account.Principal, named string) (string, error) {
+	if named == "" {
+		named, _ = p.Home()
+	}
+	if named == "" {
+		return "", forbidden("You belong to no workspace; ask an administrator to add you to one.")
+	}
+	if !p.MayPut(named) {
+		return "", forbidden("You may not put videos into this workspace; name one of yours.")
+	}
+	return named, nil
+}
+
+// place adds to an edit where the video goes and who may watch it.
+func (s *service) place(ctx context.Context, e VideoEdit, edit *video.Edit) error {
+	if e.Workspace.set {
+		workspace, err := home(who(ctx), e.Workspace.value)
+		if err != nil {
+			return err
+		}
+		edit.Workspace = &workspace
+	}
+	if e.Policy.set {
+		edit.Policy = new(cmp.Or(video.Policy(e.Policy.value), s.Policy))
+	}
+	return nil
+}
+
+func forbidden(message string) error {
+	return fault.New(fault.Forbidden, "api.access", codeForbidden, message, nil)
 }

@@ -54,8 +54,9 @@ type Config struct {
 	// for one that has none.
 	PublicURL, EdgeURL string
 	URL                func(edge, key string) string
-	MaxResolution      int    // what settings without one mean, a short side in pixels; 0 for 1080
-	Version            string // of the server, for the OpenAPI document; empty for "1"
+	MaxResolution      int          // what settings without one mean, a short side in pixels; 0 for 1080
+	Policy             video.Policy // who may watch what names no policy; empty for video.Signed
+	Version            string       // of the server, for the OpenAPI document; empty for "1"
 	Now                func() time.Time
 	Logger             *slog.Logger // told of failures of the server
 	// Refused is told of each request that its principal may not make, by the operation's id; nil for nobody.
@@ -81,6 +82,7 @@ type service struct {
 // New returns the handler of /v1/…, /openapi.json and /openapi.yaml.
 func New(c Config) http.Handler {
 	c.MaxResolution = cmp.Or(c.MaxResolution, 1080)
+	c.Policy = cmp.Or(c.Policy, video.Signed)
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	mux := http.NewServeMux()
 	s := &service{Config: c, api: humago.New(mux, document(cmp.Or(c.Version, "1")))}
@@ -240,13 +242,4 @@ func (s *service) problem(ctx context.Context, op string, err error) error {
 		s.Logger.ErrorContext(ctx, "an API request failed", "operation", op, "code", p.Code, "error", err)
 	}
 	return p
-}
-
-// parseID reads an id in a path. One that is not well formed names no video.
-func parseID(s string) (video.ID, error) {
-	id, ok := video.ParseID(s)
-	if !ok {
-		return "", noVideo()
-	}
-	return id, nil
 }

@@ -188,7 +188,7 @@ func TestAVideoThatWaitsHasListsAndNothingUnknown(t *testing.T) {
 	id := s.add(video.Video{Name: "a.mp4", Status: video.Waiting, Created: began, Updated: began})
 	m := s.do(t, "GET", "/v1/videos/"+string(id), "").object(t)
 	want := []string{"audio", "bytes", "created", "description", "generation", "id", "metadata", "name", "newest_generation", "owner", "playable",
-		"progress", "renditions", "settings", "status", "steps", "tags", "title", "updated"}
+		"playback_policy", "progress", "renditions", "settings", "status", "steps", "tags", "title", "updated", "workspace"}
 	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
 		t.Errorf("fields %v want %v", got, want)
 	}

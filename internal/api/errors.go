@@ -79,11 +79,11 @@ func (s *service) routeErrors() {
 	tags := []string{"errors"}
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listErrors", Method: http.MethodGet, Path: "/v1/errors", Tags: tags,
 		Summary: "List failed attempts of all videos, newest first",
-		Description: "Every failed attempt at a step is here, also one whose next attempt went well, and also after its video's deletion. " +
+		Description: "Of the videos in workspaces that may be seen; none to those who see only what is ready. Every failed attempt at a step is here, also one whose next attempt went well, and also after its video's deletion. " +
 			"An attempt whose worker was lost shows when the step is given up."},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.listErrors)
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "summarizeErrors", Method: http.MethodGet, Path: "/v1/errors/summary", Tags: tags,
-		Summary: "Count failed attempts by code and step"}, nil, s.summarizeErrors)
+		Summary: "Count failed attempts by code and step", Description: "Of the same as the list."}, nil, s.summarizeErrors)
 }
 
 func (s *service) listErrors(ctx context.Context, in *errorsInput) (*errorsOutput, error) {
@@ -92,7 +92,8 @@ func (s *service) listErrors(ctx context.Context, in *errorsInput) (*errorsOutpu
 		return nil, invalid(codeCursor, "query.cursor", "expected the next of a page before")
 	}
 	found, err := s.Errors.Errors(ctx, video.ErrorQuery{
-		Video: video.ID(in.Video), Step: video.StepName(in.Step), Code: in.Code, Since: in.Since, Before: before, Limit: in.Limit + 1,
+		Within: within(who(ctx).Reach().Making()),
+		Video:  video.ID(in.Video), Step: video.StepName(in.Step), Code: in.Code, Since: in.Since, Before: before, Limit: in.Limit + 1,
 	})
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (s *service) listErrors(ctx context.Context, in *errorsInput) (*errorsOutpu
 }
 
 func (s *service) summarizeErrors(ctx context.Context, in *summaryInput) (*summaryOutput, error) {
-	found, err := s.Errors.ErrorGroups(ctx, video.ErrorQuery{Since: in.Since})
+	found, err := s.Errors.ErrorGroups(ctx, video.ErrorQuery{Within: within(who(ctx).Reach().Making()), Since: in.Since})
 	if err != nil {
 		return nil, err
 	}

@@ -38,12 +38,12 @@ type eventsOutput struct {
 func (s *service) routeEvents() {
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/videos/{id}/events", Tags: []string{"events"},
 		Summary:     "List what happened to a video",
-		Description: "Events are written in the transaction that made them true and never change. They outlive their video."},
+		Description: "Events are written in the transaction that made them true and never change. They outlive their video; those of a deleted one are for administrators."},
 		problems{http.StatusNotFound: {codeNoVideo}}, s.events)
 }
 
 func (s *service) events(ctx context.Context, in *eventsInput) (*eventsOutput, error) {
-	id, err := parseID(in.ID)
+	id, err := s.remembered(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (s *service) routeJobs() {
 		Description: "The newest generation goes on where it failed: its failed and canceled steps are due again, and what was finished stays. Where what it had made is " +
 			"gone already, a new generation begins with the same settings. The body may be left out.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
-		problems{http.StatusNotFound: {codeNoVideo}, http.StatusConflict: {"no_source", "busy", "not_failed"}}, s.redriveVideo)
+		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusConflict: {"no_source", "busy", "not_failed"}}, s.redriveVideo)
 }
 
 func (s *service) jobs(ctx context.Context, in *jobsInput) (*jobsOutput, error) {
@@ -193,20 +193,15 @@ func (s *service) cancelJob(ctx context.Context, in *jobInput) (*jobOutput, erro
 }
 
 func (s *service) redriveVideo(ctx context.Context, in *redriveInput) (*videoOutput, error) {
-	id, err := parseID(in.ID)
+	v, err := s.changeable(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	var only *video.StepRef
 	if in.Body != nil && in.Body.Step != "" {
-		v, err := s.Videos.Video(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		only = &video.StepRef{Video: id, Generation: v.Newest, Name: video.StepName(in.Body.Step), N: in.Body.N}
+		only = &video.StepRef{Video: v.ID, Generation: v.Newest, Name: video.StepName(in.Body.Step), N: in.Body.N}
 	}
-	v, err := s.Redriver.Redrive(ctx, id, only, s.StepJobs)
-	if err != nil {
+	if v, err = s.Redriver.Redrive(ctx, v.ID, only, s.StepJobs); err != nil {
 		return nil, err
 	}
 	return &videoOutput{Body: s.view(v)}, nil

@@ -49,6 +49,7 @@ const (
 	codeMustChange   = "password_change_required"
 	codeCrossSite    = "cross_site"
 	codeForbidden    = "forbidden"
+	codeNoWorkspace  = "no_workspace"
 )
 
 // meaning of the codes that operations list in the reference.
@@ -68,6 +69,7 @@ var meaning = map[string]string{
 	codeMissingScope:         "the credentials have not the scope that this asks for",
 	codeMustChange:           "the password is a temporary one; change it first",
 	codeCrossSite:            "a page of another origin sent this, and browsers do so without asking the person",
+	codeNoWorkspace:          "there is no such workspace",
 	codeForbidden:            "it can be seen with these credentials, and not changed; or nothing may be put there",
 	"no_source":              "the source has not been uploaded yet",
 	"busy":                   "an encode of this video is under way; wait for it",

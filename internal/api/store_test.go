@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/event"
 	"sluice/internal/fault"
@@ -47,6 +49,7 @@ func (s *shelf) add(v video.Video) video.ID {
 	if v.ID == "" {
 		v.ID = video.NewID(s.now)
 	}
+	v.Workspace, v.Policy = cmp.Or(v.Workspace, account.DefaultWorkspace), cmp.Or(v.Policy, video.Signed)
 	s.videos = append(s.videos, v)
 	s.events[v.ID] = append(s.events[v.ID], event.Event{ID: int64(len(s.videos)), Video: string(v.ID), Type: event.UploadGranted, Time: s.now})
 	return v.ID
@@ -68,7 +71,8 @@ func (s *shelf) Videos(_ context.Context, q video.Query) ([]video.Video, error) 
 	var out []video.Video
 	for i := len(s.videos) - 1; i >= 0 && len(out) < q.Limit; i-- {
 		v := s.videos[i]
-		if (q.Status == "" || v.Status == q.Status) && (q.Before == "" || v.ID < q.Before) {
+		in := q.All || slices.Contains(q.Workspaces, v.Workspace)
+		if in && (!q.ReadyOnly || v.Status == video.Ready) && (q.Status == "" || v.Status == q.Status) && (q.Before == "" || v.ID < q.Before) {
 			out = append(out, v)
 		}
 	}
@@ -94,6 +98,12 @@ func (s *shelf) Edit(_ context.Context, id video.ID, e video.Edit) (video.Video,
 	}
 	if e.Metadata != nil {
 		v.Metadata = *e.Metadata
+	}
+	if e.Workspace != nil {
+		v.Workspace = *e.Workspace
+	}
+	if e.Policy != nil {
+		v.Policy = *e.Policy
 	}
 	return *v, nil
 }
@@ -147,7 +157,7 @@ func (s *shelf) Grant(_ context.Context, r upload.Request) (video.Upload, error)
 	if strings.HasSuffix(r.Filename, ".txt") {
 		return video.Upload{}, fault.New(fault.Unsupported, "shelf", "unsupported_type", "Files of this kind do not become videos; upload a video or audio file.", nil)
 	}
-	id := s.add(video.Video{Name: r.Filename, Status: video.Waiting, Created: s.now, Updated: s.now, Settings: r.Settings})
+	id := s.add(video.Video{Name: r.Filename, Owner: r.Owner, Workspace: r.Workspace, Policy: r.Policy, Status: video.Waiting, Created: s.now, Updated: s.now, Settings: r.Settings})
 	return video.Upload{Video: id, Bucket: "uploads", Key: r.Filename, Expires: s.now.Add(5 * time.Minute),
 		URL: fmt.Sprintf("http://edge.test/uploads/%s?X-Amz-Signature=0", r.Filename), Header: map[string]string{"Content-Type": r.ContentType}}, nil
 }
@@ -155,7 +165,7 @@ func (s *shelf) Grant(_ context.Context, r upload.Request) (video.Upload, error)
 func (s *shelf) Errors(_ context.Context, q video.ErrorQuery) ([]video.StepError, error) {
 	var out []video.StepError
 	for _, e := range s.errors {
-		if (q.Before == 0 || e.ID < q.Before) && (q.Video == "" || e.Video == q.Video) && (q.Step == "" || e.Name == q.Step) &&
+		if (q.All || slices.Contains(q.Workspaces, account.DefaultWorkspace)) && (q.Before == 0 || e.ID < q.Before) && (q.Video == "" || e.Video == q.Video) && (q.Step == "" || e.Name == q.Step) &&
 			(q.Code == "" || e.Code == q.Code) && !e.Time.Before(q.Since) && len(out) < q.Limit {
 			out = append(out, e)
 		}
@@ -166,7 +176,7 @@ func (s *shelf) Errors(_ context.Context, q video.ErrorQuery) ([]video.StepError
 func (s *shelf) ErrorGroups(_ context.Context, q video.ErrorQuery) ([]video.ErrorGroup, error) {
 	var out []video.ErrorGroup
 	for _, e := range s.errors {
-		if !e.Time.Before(q.Since) {
+		if q.All && !e.Time.Before(q.Since) {
 			out = append(out, video.ErrorGroup{Code: e.Code, Step: e.Name, Message: e.Message, Count: 1, Videos: 1, First: e.Time, Last: e.Time})
 		}
 	}

@@ -17,6 +17,8 @@ type UploadRequest struct {
 	ContentType string    `json:"content_type,omitempty" maxLength:"255" pattern:"^([!-~]+/[!-~][ -~]*)?$" patternDescription:"a media type such as video/mp4" example:"video/mp4" doc:"Media type of the file. It is signed, so the PUT must carry it. Absent: any"`
 	Size        int64     `json:"size,omitempty" minimum:"1" maximum:"9007199254740991" example:"73400320" doc:"Bytes of the file. It is signed, so the PUT must carry exactly as many. Absent: any"`
 	Settings    *Settings `json:"settings,omitempty" doc:"How to encode it"`
+	Workspace   string    `json:"workspace,omitempty" maxLength:"60" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" example:"main" doc:"Id of the workspace where the video will lie. Absent: main, or the first of the uploader's own"`
+	Policy      string    `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch it; heeded from the next version on. Absent: the server's default"`
 }
 
 // Settings are what may be chosen for one encode.
@@ -50,7 +52,8 @@ func (s *service) routeUploads() {
 			"The video waits until the file is there. An upload that has expired without a file is of no use: ask for another.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusRequestEntityTooLarge: {"too_large"}, http.StatusUnsupportedMediaType: {"unsupported_type"},
-			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type"}, http.StatusServiceUnavailable: {"disk_full"}}, s.grant)
+			http.StatusForbidden:           {codeForbidden},
+			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type", codeNoWorkspace}, http.StatusServiceUnavailable: {"disk_full"}}, s.grant)
 }
 
 func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, error) {
@@ -58,6 +61,12 @@ func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, erro
 	if in.Body.Settings != nil {
 		r.Settings = video.Settings{MaxResolution: in.Body.Settings.MaxResolution}
 	}
+	p := who(ctx)
+	workspace, err := home(p, in.Body.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	r.Owner, r.Workspace, r.Policy = p.ID, workspace, video.Policy(in.Body.Policy)
 	up, err := s.Uploads.Grant(ctx, r)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ type VideoEdit struct {
 	Description change[string]            `json:"description,omitempty" maxLength:"5000" example:"Two weeks by the sea." doc:"null empties it"`
 	Tags        change[[]string]          `json:"tags,omitempty" maxItems:"50" minLength:"1" maxLength:"100" example:"[\"sea\",\"summer\"]" doc:"Takes the place of all tags; one that is repeated counts once; null removes all"`
 	Metadata    change[map[string]string] `json:"metadata,omitempty" maxProperties:"50" example:"{\"project\":\"7\"}" doc:"Takes the place of all metadata: keys of 1 to 100 characters, values of up to 1000; null removes all"`
+	Workspace   change[string]            `json:"workspace,omitempty" maxLength:"60" example:"main" doc:"Id of the workspace that it goes to; null for the one where uploads go that name none"`
+	Policy      change[string]            `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch; null for the server's default. Heeded from the next version on"`
 }
 
 // EncodeRequest asks for a new generation.
@@ -69,23 +71,24 @@ func (s *service) routeVideos() {
 	tags := []string{"videos"}
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listVideos", Method: http.MethodGet, Path: "/v1/videos", Tags: tags,
 		Summary:     "List videos, newest first",
-		Description: "Pages stay whole while videos come and go: none is told twice, and none that was there from the first page on is missed."},
+		Description: "Those that may be seen: all to administrators, those of their workspaces to editors, what is ready of these to viewers. Pages stay whole while videos come and go: none is told twice, and none that was there from the first page on is missed."},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.list)
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "getVideo", Method: http.MethodGet, Path: "/v1/videos/{id}", Tags: tags,
 		Summary: "Get one video, with the steps of its newest generation"}, missing, s.get)
 	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "editVideo", Method: http.MethodPatch, Path: "/v1/videos/{id}", Tags: tags,
-		Summary:     "Change title, description, tags or metadata",
-		Description: "What is absent stays as it is.", MaxBodyBytes: editBody}, missing, s.edit)
+		Summary:     "Change title, description, tags or metadata, who may watch, or the workspace",
+		Description: "What is absent stays as it is. A video goes only to a workspace that its editor may put videos into.", MaxBodyBytes: editBody},
+		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusUnprocessableEntity: {codeNoWorkspace}}, s.edit)
 	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "deleteVideo", Method: http.MethodDelete, Path: "/v1/videos/{id}", Tags: tags,
 		Summary:     "Delete a video with its source and all that was made of it",
 		Description: "It is gone for readers at once; running work is canceled and files are removed within seconds. Its events stay.",
 		// DELETE is idempotent (RFC 9110 §9.2.2), but the second one finds nothing and says so.
-		DefaultStatus: http.StatusNoContent}, missing, s.remove)
+		DefaultStatus: http.StatusNoContent}, problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}}, s.remove)
 	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "encodeVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/encode", Tags: tags,
 		Summary:       "Encode the source again, with other settings if wanted",
 		Description:   "Makes a new generation. Viewers keep the one that plays until the new one is ready. The body may be left out.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
-		problems{http.StatusNotFound: {codeNoVideo}, http.StatusConflict: {"no_source", "busy"}}, s.encode)
+		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusConflict: {"no_source", "busy"}}, s.encode)
 }
 
 func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
@@ -94,7 +97,7 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		return nil, invalid(codeCursor, "query.cursor", "expected the next of a page before")
 	}
 	// One more than asked for tells whether there is a next page.
-	found, err := s.Videos.Videos(ctx, video.Query{Status: video.Status(in.Status), Before: before, Limit: in.Limit + 1})
+	found, err := s.Videos.Videos(ctx, video.Query{Within: within(who(ctx).Reach()), Status: video.Status(in.Status), Before: before, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -110,15 +113,11 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error) {
-	id, err := parseID(in.ID)
+	v, err := s.seen(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Videos.Video(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.History.Steps(ctx, id)
+	all, err := s.History.Steps(ctx, v.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error
 }
 
 func (s *service) edit(ctx context.Context, in *editInput) (*videoOutput, error) {
-	id, err := parseID(in.ID)
+	v, err := s.changeable(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -134,27 +133,25 @@ func (s *service) edit(ctx context.Context, in *editInput) (*videoOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Videos.Edit(ctx, id, edit)
-	if err != nil {
+	if err := s.place(ctx, in.Body, &edit); err != nil {
+		return nil, err
+	}
+	if v, err = s.Videos.Edit(ctx, v.ID, edit); err != nil {
 		return nil, err
 	}
 	return &videoOutput{Body: s.view(v)}, nil
 }
 
 func (s *service) remove(ctx context.Context, in *videoInput) (*struct{}, error) {
-	id, err := parseID(in.ID)
+	v, err := s.changeable(ctx, in.ID) // its prefix says where its outputs are
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Videos.Video(ctx, id) // its prefix says where its outputs are
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.Videos.Delete(ctx, id, s.Delete(v))
+	return nil, s.Videos.Delete(ctx, v.ID, s.Delete(v))
 }
 
 func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, error) {
-	id, err := parseID(in.ID)
+	v, err := s.changeable(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -162,8 +159,7 @@ func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, er
 	if in.Body != nil {
 		settings.MaxResolution = in.Body.MaxResolution
 	}
-	v, err := s.Videos.Encode(ctx, id, settings, func(generation int) []engine.Job { return s.Encode(id, generation) })
-	if err != nil {
+	if v, err = s.Videos.Encode(ctx, v.ID, settings, func(generation int) []engine.Job { return s.Encode(v.ID, generation) }); err != nil {
 		return nil, err
 	}
 	return &videoOutput{Body: s.view(v)}, nil
@@ -197,7 +193,7 @@ func (e VideoEdit) edit() (video.Edit, error) {
 
 // check refuses what the schema cannot describe: the length of metadata, and U+0000, which PostgreSQL's TEXT does not hold.
 func (e VideoEdit) check() error {
-	texts := map[string]string{"body.title": e.Title.value, "body.description": e.Description.value, "body.tags": strings.Join(e.Tags.value, "")}
+	texts := map[string]string{"body.title": e.Title.value, "body.description": e.Description.value, "body.workspace": e.Workspace.value, "body.tags": strings.Join(e.Tags.value, "")}
 	for k, v := range e.Metadata.value {
 		field := "body.metadata." + k
 		switch {

@@ -46,17 +46,17 @@ func TestEveryFailedAttemptIsInTheTableOfErrors(t *testing.T) {
 		w.stale(w.failed(step(a, 1, video.Encode, 1), true)) // a late twin counts nothing
 
 		all := []string{"a.mp4 encode 1 tool_failed", "b.mp4 ingest 0 not_media", "a.mp4 encode 1 disk_full"}
-		same(w.t, "all", w.codes(video.ErrorQuery{}), all...)
-		same(w.t, "a's", w.codes(video.ErrorQuery{Video: a}), all[0], all[2])
-		same(w.t, "ingest's", w.codes(video.ErrorQuery{Step: video.Ingest}), all[1])
-		same(w.t, "a's by code", w.codes(video.ErrorQuery{Video: a, Code: "disk_full"}), all[2])
-		same(w.t, "by code", w.codes(video.ErrorQuery{Code: "disk_full"}), all[2])
-		same(w.t, "newest", w.codes(video.ErrorQuery{Limit: 1}), all[0])
-		same(w.t, "recent", w.codes(video.ErrorQuery{Since: since}), all[0], all[1])
-		found, err := w.Errors(w.t.Context(), video.ErrorQuery{Limit: 1})
+		same(w.t, "all", w.codes(video.ErrorQuery{Within: video.Everywhere()}), all...)
+		same(w.t, "a's", w.codes(video.ErrorQuery{Within: video.Everywhere(), Video: a}), all[0], all[2])
+		same(w.t, "ingest's", w.codes(video.ErrorQuery{Within: video.Everywhere(), Step: video.Ingest}), all[1])
+		same(w.t, "a's by code", w.codes(video.ErrorQuery{Within: video.Everywhere(), Video: a, Code: "disk_full"}), all[2])
+		same(w.t, "by code", w.codes(video.ErrorQuery{Within: video.Everywhere(), Code: "disk_full"}), all[2])
+		same(w.t, "newest", w.codes(video.ErrorQuery{Within: video.Everywhere(), Limit: 1}), all[0])
+		same(w.t, "recent", w.codes(video.ErrorQuery{Within: video.Everywhere(), Since: since}), all[0], all[1])
+		found, err := w.Errors(w.t.Context(), video.ErrorQuery{Within: video.Everywhere(), Limit: 1})
 		w.must(err)
-		same(w.t, "below the newest", w.codes(video.ErrorQuery{Before: found[0].ID}), all[1], all[2])
-		same(w.t, "a's below the newest", w.codes(video.ErrorQuery{Video: a, Before: found[0].ID}), all[2])
+		same(w.t, "below the newest", w.codes(video.ErrorQuery{Within: video.Everywhere(), Before: found[0].ID}), all[1], all[2])
+		same(w.t, "a's below the newest", w.codes(video.ErrorQuery{Within: video.Everywhere(), Video: a, Before: found[0].ID}), all[2])
 
 		e := found[0]
 		if e.Generation != 1 || e.Attempt != 2 || !e.Final || e.Message != "About tool_failed." || e.Worker != "worker-1" || e.Detail != "tail of tool_failed" || e.Time.Before(since) {
@@ -71,7 +71,7 @@ func TestErrorsOutliveTheirVideoWithoutWhatTheToolPrinted(t *testing.T) {
 		w.fails(step(id, 1, video.Ingest, 0), "not_media", true)
 		w.must(w.Delete(w.t.Context(), id, nil))
 		w.must(w.Remove(w.t.Context(), id, engine.Handle{}))
-		found, err := w.Errors(w.t.Context(), video.ErrorQuery{Video: id})
+		found, err := w.Errors(w.t.Context(), video.ErrorQuery{Within: video.Everywhere(), Video: id})
 		w.must(err)
 		if len(found) != 1 || found[0].Code != "not_media" || found[0].Source != "a.mp4" || found[0].Detail != "" || found[0].Worker != "" {
 			w.t.Errorf("%+v", found)
@@ -103,8 +103,8 @@ func TestErrorsAreCountedByCodeAndStep(t *testing.T) {
 			}
 			return lines
 		}
-		same(w.t, "all", lines(video.ErrorQuery{}), "disk_full ingest 6 of 3, final 1", "not_media ingest 1 of 1, final 1")
-		same(w.t, "recent", lines(video.ErrorQuery{Since: since}), "disk_full ingest 4 of 2, final 1", "not_media ingest 1 of 1, final 1")
-		same(w.t, "none", lines(video.ErrorQuery{Since: w.now()}))
+		same(w.t, "all", lines(video.ErrorQuery{Within: video.Everywhere()}), "disk_full ingest 6 of 3, final 1", "not_media ingest 1 of 1, final 1")
+		same(w.t, "recent", lines(video.ErrorQuery{Within: video.Everywhere(), Since: since}), "disk_full ingest 4 of 2, final 1", "not_media ingest 1 of 1, final 1")
+		same(w.t, "none", lines(video.ErrorQuery{Within: video.Everywhere(), Since: w.now()}))
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/video"
 )
@@ -15,6 +16,8 @@ func videoOf(r sqlc.Video, progress float64, begun int64) (video.Video, error) {
 	v := video.Video{
 		ID:          video.ID(r.ID),
 		Owner:       r.Owner,
+		Workspace:   r.Workspace,
+		Policy:      video.Policy(r.Playback),
 		Name:        r.Name,
 		Title:       r.Title,
 		Description: r.Description,
@@ -66,6 +69,8 @@ func insertion(v video.Video, now int64) (sqlc.InsertVideoParams, error) {
 		Created:     now,
 		Updated:     now,
 		Owner:       cmp.Or(v.Owner, video.Admin),
+		Workspace:   cmp.Or(v.Workspace, account.DefaultWorkspace),
+		Playback:    string(cmp.Or(v.Policy, video.Signed)),
 	}
 	if v.Source != nil {
 		p.Newest, p.Received = 1, now

@@ -110,7 +110,7 @@ func TestProgressFollowsTheWork(t *testing.T) {
 		id := w.received("a.mp4")
 		near := func(want float64) {
 			w.t.Helper()
-			all, err := w.Videos(t.Context(), video.Query{})
+			all, err := w.Videos(t.Context(), video.Query{Within: video.Everywhere()})
 			w.must(err)
 			if got := w.video(id).Progress; math.Abs(got-want) > 0.001 || got != all[0].Progress {
 				w.t.Errorf("progress %v (%v in the list), want %v", got, all[0].Progress, want)

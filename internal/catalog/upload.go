@@ -11,12 +11,15 @@ import (
 	"sluice/internal/video"
 )
 
-// Grant records the right to put one source: a waiting video and its upload.
+// Grant records the right to put one source: a waiting video and its upload. fault.Invalid, code "no_workspace", where there is no such workspace.
 func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload) error {
 	return s.write(ctx, func(t tx) error {
 		v.Source = nil
 		row, err := insertion(v, t.now)
 		if err != nil {
+			return err
+		}
+		if err := t.inWorkspace(ctx, "catalog.grant", row.Workspace); err != nil {
 			return err
 		}
 		if err := t.InsertVideo(ctx, row); err != nil {
@@ -77,7 +80,7 @@ func (s *Store) Enqueue(ctx context.Context, jobs []engine.Job) error {
 }
 
 // place finds or makes the video that a new source belongs to, and returns it with its settings and its owner. The first write to a granted key is that upload's; a second
-// one can't change what was received, and becomes a video of the same name.
+// one can't change what was received, and becomes a video of the same name, owner, workspace and policy.
 func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id video.ID, settings, owner string, err error) {
 	source, err := marshal(src)
 	if err != nil {
@@ -101,7 +104,7 @@ func (t tx) place(ctx context.Context, v video.Video, src video.Source) (id vide
 		case err == nil && first.Status == string(video.Deleting) && first.Source == "":
 			return "", "", "", video.ErrStale // its video was deleted before the source came
 		case err == nil:
-			v.Name = first.Name
+			v.Name, v.Owner, v.Workspace, v.Policy = first.Name, first.Owner, first.Workspace, video.Policy(first.Playback)
 		case !errors.Is(err, sql.ErrNoRows):
 			return "", "", "", err
 		}

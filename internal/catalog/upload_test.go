@@ -36,7 +36,7 @@ func TestAnObjectBecomesOneVideoHoweverOftenItsEventComes(t *testing.T) {
 				first++
 			}
 		}
-		all, err := w.Videos(t.Context(), video.Query{})
+		all, err := w.Videos(t.Context(), video.Query{Within: video.Everywhere()})
 		w.must(err)
 		if first != 1 || len(all) != 1 || w.jobs("ingest", "available") != 1 {
 			w.t.Errorf("%d fresh, %d videos, %d jobs; want 1 of each", first, len(all), w.jobs("ingest", "available"))
@@ -147,7 +147,7 @@ func TestASourceOfAVideoThatWasDeletedWhileItWaitedIsNotRecorded(t *testing.T) {
 				func(id video.ID) []engine.Job { return job("ingest", id) })
 			w.stale(err)
 		}
-		all, err := w.Videos(t.Context(), video.Query{})
+		all, err := w.Videos(t.Context(), video.Query{Within: video.Everywhere()})
 		w.must(err)
 		if len(all) != 0 {
 			w.t.Errorf("a video came of it: %+v", all)

@@ -1,10 +1,13 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
+	"sluice/internal/account"
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
 	"sluice/internal/event"
@@ -44,30 +47,72 @@ func page(limit int) int32 {
 	return int32(limit)
 }
 
-// Videos returns up to q.Limit videos (1000 where it is 0 or more than that), newest first, that are not deleted.
+// Videos returns up to q.Limit videos (1000 where it is 0 or more than that), newest first, that are not deleted and within the query's reach. Each
+// workspace is read by itself from an index, up to the limit: a page costs its length times the workspaces.
 func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, error) {
 	before := string(query.Before)
 	if before == "" {
 		before = aboveAll
 	}
+	if query.ReadyOnly {
+		if query.Status != "" && query.Status != video.Ready {
+			return nil, nil
+		}
+		query.Status = video.Ready
+	}
+	if query.Status == video.Deleting {
+		return nil, nil
+	}
 	var videos []video.Video
-	err := s.read(ctx, func(q *sqlc.Queries) error {
-		if query.Status == "" {
-			rows, err := q.Videos(ctx, sqlc.VideosParams{Before: before, Most: page(query.Limit)})
-			for i := 0; i < len(rows) && err == nil; i++ {
-				videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
-			}
+	err := s.read(ctx, func(q *sqlc.Queries) (err error) {
+		if query.All {
+			videos, err = videosEverywhere(ctx, q, string(query.Status), before, page(query.Limit))
 			return err
 		}
-		if query.Status == video.Deleting {
-			return nil
+		for _, workspace := range query.Workspaces {
+			some, err := videosOf(ctx, q, workspace, string(query.Status), before, page(query.Limit))
+			if err != nil {
+				return err
+			}
+			videos = append(videos, some...)
 		}
-		rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Status: string(query.Status), Before: before, Most: page(query.Limit)})
+		return nil
+	})
+	// A workspace that is named twice, or a video that moved from one to another meanwhile, is told once.
+	slices.SortFunc(videos, func(a, b video.Video) int { return cmp.Compare(b.ID, a.ID) })
+	videos = slices.CompactFunc(videos, func(a, b video.Video) bool { return a.ID == b.ID })
+	return videos[:min(len(videos), int(page(query.Limit)))], err
+}
+
+// videosEverywhere returns a page of the videos of all workspaces, of one status or of all.
+func videosEverywhere(ctx context.Context, q *sqlc.Queries, status, before string, most int32) (videos []video.Video, err error) {
+	if status == "" {
+		rows, err := q.Videos(ctx, sqlc.VideosParams{Before: before, Most: most})
 		for i := 0; i < len(rows) && err == nil; i++ {
 			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
 		}
-		return err
-	})
+		return videos, err
+	}
+	rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Status: status, Before: before, Most: most})
+	for i := 0; i < len(rows) && err == nil; i++ {
+		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+	}
+	return videos, err
+}
+
+// videosOf returns a page of the videos of one workspace, of one status or of all.
+func videosOf(ctx context.Context, q *sqlc.Queries, workspace, status, before string, most int32) (videos []video.Video, err error) {
+	if status == "" {
+		rows, err := q.VideosOfWorkspace(ctx, sqlc.VideosOfWorkspaceParams{Workspace: workspace, Before: before, Most: most})
+		for i := 0; i < len(rows) && err == nil; i++ {
+			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+		}
+		return videos, err
+	}
+	rows, err := q.VideosOfWorkspaceByStatus(ctx, sqlc.VideosOfWorkspaceByStatusParams{Workspace: workspace, Status: status, Before: before, Most: most})
+	for i := 0; i < len(rows) && err == nil; i++ {
+		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+	}
 	return videos, err
 }
 
@@ -76,14 +121,15 @@ func appendRow(videos []video.Video, row sqlc.Video, progress float64, begun int
 	return append(videos, v), err
 }
 
-// Edit changes what a person may change.
+// Edit changes what a person may change. fault.Invalid, code "no_workspace", where it is to go to a workspace that is not there.
 func (s *Store) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video.Video, err error) {
 	err = s.write(ctx, func(t tx) error {
 		row, err := t.lock(ctx, "catalog.edit", id)
 		if err != nil {
 			return err
 		}
-		changed := sqlc.EditVideoParams{ID: row.ID, Title: row.Title, Description: row.Description, Tags: row.Tags, Metadata: row.Metadata}
+		changed := sqlc.EditVideoParams{ID: row.ID, Title: row.Title, Description: row.Description, Tags: row.Tags, Metadata: row.Metadata,
+			Workspace: row.Workspace, Playback: row.Playback}
 		if edit.Title != nil {
 			changed.Title = *edit.Title
 		}
@@ -100,16 +146,56 @@ func (s *Store) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video
 				return err
 			}
 		}
+		if edit.Policy != nil {
+			changed.Playback = string(*edit.Policy)
+		}
+		if edit.Workspace != nil {
+			changed.Workspace = *edit.Workspace
+			if err := t.moved(ctx, row.ID, changed.Workspace); err != nil {
+				return err
+			}
+		}
 		if err := t.EditVideo(ctx, changed); err != nil {
 			return err
 		}
-		if err := t.event(ctx, row.ID, event.VideoUpdated, nil); err != nil {
+		if err := t.event(ctx, row.ID, event.VideoUpdated, opened(row, changed)); err != nil {
 			return err
 		}
 		v, err = one(ctx, t.Queries, id)
 		return err
 	})
 	return v, err
+}
+
+// opened is what an edit's event says: only what decides about who may see or watch the video.
+func opened(was sqlc.Video, is sqlc.EditVideoParams) fields {
+	var said fields
+	for key, values := range map[string][2]string{"workspace": {was.Workspace, is.Workspace}, "playback_policy": {was.Playback, is.Playback}} {
+		if values[0] == values[1] {
+			continue
+		}
+		if said == nil {
+			said = fields{}
+		}
+		said[key] = values[1]
+	}
+	return said
+}
+
+// moved takes what hangs on a video to another workspace.
+func (t tx) moved(ctx context.Context, id, workspace string) error {
+	if err := t.inWorkspace(ctx, "catalog.edit", workspace); err != nil {
+		return err
+	}
+	return t.MoveErrors(ctx, sqlc.MoveErrorsParams{Video: id, Workspace: workspace})
+}
+
+// inWorkspace passes where there is such a workspace.
+func (t tx) inWorkspace(_ context.Context, op, workspace string) error {
+	if workspace == account.DefaultWorkspace {
+		return nil
+	}
+	return fault.New(fault.Invalid, op, "no_workspace", "There is no such workspace; look at the list of workspaces.", nil)
 }
 
 // Delete marks a video deleted, cancels its jobs and inserts next. A deleted video is fault.NotFound.

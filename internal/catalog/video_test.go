@@ -34,14 +34,14 @@ func TestVideosComeInPagesNewestFirst(t *testing.T) {
 			q    video.Query
 			want []video.ID
 		}{
-			{video.Query{}, []video.ID{ids[0], ids[1], ids[2], ids[3], ids[4], ids[6]}},
-			{video.Query{Limit: 2}, ids[:2]},
-			{video.Query{Limit: 2, Before: ids[1]}, ids[2:4]},
-			{video.Query{Before: ids[6]}, nil},
-			{video.Query{Status: video.Processing}, []video.ID{ids[1], ids[4]}},
-			{video.Query{Status: video.Processing, Limit: 1, Before: ids[1]}, ids[4:5]},
-			{video.Query{Status: video.Deleting}, nil},
-			{video.Query{Status: video.Failed}, nil},
+			{video.Query{Within: video.Everywhere()}, []video.ID{ids[0], ids[1], ids[2], ids[3], ids[4], ids[6]}},
+			{video.Query{Within: video.Everywhere(), Limit: 2}, ids[:2]},
+			{video.Query{Within: video.Everywhere(), Limit: 2, Before: ids[1]}, ids[2:4]},
+			{video.Query{Within: video.Everywhere(), Before: ids[6]}, nil},
+			{video.Query{Within: video.Everywhere(), Status: video.Processing}, []video.ID{ids[1], ids[4]}},
+			{video.Query{Within: video.Everywhere(), Status: video.Processing, Limit: 1, Before: ids[1]}, ids[4:5]},
+			{video.Query{Within: video.Everywhere(), Status: video.Deleting}, nil},
+			{video.Query{Within: video.Everywhere(), Status: video.Failed}, nil},
 		} {
 			if got := list(c.q); !reflect.DeepEqual(got, c.want) {
 				w.t.Errorf("%+v: got %v, want %v", c.q, got, c.want)
@@ -202,7 +202,7 @@ func TestAListTellsWhenTheNewestGenerationBegan(t *testing.T) {
 			w.t.Errorf("begun at %s before any step", v.Begun)
 		}
 		w.begin(step(id, 1, video.Ingest, 0))
-		list, err := w.Videos(t.Context(), video.Query{})
+		list, err := w.Videos(t.Context(), video.Query{Within: video.Everywhere()})
 		w.must(err)
 		if len(list) != 1 || list[0].Begun.IsZero() {
 			w.t.Errorf("%+v", list)

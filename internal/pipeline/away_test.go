@@ -155,7 +155,7 @@ func (m *mill) ready() map[video.StepName]video.Step {
 	var all []video.Video
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		var err error
-		all, err = m.store.Videos(m.t.Context(), video.Query{Limit: 2})
+		all, err = m.store.Videos(m.t.Context(), video.Query{Within: video.Everywhere(), Limit: 2})
 		if err == nil && len(all) == 1 && all[0].Status == video.Ready {
 			break
 		}

@@ -110,7 +110,7 @@ func (y *yard) grant() video.Upload {
 func (y *yard) source(name string) video.Video {
 	y.t.Helper()
 	y.put("uploads", name)
-	all, err := y.Videos(y.t.Context(), video.Query{Limit: 1000})
+	all, err := y.Videos(y.t.Context(), video.Query{Within: video.Everywhere(), Limit: 1000})
 	if err != nil {
 		y.t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestAForeignStorageThatTellsNobodyIsLookedThrough(t *testing.T) {
 			find(0)
 			put("films/one.MOV", "second")
 			find(1)
-			all, err := records.Videos(t.Context(), video.Query{Limit: 10})
+			all, err := records.Videos(t.Context(), video.Query{Within: video.Everywhere(), Limit: 10})
 			if err != nil || len(all) != 3 {
 				t.Fatalf("%d videos, %v", len(all), err)
 			}

@@ -63,7 +63,7 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 // Inspect looks whether the next n videos still have their objects, from the newest to the oldest and then from the newest again, and marks those that
 // have not; it returns how many it marked. It costs a HEAD or two for each video. Which video is next, only this process remembers.
 func (d *Door) Inspect(ctx context.Context, n int) (marked int, err error) {
-	videos, err := d.Store.Videos(ctx, video.Query{Before: d.inspected, Limit: n})
+	videos, err := d.Store.Videos(ctx, video.Query{Within: video.Everywhere(), Before: d.inspected, Limit: n})
 	if err != nil {
 		return 0, err
 	}

@@ -91,7 +91,7 @@ func (d *Door) StrayPins(ctx context.Context, older time.Duration, remove bool) 
 			stray[o.Key] = o
 		}
 	}
-	q := video.Query{Limit: page}
+	q := video.Query{Within: video.Everywhere(), Limit: page}
 	for len(stray) > 0 {
 		videos, err := d.Store.Videos(ctx, q)
 		if err != nil {

@@ -118,7 +118,7 @@ func (s *station) put(t *testing.T, key string) {
 func (s *station) names(t *testing.T) map[string]int {
 	t.Helper()
 	all := map[string]int{}
-	q := video.Query{Limit: 1000}
+	q := video.Query{Within: video.Everywhere(), Limit: 1000}
 	for {
 		page, err := s.catalog.Videos(t.Context(), q)
 		if err != nil {

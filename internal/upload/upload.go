@@ -14,6 +14,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -52,6 +53,7 @@ type Config struct {
 	Expiry      time.Duration    // of a presigned URL; 0 means 5 minutes
 	Suffixes    []string         // endings of names that start a video, with their dot, in any case; none means DefaultSuffixes
 	MaxBytes    int64            // of a source; 0 for no limit
+	Policy      video.Policy     // who may watch videos whose uploader doesn't say; empty means video.Signed
 	Now         func() time.Time // nil means time.Now
 	// Room has an error while the storage can't take so many bytes more (0: of a size that isn't known); nil always has room.
 	Room func(bytes int64) error
@@ -98,6 +100,9 @@ type Request struct {
 	ContentType string // signed where given
 	Size        int64  // bytes, signed where above 0
 	Settings    video.Settings
+	Owner       string       // of the video; empty for video.Admin
+	Workspace   string       // where the video lies; empty for the one that is always there
+	Policy      video.Policy // who may watch it; empty for Config.Policy
 }
 
 // Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
@@ -115,7 +120,7 @@ func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	}
 	now := d.Now()
 	v := d.waiting(name, now)
-	v.Settings = r.Settings
+	v.Settings, v.Owner, v.Workspace, v.Policy = r.Settings, r.Owner, r.Workspace, cmp.Or(r.Policy, v.Policy)
 	up := video.Upload{
 		Video: v.ID, Bucket: d.Bucket, Key: string(v.ID) + "/" + shorten(name), Type: r.ContentType, Size: r.Size, Expires: now.Add(d.Expiry),
 	}
@@ -131,10 +136,10 @@ func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	return up, nil
 }
 
-// waiting is a video that has no source yet.
+// waiting is a video that has no source yet. What no grant was given for (an S3 client's object, one that was found) is the administrator's.
 func (d *Door) waiting(name string, now time.Time) video.Video {
 	id := video.NewID(now)
-	return video.Video{ID: id, Name: name, Status: video.Waiting, Prefix: Prefix(name, id), Created: now, Updated: now}
+	return video.Video{ID: id, Name: name, Policy: d.Policy, Status: video.Waiting, Prefix: Prefix(name, id), Created: now, Updated: now}
 }
 
 // Created records that an object was written: it is pinned as it is now, and becomes a video unless it is one. Objects

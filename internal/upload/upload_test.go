@@ -181,7 +181,7 @@ func (h *house) put(t *testing.T, key, content string) bucket.Object {
 // videos returns every video, by its id.
 func (h *house) videos(t *testing.T) map[video.ID]video.Video {
 	t.Helper()
-	all, err := h.Videos(t.Context(), video.Query{Limit: 100})
+	all, err := h.Videos(t.Context(), video.Query{Within: video.Everywhere(), Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +190,31 @@ func (h *house) videos(t *testing.T) map[video.ID]video.Video {
 		byID[v.ID] = v
 	}
 	return byID
+}
+
+func TestAGrantedVideoIsItsUploadersAndAnyOtherTheAdministrators(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	up, err := h.door.Grant(t.Context(), upload.Request{Filename: "a.mp4", Owner: "ann", Workspace: "main", Policy: video.Members})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := send(t, up, "source"); status != http.StatusOK {
+		t.Fatalf("the PUT was answered %d", status)
+	}
+	h.put(t, "found.mp4", "another")
+	for id, v := range h.videos(t) {
+		got, want := v.Owner+" "+v.Workspace+" "+string(v.Policy), video.Admin+" main signed"
+		if id == up.Video {
+			want = "ann main members"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", v.Name, got, want)
+		}
+	}
+	if n := len(h.videos(t)); n != 2 {
+		t.Errorf("%d videos", n)
+	}
 }
 
 // send uses a granted upload, once, and returns the status.

@@ -15,8 +15,9 @@ type StepError struct {
 	Detail  string // the tail of the tool's output, for operators; empty after the video's deletion
 }
 
-// ErrorQuery chooses errors; what is zero chooses all.
+// ErrorQuery chooses errors; what is zero chooses all, but for Within. An error is no video, and ready or not doesn't count.
 type ErrorQuery struct {
+	Within
 	Video  ID
 	Step   StepName
 	Code   string

@@ -17,7 +17,7 @@ func NewID(now time.Time) ID {
 	return ID(lower(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()))
 }
 
-// Admin owns the videos of a server without accounts.
+// Admin owns the videos that nobody of those with accounts put.
 const Admin = "admin"
 
 // ParseID returns s as an ID and whether it is one.
@@ -59,10 +59,25 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
+// Policy is who may watch a video.
+type Policy string
+
+// The policies. The edge heeds them from its next version on; until then every stream is open to who knows its address.
+const (
+	Public  Policy = "public"  // whoever knows the address
+	Signed  Policy = "signed"  // whoever has a signature of this server
+	Members Policy = "members" // who is signed in and may see the video
+)
+
+// Policies returns every policy.
+func Policies() []Policy { return []Policy{Public, Signed, Members} }
+
 // Video is one video with what is published of it.
 type Video struct {
 	ID          ID
 	Owner       string // who shares the machines with other owners, fairly; Admin where nobody else is named
+	Workspace   string // whose members may see it
+	Policy      Policy // who may watch it
 	Name        string // the source's name: the filename of the upload, or the object's key
 	Title       string
 	Description string

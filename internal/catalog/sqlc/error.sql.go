@@ -67,8 +67,67 @@ func (q *Queries) ErrorGroups(ctx context.Context, arg ErrorGroupsParams) ([]Err
 	return items, nil
 }
 
+const errorGroupsOfWorkspace = `-- name: ErrorGroupsOfWorkspace :many
+SELECT g.code, g.step, g.count, g.videos, g.final, g.first, g.last, e.message
+FROM (
+    SELECT f.code, f.step, count(*) AS count, count(DISTINCT f.video) AS videos, CAST(sum(f.final) AS BIGINT) AS final,
+        CAST(min(f.time) AS BIGINT) AS first, CAST(max(f.time) AS BIGINT) AS last, CAST(max(f.id) AS BIGINT) AS newest
+    FROM error f WHERE f.workspace = $1 AND f.time >= $2 GROUP BY f.code, f.step
+) g JOIN error e ON e.id = g.newest
+ORDER BY g.count DESC, g.code, g.step LIMIT $3
+`
+
+type ErrorGroupsOfWorkspaceParams struct {
+	Workspace string
+	Since     int64
+	Most      int32
+}
+
+type ErrorGroupsOfWorkspaceRow struct {
+	Code    string
+	Step    string
+	Count   int64
+	Videos  int64
+	Final   int64
+	First   int64
+	Last    int64
+	Message string
+}
+
+func (q *Queries) ErrorGroupsOfWorkspace(ctx context.Context, arg ErrorGroupsOfWorkspaceParams) ([]ErrorGroupsOfWorkspaceRow, error) {
+	rows, err := q.db.QueryContext(ctx, errorGroupsOfWorkspace, arg.Workspace, arg.Since, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ErrorGroupsOfWorkspaceRow
+	for rows.Next() {
+		var i ErrorGroupsOfWorkspaceRow
+		if err := rows.Scan(
+			&i.Code,
+			&i.Step,
+			&i.Count,
+			&i.Videos,
+			&i.Final,
+			&i.First,
+			&i.Last,
+			&i.Message,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const errors = `-- name: Errors :many
-SELECT e.id, e.video, e.name, e.generation, e.step, e.n, e.attempt, e.code, e.message, e.final, e.time, CAST(coalesce(a.worker, '') AS TEXT) AS worker, CAST(coalesce(a.detail, '') AS TEXT) AS detail
+SELECT e.id, e.video, e.name, e.generation, e.step, e.n, e.attempt, e.code, e.message, e.final, e.time, e.workspace, CAST(coalesce(a.worker, '') AS TEXT) AS worker, CAST(coalesce(a.detail, '') AS TEXT) AS detail
 FROM error e LEFT JOIN attempt a ON a.video = e.video AND a.generation = e.generation AND a.name = e.step AND a.n = e.n AND a.number = e.attempt
 WHERE e.id < $1 AND e.time >= $2
     AND (CAST($3 AS TEXT) = '' OR e.step = $3) AND (CAST($4 AS TEXT) = '' OR e.code = $4)
@@ -116,6 +175,7 @@ func (q *Queries) Errors(ctx context.Context, arg ErrorsParams) ([]ErrorsRow, er
 			&i.Error.Message,
 			&i.Error.Final,
 			&i.Error.Time,
+			&i.Error.Workspace,
 			&i.Worker,
 			&i.Detail,
 		); err != nil {
@@ -133,7 +193,7 @@ func (q *Queries) Errors(ctx context.Context, arg ErrorsParams) ([]ErrorsRow, er
 }
 
 const errorsOfVideo = `-- name: ErrorsOfVideo :many
-SELECT e.id, e.video, e.name, e.generation, e.step, e.n, e.attempt, e.code, e.message, e.final, e.time, CAST(coalesce(a.worker, '') AS TEXT) AS worker, CAST(coalesce(a.detail, '') AS TEXT) AS detail
+SELECT e.id, e.video, e.name, e.generation, e.step, e.n, e.attempt, e.code, e.message, e.final, e.time, e.workspace, CAST(coalesce(a.worker, '') AS TEXT) AS worker, CAST(coalesce(a.detail, '') AS TEXT) AS detail
 FROM error e LEFT JOIN attempt a ON a.video = e.video AND a.generation = e.generation AND a.name = e.step AND a.n = e.n AND a.number = e.attempt
 WHERE e.video = $1 AND e.id < $2 AND e.time >= $3
     AND (CAST($4 AS TEXT) = '' OR e.step = $4) AND (CAST($5 AS TEXT) = '' OR e.code = $5)
@@ -183,6 +243,75 @@ func (q *Queries) ErrorsOfVideo(ctx context.Context, arg ErrorsOfVideoParams) ([
 			&i.Error.Message,
 			&i.Error.Final,
 			&i.Error.Time,
+			&i.Error.Workspace,
+			&i.Worker,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const errorsOfWorkspace = `-- name: ErrorsOfWorkspace :many
+SELECT e.id, e.video, e.name, e.generation, e.step, e.n, e.attempt, e.code, e.message, e.final, e.time, e.workspace, CAST(coalesce(a.worker, '') AS TEXT) AS worker, CAST(coalesce(a.detail, '') AS TEXT) AS detail
+FROM error e LEFT JOIN attempt a ON a.video = e.video AND a.generation = e.generation AND a.name = e.step AND a.n = e.n AND a.number = e.attempt
+WHERE e.workspace = $1 AND e.id < $2 AND e.time >= $3
+    AND (CAST($4 AS TEXT) = '' OR e.step = $4) AND (CAST($5 AS TEXT) = '' OR e.code = $5)
+ORDER BY e.id DESC LIMIT $6
+`
+
+type ErrorsOfWorkspaceParams struct {
+	Workspace string
+	Before    int64
+	Since     int64
+	Step      string
+	Code      string
+	Most      int32
+}
+
+type ErrorsOfWorkspaceRow struct {
+	Error  Error
+	Worker string
+	Detail string
+}
+
+func (q *Queries) ErrorsOfWorkspace(ctx context.Context, arg ErrorsOfWorkspaceParams) ([]ErrorsOfWorkspaceRow, error) {
+	rows, err := q.db.QueryContext(ctx, errorsOfWorkspace,
+		arg.Workspace,
+		arg.Before,
+		arg.Since,
+		arg.Step,
+		arg.Code,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ErrorsOfWorkspaceRow
+	for rows.Next() {
+		var i ErrorsOfWorkspaceRow
+		if err := rows.Scan(
+			&i.Error.ID,
+			&i.Error.Video,
+			&i.Error.Name,
+			&i.Error.Generation,
+			&i.Error.Step,
+			&i.Error.N,
+			&i.Error.Attempt,
+			&i.Error.Code,
+			&i.Error.Message,
+			&i.Error.Final,
+			&i.Error.Time,
+			&i.Error.Workspace,
 			&i.Worker,
 			&i.Detail,
 		); err != nil {
@@ -200,7 +329,8 @@ func (q *Queries) ErrorsOfVideo(ctx context.Context, arg ErrorsOfVideoParams) ([
 }
 
 const insertError = `-- name: InsertError :exec
-INSERT INTO error (video, name, generation, step, n, attempt, code, message, final, time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO error (video, name, generation, step, n, attempt, code, message, final, time, workspace)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 `
 
 type InsertErrorParams struct {
@@ -214,6 +344,7 @@ type InsertErrorParams struct {
 	Message    string
 	Final      int64
 	Time       int64
+	Workspace  string
 }
 
 func (q *Queries) InsertError(ctx context.Context, arg InsertErrorParams) error {
@@ -228,6 +359,7 @@ func (q *Queries) InsertError(ctx context.Context, arg InsertErrorParams) error 
 		arg.Message,
 		arg.Final,
 		arg.Time,
+		arg.Workspace,
 	)
 	return err
 }

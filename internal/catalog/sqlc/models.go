@@ -32,6 +32,7 @@ type Error struct {
 	Message    string
 	Final      int64
 	Time       int64
+	Workspace  string
 }
 
 type Event struct {
@@ -157,4 +158,6 @@ type Video struct {
 	Received    int64
 	Playable    int64
 	Owner       string
+	Workspace   string
+	Playback    string
 }

@@ -1,7 +1,7 @@
 -- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable, owner)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14);
+    updated, received, playable, owner, workspace, playback)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16);
 
 -- name: LockVideo :one
 -- LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -22,15 +22,28 @@ SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.status = sqlc.arg(status) AND v.id < sqlc.arg(before) ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
+-- name: VideosOfWorkspace :many
+SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+FROM video v WHERE v.workspace = sqlc.arg(workspace) AND v.id < sqlc.arg(before) AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT sqlc.arg(most);
+
+-- name: VideosOfWorkspaceByStatus :many
+SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+FROM video v WHERE v.workspace = sqlc.arg(workspace) AND v.status = sqlc.arg(status) AND v.id < sqlc.arg(before) ORDER BY v.id DESC LIMIT sqlc.arg(most);
+
 -- name: EditVideo :exec
-UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5 WHERE id = $1;
+UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5, workspace = $6, playback = $7 WHERE id = $1;
+
+-- name: MoveErrors :exec
+UPDATE error SET workspace = $2 WHERE video = $1;
 
 -- name: AttachSource :one
 -- AttachSource gates on the source: the first write to a granted key gets the video.
 UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings, owner;
 
 -- name: GrantedVideo :one
-SELECT name, status, source FROM video WHERE id = $1;
+SELECT name, status, source, owner, workspace, playback FROM video WHERE id = $1;
 
 -- name: TouchVideo :exec
 UPDATE video SET updated = $2 WHERE id = $1;

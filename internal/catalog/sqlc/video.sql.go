@@ -33,7 +33,7 @@ func (q *Queries) AttachSource(ctx context.Context, arg AttachSourceParams) (Att
 }
 
 const deletedVideo = `-- name: DeletedVideo :one
-SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner FROM video WHERE id = $1 AND status = 'deleting'
+SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback FROM video WHERE id = $1 AND status = 'deleting'
 `
 
 func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
@@ -60,12 +60,14 @@ func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
 		&i.Received,
 		&i.Playable,
 		&i.Owner,
+		&i.Workspace,
+		&i.Playback,
 	)
 	return i, err
 }
 
 const editVideo = `-- name: EditVideo :exec
-UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5 WHERE id = $1
+UPDATE video SET title = $2, description = $3, tags = $4, metadata = $5, workspace = $6, playback = $7 WHERE id = $1
 `
 
 type EditVideoParams struct {
@@ -74,6 +76,8 @@ type EditVideoParams struct {
 	Description string
 	Tags        string
 	Metadata    string
+	Workspace   string
+	Playback    string
 }
 
 func (q *Queries) EditVideo(ctx context.Context, arg EditVideoParams) error {
@@ -83,6 +87,8 @@ func (q *Queries) EditVideo(ctx context.Context, arg EditVideoParams) error {
 		arg.Description,
 		arg.Tags,
 		arg.Metadata,
+		arg.Workspace,
+		arg.Playback,
 	)
 	return err
 }
@@ -103,26 +109,36 @@ func (q *Queries) FailVideo(ctx context.Context, arg FailVideoParams) error {
 }
 
 const grantedVideo = `-- name: GrantedVideo :one
-SELECT name, status, source FROM video WHERE id = $1
+SELECT name, status, source, owner, workspace, playback FROM video WHERE id = $1
 `
 
 type GrantedVideoRow struct {
-	Name   string
-	Status string
-	Source string
+	Name      string
+	Status    string
+	Source    string
+	Owner     string
+	Workspace string
+	Playback  string
 }
 
 func (q *Queries) GrantedVideo(ctx context.Context, id string) (GrantedVideoRow, error) {
 	row := q.db.QueryRowContext(ctx, grantedVideo, id)
 	var i GrantedVideoRow
-	err := row.Scan(&i.Name, &i.Status, &i.Source)
+	err := row.Scan(
+		&i.Name,
+		&i.Status,
+		&i.Source,
+		&i.Owner,
+		&i.Workspace,
+		&i.Playback,
+	)
 	return i, err
 }
 
 const insertVideo = `-- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable, owner)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14)
+    updated, received, playable, owner, workspace, playback)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16)
 `
 
 type InsertVideoParams struct {
@@ -140,6 +156,8 @@ type InsertVideoParams struct {
 	Updated     int64
 	Received    int64
 	Owner       string
+	Workspace   string
+	Playback    string
 }
 
 func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error {
@@ -158,6 +176,8 @@ func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error 
 		arg.Updated,
 		arg.Received,
 		arg.Owner,
+		arg.Workspace,
+		arg.Playback,
 	)
 	return err
 }
@@ -175,7 +195,7 @@ func (q *Queries) LockDeleted(ctx context.Context, id string) (int64, error) {
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner
+UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback
 `
 
 // LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -203,8 +223,24 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Received,
 		&i.Playable,
 		&i.Owner,
+		&i.Workspace,
+		&i.Playback,
 	)
 	return i, err
+}
+
+const moveErrors = `-- name: MoveErrors :exec
+UPDATE error SET workspace = $2 WHERE video = $1
+`
+
+type MoveErrorsParams struct {
+	Video     string
+	Workspace string
+}
+
+func (q *Queries) MoveErrors(ctx context.Context, arg MoveErrorsParams) error {
+	_, err := q.db.ExecContext(ctx, moveErrors, arg.Video, arg.Workspace)
+	return err
 }
 
 const publishVideo = `-- name: PublishVideo :exec
@@ -355,7 +391,7 @@ func (q *Queries) TouchVideo(ctx context.Context, arg TouchVideoParams) error {
 }
 
 const video = `-- name: Video :one
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id = $1 AND v.status <> 'deleting'
 `
@@ -390,6 +426,8 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 		&i.Video.Received,
 		&i.Video.Playable,
 		&i.Video.Owner,
+		&i.Video.Workspace,
+		&i.Video.Playback,
 		&i.Progress,
 		&i.Begun,
 	)
@@ -397,7 +435,7 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 }
 
 const videos = `-- name: Videos :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.id < $1 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $2
 `
@@ -443,6 +481,8 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 			&i.Video.Received,
 			&i.Video.Playable,
 			&i.Video.Owner,
+			&i.Video.Workspace,
+			&i.Video.Playback,
 			&i.Progress,
 			&i.Begun,
 		); err != nil {
@@ -460,7 +500,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 }
 
 const videosByStatus = `-- name: VideosByStatus :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
 FROM video v WHERE v.status = $1 AND v.id < $2 ORDER BY v.id DESC LIMIT $3
 `
@@ -507,6 +547,146 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 			&i.Video.Received,
 			&i.Video.Playable,
 			&i.Video.Owner,
+			&i.Video.Workspace,
+			&i.Video.Playback,
+			&i.Progress,
+			&i.Begun,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const videosOfWorkspace = `-- name: VideosOfWorkspace :many
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+FROM video v WHERE v.workspace = $1 AND v.id < $2 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $3
+`
+
+type VideosOfWorkspaceParams struct {
+	Workspace string
+	Before    string
+	Most      int32
+}
+
+type VideosOfWorkspaceRow struct {
+	Video    Video
+	Progress float64
+	Begun    int64
+}
+
+func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspaceParams) ([]VideosOfWorkspaceRow, error) {
+	rows, err := q.db.QueryContext(ctx, videosOfWorkspace, arg.Workspace, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []VideosOfWorkspaceRow
+	for rows.Next() {
+		var i VideosOfWorkspaceRow
+		if err := rows.Scan(
+			&i.Video.ID,
+			&i.Video.Name,
+			&i.Video.Title,
+			&i.Video.Description,
+			&i.Video.Tags,
+			&i.Video.Metadata,
+			&i.Video.Status,
+			&i.Video.Failure,
+			&i.Video.Source,
+			&i.Video.Facts,
+			&i.Video.Settings,
+			&i.Video.Newest,
+			&i.Video.Published,
+			&i.Video.Prefix,
+			&i.Video.Output,
+			&i.Video.Created,
+			&i.Video.Updated,
+			&i.Video.Received,
+			&i.Video.Playable,
+			&i.Video.Owner,
+			&i.Video.Workspace,
+			&i.Video.Playback,
+			&i.Progress,
+			&i.Begun,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const videosOfWorkspaceByStatus = `-- name: VideosOfWorkspaceByStatus :many
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+FROM video v WHERE v.workspace = $1 AND v.status = $2 AND v.id < $3 ORDER BY v.id DESC LIMIT $4
+`
+
+type VideosOfWorkspaceByStatusParams struct {
+	Workspace string
+	Status    string
+	Before    string
+	Most      int32
+}
+
+type VideosOfWorkspaceByStatusRow struct {
+	Video    Video
+	Progress float64
+	Begun    int64
+}
+
+func (q *Queries) VideosOfWorkspaceByStatus(ctx context.Context, arg VideosOfWorkspaceByStatusParams) ([]VideosOfWorkspaceByStatusRow, error) {
+	rows, err := q.db.QueryContext(ctx, videosOfWorkspaceByStatus,
+		arg.Workspace,
+		arg.Status,
+		arg.Before,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []VideosOfWorkspaceByStatusRow
+	for rows.Next() {
+		var i VideosOfWorkspaceByStatusRow
+		if err := rows.Scan(
+			&i.Video.ID,
+			&i.Video.Name,
+			&i.Video.Title,
+			&i.Video.Description,
+			&i.Video.Tags,
+			&i.Video.Metadata,
+			&i.Video.Status,
+			&i.Video.Failure,
+			&i.Video.Source,
+			&i.Video.Facts,
+			&i.Video.Settings,
+			&i.Video.Newest,
+			&i.Video.Published,
+			&i.Video.Prefix,
+			&i.Video.Output,
+			&i.Video.Created,
+			&i.Video.Updated,
+			&i.Video.Received,
+			&i.Video.Playable,
+			&i.Video.Owner,
+			&i.Video.Workspace,
+			&i.Video.Playback,
 			&i.Progress,
 			&i.Begun,
 		); err != nil {
