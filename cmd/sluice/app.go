@@ -182,7 +182,7 @@ func (a *App) openRoles() error {
 		}
 	}
 	if s.has(roleEdge) {
-		a.edge = delivery.New(delivery.Config{Objects: a.objects, Generations: a.store, MediaBucket: s.S3.MediaBucket, Logger: a.log})
+		a.edge = delivery.New(delivery.Config{Objects: a.objects, Playbacks: a.store, MediaBucket: s.S3.MediaBucket, Logger: a.log})
 	}
 	var err error
 	if a.mailer, err = a.openMail(); err != nil {

@@ -177,3 +177,24 @@ func TestAnAttemptThatNeverBeganCannotFail(t *testing.T) {
 		w.begin(ref)
 	})
 }
+
+func TestTheEdgeIsToldWhoMayWatch(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.received("a.mp4")
+		own := "a-" + string(id)
+		want := video.Playback{Video: id, Prefix: "streams/" + own, Owner: video.Admin, Workspace: "main", Policy: video.Signed}
+		if got, served, err := w.Playback(t.Context(), own, 1); err != nil || served || !reflect.DeepEqual(got, want) {
+			w.t.Errorf("before it is published: %+v, %v, %v", got, served, err)
+		}
+		w.published(id, 1)
+		want.Ready = true
+		if got, served, err := w.Playback(t.Context(), own, 1); err != nil || !served || !reflect.DeepEqual(got, want) {
+			w.t.Errorf("%+v, %v, %v", got, served, err)
+		}
+		for _, folder := range []string{"", "a", string(id), "b-" + string(id), "streams/" + own, own + "0", "a-" + string(video.NewID(w.now())), string(video.NewPlaybackID(w.now()))} {
+			if got, served, err := w.Playback(t.Context(), folder, 1); err != nil || served || !reflect.DeepEqual(got, video.Playback{}) {
+				w.t.Errorf("%q: %+v, %v, %v", folder, got, served, err)
+			}
+		}
+	})
+}

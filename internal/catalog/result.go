@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path"
+	"strings"
 
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/video"
@@ -40,15 +42,21 @@ func (s *Store) Progress(ctx context.Context, ref video.StepRef, fraction float6
 	})
 }
 
-// Generation reports whether generation n of a video that is not deleted was published and not retired: whether viewers may have it.
-func (s *Store) Generation(ctx context.Context, id video.ID, n int) (served bool, err error) {
+// Playback is the one that a folder of the edge's addresses ("<stem>-<id>") names, the zero Playback where there is none, and whether viewers may have
+// generation n of its video: whether that was published and not retired, and the video is not deleted.
+func (s *Store) Playback(ctx context.Context, folder string, n int) (p video.Playback, served bool, err error) {
+	id, ok := video.ParseID(folder[strings.LastIndexByte(folder, '-')+1:])
+	if !ok {
+		return video.Playback{}, false, nil
+	}
 	err = s.read(ctx, func(q *sqlc.Queries) error {
-		state, err := q.GenerationState(ctx, sqlc.GenerationStateParams{Video: string(id), N: int64(n)})
-		if errors.Is(err, sql.ErrNoRows) {
+		r, err := q.Playback(ctx, sqlc.PlaybackParams{ID: string(id), N: int64(n)})
+		if errors.Is(err, sql.ErrNoRows) || err == nil && path.Base(r.Prefix) != folder {
 			return nil
 		}
-		served = state == published || state == superseded
+		p = video.Playback{Video: id, Prefix: r.Prefix, Owner: r.Owner, Workspace: r.Workspace, Ready: video.Status(r.Status) == video.Ready, Policy: video.Policy(r.Playback)}
+		served = r.State == published || r.State == superseded
 		return err
 	})
-	return served, err
+	return p, served, err
 }

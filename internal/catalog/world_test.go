@@ -77,7 +77,7 @@ func source(key, etag string) video.Source {
 func (w *world) received(key string) video.ID {
 	w.t.Helper()
 	id := video.NewID(w.now())
-	got, fresh, err := w.Received(w.t.Context(), video.Video{ID: id, Name: key, Prefix: "streams/" + string(id)}, source(key, "e1"),
+	got, fresh, err := w.Received(w.t.Context(), video.Video{ID: id, Name: key, Prefix: "streams/a-" + string(id)}, source(key, "e1"),
 		func(id video.ID) []engine.Job { return job("ingest", id) })
 	w.must(err)
 	if got != id || !fresh {
@@ -160,7 +160,7 @@ func (w *world) video(id video.ID) video.Video {
 
 func (w *world) served(id video.ID, generation int) bool {
 	w.t.Helper()
-	ok, err := w.Generation(w.t.Context(), id, generation)
+	_, ok, err := w.Playback(w.t.Context(), "a-"+string(id), generation)
 	w.must(err)
 	return ok
 }

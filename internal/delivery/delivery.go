@@ -19,7 +19,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -28,30 +27,14 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/internal/bucket"
 	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
-// Objects reads the media bucket.
-type Objects interface {
-	// LocalPath is the file of an object that lies on this machine, whether or not it is there; false where objects are elsewhere.
-	LocalPath(bucket, key string) (string, bool)
-	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
-	// Get reads an object, or the part of it that a Range header ("bytes=0-99") names. The caller closes it.
-	Get(ctx context.Context, bucket, key, rangeHeader string) (io.ReadCloser, bucket.Object, error)
-}
-
-// Generations knows what may be watched.
-type Generations interface {
-	// Generation reports whether generation n of a live video is published and not retired.
-	Generation(ctx context.Context, id video.ID, n int) (bool, error)
-}
-
 // Config is what the edge needs.
 type Config struct {
 	Objects     Objects
-	Generations Generations
+	Playbacks   Playbacks
 	MediaBucket string
 	Logger      *slog.Logger
 }
@@ -65,12 +48,22 @@ const mostRanges = 8
 
 type edge struct {
 	Config
-	gate *gate
+	gate *gate[generation, watched]
+}
+
+// watched is what the gate keeps.
+type watched struct {
+	video.Playback
+	served bool
 }
 
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
 func New(c Config) http.Handler {
-	return &edge{Config: c, gate: newGate(c.Generations.Generation, time.Now)}
+	ask := func(ctx context.Context, g generation) (w watched, err error) {
+		w.Playback, w.served, err = c.Playbacks.Playback(ctx, g.folder, g.n)
+		return w, err
+	}
+	return &edge{Config: c, gate: newGate(ask, func(w watched) bool { return w.served }, freshFor, time.Now)}
 }
 
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +108,12 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 		fault.Write(w, missing(nil))
 		return
 	}
-	published, err := e.gate.open(r.Context(), t.generation)
+	found, err := e.gate.get(r.Context(), t.generation)
 	if err != nil {
 		e.fail(w, r, err)
 		return
 	}
-	if !published {
+	if !found.served {
 		fault.Write(w, missing(nil))
 		return
 	}

@@ -3,128 +3,137 @@ package delivery
 import (
 	"container/list"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
-
-	"sluice/internal/video"
 )
 
 const (
-	// freshFor bounds how long a retired generation, or a deleted video, goes on being served.
+	// freshFor bounds how long a retired generation, a revoked playback or a deleted video goes on being served.
 	freshFor = 2 * time.Second
-	// keptFor bounds how long a generation that was published when the catalog was last heard goes on being served while that is away.
+	// keptFor bounds how long what was good when the catalog was last heard goes on being so while that is away.
 	keptFor = time.Minute
-	// waitFor bounds how long a request for such a generation waits for a catalog that does not answer.
+	// waitFor bounds how long a request for such a thing waits for a catalog that does not answer.
 	waitFor = time.Second
-	// remembered bounds the answers kept, about 200 bytes each: someone who guesses ids can't fill the memory.
+	// remembered bounds the answers kept, about 500 bytes each: someone who guesses ids can't fill the memory.
 	remembered = 4096
 	// patience bounds one question, which outlives the request that asked it first: others wait for it too.
 	patience = 5 * time.Second
 )
 
-// gate remembers for a moment which generations are published, and longer while the catalog can't be asked.
-type gate struct {
-	ask func(ctx context.Context, id video.ID, n int) (bool, error)
-	now func() time.Time
+// gate remembers answers of the catalog for a moment, and good ones longer while it can't be asked.
+type gate[K interface {
+	comparable
+	String() string
+}, V any] struct {
+	ask   func(context.Context, K) (V, error)
+	good  func(V) bool // whether an answer is kept while the catalog is away
+	fresh time.Duration
+	now   func() time.Time
 
 	flight singleflight.Group
 	mu     sync.Mutex
 	recent list.List // of answer, the last used first
-	known  map[generation]*list.Element
+	known  map[K]*list.Element
 	failed time.Time // when a question last had no answer
 }
 
-type answer struct {
-	generation
-	published bool
-	asked     time.Time
+type answer[K, V any] struct {
+	question K
+	value    V
+	asked    time.Time
 }
 
-func newGate(ask func(context.Context, video.ID, int) (bool, error), now func() time.Time) *gate {
-	return &gate{ask: ask, now: now, known: map[generation]*list.Element{}}
+func newGate[K interface {
+	comparable
+	String() string
+}, V any](ask func(context.Context, K) (V, error), good func(V) bool, fresh time.Duration, now func() time.Time) *gate[K, V] {
+	return &gate[K, V]{ask: ask, good: good, fresh: fresh, now: now, known: map[K]*list.Element{}}
 }
 
-// open reports whether g is published, as it was at most freshFor ago, or, where that can't be told, whether it was within keptFor. One question is under way for
-// a generation at any time. Errors aren't remembered, but for a moment nothing that can be answered without is asked after one.
-func (g *gate) open(ctx context.Context, which generation) (bool, error) {
-	last, fresh, troubled := g.recall(which)
-	if fresh || last && troubled {
-		return last, nil
+// get is the answer as it was at most fresh ago, or, where that can't be told, a good one from within keptFor. One question of its kind is under way
+// at any time. Errors aren't remembered, but for a moment nothing that can be answered without is asked after one.
+func (g *gate[K, V]) get(ctx context.Context, question K) (V, error) {
+	last, age, troubled := g.recall(question)
+	if last != nil && (age < g.fresh || troubled && g.good(*last)) {
+		return *last, nil
 	}
-	result := g.flight.DoChan(fmt.Sprintf("%s/%d", which.video, which.n), func() (any, error) {
+	return g.renew(ctx, question, last)
+}
+
+// renew asks, and falls back on last, if that is good.
+func (g *gate[K, V]) renew(ctx context.Context, question K, last *V) (none V, _ error) {
+	result := g.flight.DoChan(question.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		asked := g.now() // the answer may be as old as the question
-		published, err := g.ask(ctx, which.video, which.n)
+		value, err := g.ask(ctx, question)
 		if err == nil {
-			g.remember(answer{which, published, asked})
+			g.remember(answer[K, V]{question, value, asked})
 		} else {
 			g.noteFailure()
 		}
-		return published, err
+		return value, err
 	})
 	var enough <-chan time.Time
-	if last {
+	if last != nil && g.good(*last) {
 		enough = time.After(waitFor)
 	}
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return none, ctx.Err()
 	case <-enough:
 		g.noteFailure()
-		return true, nil
+		return *last, nil
 	case r := <-result:
-		if r.Err != nil && last {
-			return true, nil
+		if r.Err != nil && enough != nil {
+			return *last, nil
 		}
-		published, _ := r.Val.(bool)
-		return published, r.Err
+		value, _ := r.Val.(V)
+		return value, r.Err
 	}
 }
 
-func (g *gate) noteFailure() {
+func (g *gate[K, V]) noteFailure() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failed = g.now()
 }
 
-// recall returns whether a generation was published when that was last asked, within keptFor; whether the answer is fresh; and whether a question has
-// failed a moment ago.
-func (g *gate) recall(which generation) (published, fresh, troubled bool) {
+// recall returns the last answer within keptFor, nil for none, and its age; and whether a question has failed a moment ago.
+func (g *gate[K, V]) recall(question K) (last *V, age time.Duration, troubled bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
 	troubled = now.Sub(g.failed) < freshFor
-	at, ok := g.known[which]
+	at, ok := g.known[question]
 	if !ok {
-		return false, false, troubled
+		return nil, 0, troubled
 	}
-	a := at.Value.(answer)
-	age := now.Sub(a.asked)
+	a := at.Value.(*answer[K, V])
+	age = now.Sub(a.asked)
 	if age >= keptFor {
 		g.forget(at)
-		return false, false, troubled
+		return nil, 0, troubled
 	}
 	g.recent.MoveToFront(at)
-	return a.published, age < freshFor, troubled
+	return &a.value, age, troubled
 }
 
-func (g *gate) remember(a answer) {
+func (g *gate[K, V]) remember(a answer[K, V]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if at, ok := g.known[a.generation]; ok {
+	if at, ok := g.known[a.question]; ok {
 		g.forget(at)
 	}
-	g.known[a.generation] = g.recent.PushFront(a)
+	g.known[a.question] = g.recent.PushFront(&a)
 	if g.recent.Len() > remembered {
 		g.forget(g.recent.Back())
 	}
 }
 
-func (g *gate) forget(at *list.Element) {
-	delete(g.known, at.Value.(answer).generation)
+func (g *gate[K, V]) forget(at *list.Element) {
+	delete(g.known, at.Value.(*answer[K, V]).question)
 	g.recent.Remove(at)
 }

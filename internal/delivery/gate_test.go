@@ -9,16 +9,19 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"sluice/internal/video"
 )
+
+// opener is a gate of yes and no.
+func opener(ask func(context.Context, generation) (bool, error)) *gate[generation, bool] {
+	return newGate(ask, func(yes bool) bool { return yes }, freshFor, time.Now)
+}
 
 func TestAGenerationThatIsRetiredStopsWithinTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &catalog{published: map[generation]bool{{id, 2}: true}}
-		g := newGate(c.Generation, time.Now)
+		c := &catalog{published: map[generation]bool{{folder, 2}: true}}
+		g := opener(c.open)
 		for range 5 {
-			if ok, err := g.open(t.Context(), generation{id, 2}); !ok || err != nil {
+			if ok, err := g.get(t.Context(), generation{folder, 2}); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
 		}
@@ -27,12 +30,12 @@ func TestAGenerationThatIsRetiredStopsWithinTwoSeconds(t *testing.T) {
 		}
 		c.published = nil
 		time.Sleep(2 * time.Second)
-		if ok, err := g.open(t.Context(), generation{id, 2}); ok || err != nil {
+		if ok, err := g.get(t.Context(), generation{folder, 2}); ok || err != nil {
 			t.Errorf("two seconds later: %v, %v", ok, err)
 		}
-		c.published = map[generation]bool{{id, 2}: true}
+		c.published = map[generation]bool{{folder, 2}: true}
 		time.Sleep(2 * time.Second)
-		if ok, err := g.open(t.Context(), generation{id, 2}); !ok || err != nil {
+		if ok, err := g.get(t.Context(), generation{folder, 2}); !ok || err != nil {
 			t.Errorf("published meanwhile: %v, %v", ok, err)
 		}
 	})
@@ -41,15 +44,15 @@ func TestAGenerationThatIsRetiredStopsWithinTwoSeconds(t *testing.T) {
 func TestManyWhoAskAtOnceCauseOneQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
-		g := newGate(func(context.Context, video.ID, int) (bool, error) {
+		g := opener(func(context.Context, generation) (bool, error) {
 			asked.Add(1)
 			time.Sleep(100 * time.Millisecond)
 			return true, nil
-		}, time.Now)
+		})
 		var crowd sync.WaitGroup
 		for range 50 {
 			crowd.Go(func() {
-				if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+				if ok, err := g.get(t.Context(), generation{folder, 1}); !ok || err != nil {
 					t.Error(ok, err)
 				}
 			})
@@ -63,25 +66,25 @@ func TestManyWhoAskAtOnceCauseOneQuestion(t *testing.T) {
 
 func TestWhoeverLeavesDoesNotTakeTheAnswerAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(func(ctx context.Context, _ video.ID, _ int) (bool, error) {
+		g := opener(func(ctx context.Context, _ generation) (bool, error) {
 			select {
 			case <-ctx.Done():
 				return false, ctx.Err()
 			case <-time.After(time.Second):
 				return true, nil
 			}
-		}, time.Now)
+		})
 		first, leave := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer leave()
 		var both sync.WaitGroup
 		both.Go(func() {
-			if _, err := g.open(first, generation{id, 1}); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := g.get(first, generation{folder, 1}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the first to ask: %v", err)
 			}
 		})
 		synctest.Wait()
 		both.Go(func() {
-			if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+			if ok, err := g.get(t.Context(), generation{folder, 1}); !ok || err != nil {
 				t.Errorf("the second to ask: %v, %v", ok, err)
 			}
 		})
@@ -91,10 +94,10 @@ func TestWhoeverLeavesDoesNotTakeTheAnswerAlong(t *testing.T) {
 
 func TestTheAnswersKeptAreBounded(t *testing.T) {
 	t.Parallel()
-	c := &catalog{published: map[generation]bool{{id, 1}: true}}
-	g := newGate(c.Generation, time.Now)
+	c := &catalog{published: map[generation]bool{{folder, 1}: true}}
+	g := opener(c.open)
 	for n := range remembered + 100 {
-		if _, err := g.open(t.Context(), generation{video.ID(fmt.Sprint(n)), 1}); err != nil {
+		if _, err := g.get(t.Context(), generation{fmt.Sprint(n), 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,15 +115,15 @@ func TestWhatWasPublishedIsServedForAMinuteWhileTheCatalogIsAway(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var gone atomic.Bool
 				var asked atomic.Int32
-				g := newGate(func(ctx context.Context, _ video.ID, n int) (bool, error) {
+				g := opener(func(ctx context.Context, which generation) (bool, error) {
 					asked.Add(1)
 					if gone.Load() {
 						return false, away(ctx)
 					}
-					return n == 1, nil
-				}, time.Now)
+					return which.n == 1, nil
+				})
 				for n, published := range map[int]bool{1: true, 2: false} {
-					if ok, err := g.open(t.Context(), generation{id, n}); ok != published || err != nil {
+					if ok, err := g.get(t.Context(), generation{folder, n}); ok != published || err != nil {
 						t.Fatal(n, ok, err)
 					}
 				}
@@ -130,7 +133,7 @@ func TestWhatWasPublishedIsServedForAMinuteWhileTheCatalogIsAway(t *testing.T) {
 				for time.Since(began) < 50*time.Second {
 					time.Sleep(200 * time.Millisecond)
 					from := time.Now()
-					if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+					if ok, err := g.get(t.Context(), generation{folder, 1}); !ok || err != nil {
 						t.Fatalf("after %v: %v, %v", time.Since(began), ok, err)
 					}
 					if took := time.Since(from); took > waitFor {
@@ -141,17 +144,17 @@ func TestWhatWasPublishedIsServedForAMinuteWhileTheCatalogIsAway(t *testing.T) {
 					t.Errorf("asked %d times in 50 s", n)
 				}
 				for _, n := range []int{2, 3} { // known not to be published, and not known
-					if ok, err := g.open(t.Context(), generation{id, n}); ok || err == nil {
+					if ok, err := g.get(t.Context(), generation{folder, n}); ok || err == nil {
 						t.Errorf("generation %d: %v, %v", n, ok, err)
 					}
 				}
 				time.Sleep(15 * time.Second)
-				if ok, err := g.open(t.Context(), generation{id, 1}); ok || err == nil {
+				if ok, err := g.get(t.Context(), generation{folder, 1}); ok || err == nil {
 					t.Errorf("after %v: %v, %v", time.Since(began), ok, err)
 				}
 				gone.Store(false)
 				time.Sleep(patience)
-				if ok, err := g.open(t.Context(), generation{id, 1}); !ok || err != nil {
+				if ok, err := g.get(t.Context(), generation{folder, 1}); !ok || err != nil {
 					t.Errorf("the catalog is back: %v, %v", ok, err)
 				}
 			})

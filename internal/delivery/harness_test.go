@@ -42,11 +42,19 @@ type catalog struct {
 	err       error
 }
 
-func (c *catalog) Generation(_ context.Context, id video.ID, n int) (bool, error) {
+func (c *catalog) open(_ context.Context, which generation) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
-	return c.published[generation{id, n}], c.err
+	return c.published[which], c.err
+}
+
+// Playback implements Playbacks.
+func (c *catalog) Playback(ctx context.Context, name string, n int) (p video.Playback, served bool, err error) {
+	if served, err = c.open(ctx, generation{name, n}); name == folder {
+		p = video.Playback{Video: id, Prefix: "streams/" + folder, Policy: video.Public, Ready: true}
+	}
+	return p, served, err
 }
 
 // stage is an edge over real storage.
@@ -74,7 +82,7 @@ func stages(t *testing.T, run func(t *testing.T, s *stage)) {
 
 func newStage(t *testing.T, way string) *stage {
 	t.Helper()
-	s := &stage{catalog: &catalog{published: map[generation]bool{{id, 2}: true}}, root: t.TempDir(), log: &bytes.Buffer{}}
+	s := &stage{catalog: &catalog{published: map[generation]bool{{folder, 2}: true}}, root: t.TempDir(), log: &bytes.Buffer{}}
 	keys := bucket.Credentials{Access: "access", Secret: "a secret of the tests"}
 	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{Root: s.root, Credentials: keys, Buckets: []string{"media", "uploads"}})
 	if err != nil {
@@ -107,7 +115,7 @@ func newStage(t *testing.T, way string) *stage {
 			t.Fatal(err)
 		}
 	}
-	s.server = httptest.NewServer(New(Config{Objects: objects, Generations: s.catalog, MediaBucket: "media",
+	s.server = httptest.NewServer(New(Config{Objects: objects, Playbacks: s.catalog, MediaBucket: "media",
 		Logger: slog.New(slog.NewTextHandler(s, nil))}))
 	t.Cleanup(s.server.Close)
 	return s

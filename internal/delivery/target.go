@@ -29,11 +29,13 @@ var kinds = map[string]string{
 	".jpg":  "image/jpeg",
 }
 
-// generation is one encode of one video.
+// generation is one encode of one video, as an address names it.
 type generation struct {
-	video video.ID
-	n     int // from 1
+	folder string // "<stem>-<video id>", or a playback id
+	n      int    // from 1
 }
+
+func (g generation) String() string { return g.folder + "/" + strconv.Itoa(g.n) }
 
 // target is what a path asks for.
 type target struct {
@@ -63,13 +65,13 @@ func parse(u *url.URL) (target, bool) {
 			return target{}, false
 		}
 	}
-	id, ok := owner(elements[0])
+	ok = owned(elements[0])
 	n, err := strconv.Atoi(elements[1])
 	kind, known := kinds[path.Ext(below)]
 	if !ok || !known || err != nil || n < 1 || strconv.Itoa(n) != elements[1] {
 		return target{}, false
 	}
-	return target{generation: generation{id, n}, key: bucketRoot + below, kind: kind}, true
+	return target{generation: generation{elements[0], n}, key: bucketRoot + below, kind: kind}, true
 }
 
 // plain reports whether s can be (part of) a key: UTF-8 with no control characters and no backslash.
@@ -77,13 +79,10 @@ func plain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || unicode.IsControl(r) })
 }
 
-// owner is the video of a folder "<stem>-<id>".
-func owner(folder string) (video.ID, bool) {
-	at := strings.LastIndexByte(folder, '-')
-	if at < 0 {
-		return "", false
-	}
-	return video.ParseID(folder[at+1:])
+// owned reports whether a folder is "<stem>-<id>"; playback ids have that form too.
+func owned(folder string) bool {
+	_, ok := video.ParseID(folder[strings.LastIndexByte(folder, '-')+1:])
+	return ok && folder != "" && strings.IndexByte(folder, '-') >= 0
 }
 
 // URL is the address at the edge of an object of the media bucket, each element of its key escaped: edge is where the edge

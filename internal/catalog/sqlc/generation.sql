@@ -7,6 +7,12 @@ SELECT * FROM generation WHERE video = $1 AND n = $2;
 -- name: GenerationState :one
 SELECT g.state FROM generation g JOIN video v ON v.id = g.video WHERE g.video = $1 AND g.n = $2 AND v.status <> 'deleting';
 
+-- name: Playback :one
+-- Playback is what the edge asks of a video and one of its generations; the state is empty where there is no such generation.
+SELECT v.id, v.prefix, v.owner, v.workspace, v.playback, v.status,
+    CAST(coalesce((SELECT g.state FROM generation g WHERE g.video = v.id AND g.n = $2), '') AS TEXT) AS state
+FROM video v WHERE v.id = $1 AND v.status <> 'deleting';
+
 -- name: PlanGeneration :execrows
 UPDATE generation SET state = 'planned', facts = $3, plan = $4, updated = $5 WHERE video = $1 AND n = $2 AND state = 'waiting';
 

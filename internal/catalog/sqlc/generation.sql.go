@@ -175,6 +175,43 @@ func (q *Queries) PlanGeneration(ctx context.Context, arg PlanGenerationParams) 
 	return result.RowsAffected()
 }
 
+const playback = `-- name: Playback :one
+SELECT v.id, v.prefix, v.owner, v.workspace, v.playback, v.status,
+    CAST(coalesce((SELECT g.state FROM generation g WHERE g.video = v.id AND g.n = $2), '') AS TEXT) AS state
+FROM video v WHERE v.id = $1 AND v.status <> 'deleting'
+`
+
+type PlaybackParams struct {
+	ID string
+	N  int64
+}
+
+type PlaybackRow struct {
+	ID        string
+	Prefix    string
+	Owner     string
+	Workspace string
+	Playback  string
+	Status    string
+	State     string
+}
+
+// Playback is what the edge asks of a video and one of its generations; the state is empty where there is no such generation.
+func (q *Queries) Playback(ctx context.Context, arg PlaybackParams) (PlaybackRow, error) {
+	row := q.db.QueryRowContext(ctx, playback, arg.ID, arg.N)
+	var i PlaybackRow
+	err := row.Scan(
+		&i.ID,
+		&i.Prefix,
+		&i.Owner,
+		&i.Workspace,
+		&i.Playback,
+		&i.Status,
+		&i.State,
+	)
+	return i, err
+}
+
 const publishGeneration = `-- name: PublishGeneration :execrows
 UPDATE generation SET state = 'published', output = $3, updated = $4 WHERE video = $1 AND n = $2 AND state = 'planned'
 `
