@@ -269,10 +269,17 @@ func (db DB) oncePostgres(ctx context.Context, f func(Tx) error) error {
 		err = tx.Commit(ctx)
 	}
 	var known *fault.Error
-	if err != nil && raw.IsClosed() && ctx.Err() == nil && !errors.As(err, &known) {
+	if err != nil && ctx.Err() == nil && !errors.As(err, &known) && broke(conn, raw) {
 		err = fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return err
+}
+
+// broke reports whether a connection is gone: closed, or given away by database/sql for how a statement on it ended. What was given away is looked at by
+// nobody: the pool is closing it, in a goroutine of its own.
+func broke(conn *sql.Conn, raw *pgx.Conn) (gone bool) {
+	err := conn.Raw(func(any) error { gone = raw.IsClosed(); return nil })
+	return gone || err != nil
 }
 
 // lost reports whether err says that a transaction lost to another and would do better alone.
