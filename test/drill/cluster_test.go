@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/internal/engine/enginetest"
+	"sluice/test/away"
 	"sluice/test/rig"
 )
 
@@ -17,8 +18,8 @@ type cluster struct {
 	members  []*rig.Keeper
 	storage  *rig.Foreign
 	dsn      string // past the line
-	database *rig.Line
-	objects  *rig.Line
+	database *away.Link
+	objects  *away.Link
 }
 
 // gather launches processes with all roles, each with its own clock, and waits until all take work.
@@ -26,8 +27,8 @@ func gather(t *testing.T, clocks ...string) *cluster {
 	t.Helper()
 	c := &cluster{dsn: enginetest.Postgres(t), storage: rig.VersityGW(t)}
 	var dsn string
-	c.database, dsn = rig.Through(t, c.dsn)
-	line, endpoint := rig.Through(t, c.storage.URL)
+	c.database, dsn = away.BeforeURL(t, c.dsn)
+	line, endpoint := away.BeforeURL(t, c.storage.URL)
 	c.objects = line
 	remote := *c.storage
 	remote.URL = endpoint

@@ -152,7 +152,7 @@ func (f *Foreign) Start() {
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		_, err := f.Client().ListBuckets(ctx, &s3.ListBucketsInput{})
 		cancel()
 		if err == nil {
