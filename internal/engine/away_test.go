@@ -53,7 +53,7 @@ func outages(t *testing.T, dsn string) (string, []outage) {
 func TestADatabaseThatIsAwayCostsNoTry(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, dsn string) {
 		by, ways := outages(t, dsn)
-		db := open(t, by)
+		db, direct := open(t, by), open(t, dsn)
 		insert(t, db, engine.Job{Attempts: 1})
 		var calls atomic.Int32
 		began, gone := make(chan int, 1), make(chan struct{}, 1)
@@ -90,9 +90,9 @@ func TestADatabaseThatIsAwayCostsNoTry(t *testing.T) {
 			time.Sleep(way.lasts)
 			way.giveBack()
 			from := time.Now()
-			for deadline := from.Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			for deadline := from.Add(patience); ; time.Sleep(50 * time.Millisecond) {
 				done := 0
-				for _, r := range jobs(t, open(t, dsn)) {
+				for _, r := range jobs(t, direct) {
 					if r.state == "completed" && r.attempt == 1 {
 						done++
 					}
@@ -101,7 +101,7 @@ func TestADatabaseThatIsAwayCostsNoTry(t *testing.T) {
 					break
 				}
 				if time.Now().After(deadline) {
-					t.Fatalf("%s: 15 s after the database came back: %+v", way.name, jobs(t, open(t, dsn)))
+					t.Fatalf("%s: %v after the database came back: %+v", way.name, patience, jobs(t, direct))
 				}
 			}
 			t.Logf("%s: done %v after the database came back", way.name, time.Since(from).Round(10*time.Millisecond))

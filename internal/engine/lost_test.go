@@ -21,12 +21,24 @@ func TestAJobOfAKilledProcessIsTakenOver(t *testing.T) {
 		if err := other.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		from := time.Now()
+		if err := other.Wait(); err == nil {
+			t.Error("the other process ended by itself")
+		}
+		var seen int64 // its last beat, by the database's clock
+		if err := db.Read.QueryRowContext(t.Context(), `SELECT seen FROM worker`).Scan(&seen); err != nil {
+			t.Fatal(err)
+		}
 		tries := make(chan engine.Attempt, 1)
-		start(t, db, 1, func(_ context.Context, a engine.Attempt) error { tries <- a; return nil })
+		e := start(t, db, 1, func(_ context.Context, a engine.Attempt) error { tries <- a; return nil })
 		a := receive(t, tries)
-		if took := time.Since(from); took > lostAfter+2*time.Second || took < lostAfter/2 {
-			t.Errorf("took over after %v", took)
+		job, err := e.Job(t.Context(), a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := job.Started.Sub(time.UnixMilli(seen))
+		t.Logf("taken over %v after its last beat", took)
+		if took < lostAfter {
+			t.Errorf("taken over %v after its last beat: too early", took)
 		}
 		if a.Number != 2 || a.Max != 1 {
 			t.Errorf("try %d of %d; a job whose tries were all lost is tried once more, to be told", a.Number, a.Max)
@@ -46,12 +58,7 @@ func TestAStalledTwinEndsNothingOfTheWorkerThatTookOver(t *testing.T) {
 				}
 				insert(t, db, engine.Job{Args: json.RawMessage(how)})
 				other.says("started 1")
-				signal := func(s syscall.Signal) {
-					if err := other.Process.Signal(s); err != nil {
-						t.Fatal(err)
-					}
-				}
-				signal(syscall.SIGSTOP)
+				other.freeze(dsn)
 				taken, finish := make(chan int, 1), make(chan struct{})
 				start(t, db, 1, func(_ context.Context, a engine.Attempt) error {
 					taken <- a.Number
@@ -61,7 +68,7 @@ func TestAStalledTwinEndsNothingOfTheWorkerThatTookOver(t *testing.T) {
 				if n := receive(t, taken); n != 2 {
 					t.Errorf("took over as try %d", n)
 				}
-				signal(syscall.SIGCONT)
+				other.signal(syscall.SIGCONT)
 				if deaf {
 					if _, err := other.in.Write([]byte("complete\n")); err != nil {
 						t.Fatal(err)
@@ -84,18 +91,19 @@ func TestAStalledTwinEndsNothingOfTheWorkerThatTookOver(t *testing.T) {
 func TestALongJobOfALivingProcessIsLeftAlone(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, dsn string) {
 		db := open(t, dsn)
+		const long = 4 * time.Second // after which others are taken for lost
 		var tries atomic.Int32
 		f := func(ctx context.Context, _ engine.Attempt) error {
 			tries.Add(1)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(2 * lostAfter):
+			case <-time.After(long + time.Second):
 				return nil
 			}
 		}
-		start(t, db, 1, f)
-		start(t, open(t, dsn), 1, f)
+		startPatient(t, db, long, 1, f)
+		startPatient(t, open(t, dsn), long, 1, f)
 		insert(t, db, engine.Job{})
 		await(t, db, "completed")
 		if n := tries.Load(); n != 1 {

@@ -3,11 +3,13 @@ package engine_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,10 +116,48 @@ func startChild(t *testing.T, dsn string) *child {
 	return c
 }
 
+func (c *child) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// freeze stops the process between two of its writes: what stops in the middle of one keeps the others from writing, which is another story.
+func (c *child) freeze(dsn string) {
+	c.t.Helper()
+	driver, hurry := "sqlite", "PRAGMA busy_timeout = 300"
+	if engine.IsPostgres(dsn) {
+		driver, hurry = "pgx", "SET lock_timeout = '300ms'"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c.signal(syscall.SIGSTOP)
+		for _, statement := range []string{hurry, "UPDATE worker SET seen = seen", "UPDATE river_job SET attempt = attempt"} {
+			if err == nil {
+				_, err = db.ExecContext(c.t.Context(), statement)
+			}
+		}
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("the other process is always in the middle of a write: %v", err)
+		}
+		err = nil
+		c.signal(syscall.SIGCONT)
+	}
+}
+
 // says waits for a line that starts so.
 func (c *child) says(start string) {
 	c.t.Helper()
-	timeout := time.After(15 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case line := <-c.lines:

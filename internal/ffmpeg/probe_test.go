@@ -260,7 +260,7 @@ func TestLayoutOfAHugeNumberOfBoxesEnds(t *testing.T) {
 	content := strings.Repeat(box, maxBoxes+1000) + "\x00\x00\x00\x08moov"
 	start := time.Now()
 	l := readLayout(strings.NewReader(content), int64(len(content)), []byte(content[:64]))
-	if l.moov || time.Since(start) > 5*time.Second {
+	if l.moov || time.Since(start) > time.Minute {
 		t.Errorf("%+v after %v", l, time.Since(start))
 	}
 	deep := strings.Repeat("\x00\x00\x00\x00moov", 10000)

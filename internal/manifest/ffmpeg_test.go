@@ -207,7 +207,7 @@ func scan(t *testing.T, folder string, track video.Track) video.Track {
 // decoded counts the frames of one stream that ffprobe decodes; a word of complaint fails the test.
 func decoded(t *testing.T, address, stream string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var out, complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-allowed_extensions", "ALL", "-count_frames", "-select_streams", stream, "-show_entries", "stream=nb_read_frames", "-of", "json", address)

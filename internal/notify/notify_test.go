@@ -120,7 +120,7 @@ func (w world) mailerEvery(every time.Duration, at notify.SMTP, change ...func(n
 	w.must(err)
 	w.must(e.Start(w.Context()))
 	w.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), time.Minute)
 		defer cancel()
 		if err := e.Stop(ctx); err != nil {
 			w.Error(err)
@@ -194,7 +194,7 @@ func (w world) outbox() (lines []string) {
 // until waits for something that another goroutine does.
 func (w world) until(what string, f func() bool) {
 	w.Helper()
-	for end := time.Now().Add(15 * time.Second); !f(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("no %s; the outbox is %q", what, w.outbox())
 		}
@@ -250,18 +250,24 @@ func (w world) parts(l notifytest.Letter) (subject, text, html string) {
 
 func TestTheFirstFailureGoesAtOnceAndWhatFollowsGoesTogether(t *testing.T) {
 	each(t, func(w world) {
+		const every = 10 * time.Second // long enough for all that follows to fail within it
 		office := notifytest.Start(w.T, authority, notifytest.Options{})
-		w.mailer(notify.SMTP{Port: office.Port})
+		w.mailerEvery(every, notify.SMTP{Port: office.Port})
 		w.subscribe("ops@example.com")
 		a := w.received("a.mp4")
 		w.fail(a, 1, "not_media")
-		first := office.Await(w.T, 1, 4*time.Second)[0] // less than River's scheduler takes to wake
+		var later int // jobs for which River's scheduler, which wakes each 5 s, would have to come by
+		w.must(w.DB().Read.QueryRowContext(w.Context(), `SELECT count(*) FROM river_job WHERE queue = $1 AND state = 'scheduled'`, notify.Queue).Scan(&later))
+		if later > 0 {
+			w.Error("the first letter waits for the scheduler")
+		}
+		first := office.Await(w.T, 1)[0]
 		w.states(event.Sent)
 		for i := range 3 {
 			w.fail(w.received(fmt.Sprintf("b%d.mp4", i)), 1, "truncated")
 		}
 		w.fail(w.received("c.mp4"), 1, "not_media")
-		second := office.Await(w.T, 2, 10*time.Second)[1]
+		second := office.Await(w.T, 2)[1]
 		w.states(event.Sent)
 
 		subject, text, html := w.parts(first)
@@ -310,7 +316,7 @@ func TestARecoveryIsToldToThoseWhoWantIt(t *testing.T) {
 			w.Fatalf("woke %d, %v", n, err)
 		}
 		letters := map[string]string{}
-		for _, l := range office.Await(w.T, 2, 5*time.Second) {
+		for _, l := range office.Await(w.T, 2) {
 			subject, text, _ := w.parts(l)
 			letters[l.To] = subject + "\n" + text
 		}
@@ -338,7 +344,7 @@ func TestTroubleOfTheMailServerIsWaitedFor(t *testing.T) {
 		w.mailer(notify.SMTP{Port: office.Port})
 		w.subscribe("ops@example.com")
 		w.fail(w.received("a.mp4"), 1, "not_media")
-		office.Await(w.T, 1, 10*time.Second)
+		office.Await(w.T, 1)
 		n := w.states(event.Sent)[0]
 		if n.Tries != 3 || n.Trouble.Code != "" || n.Finished.IsZero() || len(office.Letters()) != 1 {
 			w.Errorf("%+v", n)
@@ -364,7 +370,7 @@ func TestAMessageIsGivenUpAtLastAndTheNextOneIsNot(t *testing.T) {
 		}
 		open.Store(true)
 		w.fail(w.received("b.mp4"), 1, "not_media")
-		if subject, _, _ := w.parts(office.Await(w.T, 1, 5*time.Second)[0]); subject != "Sluice: b.mp4 failed (not_media)" {
+		if subject, _, _ := w.parts(office.Await(w.T, 1)[0]); subject != "Sluice: b.mp4 failed (not_media)" {
 			w.Errorf("%q", subject)
 		}
 	})
@@ -443,7 +449,7 @@ func TestAnAddressThatIsRefusedIsNotTriedAgainAndAgain(t *testing.T) {
 		if s := w.subscribe("gone@example.com"); s.Suspended || s.ID != subs[0].ID {
 			w.Errorf("%+v", s)
 		}
-		l := office.Await(w.T, 1, 10*time.Second)[0]
+		l := office.Await(w.T, 1)[0]
 		if subject, _, _ := w.parts(l); subject != "Sluice: 3.mp4 failed (not_media)" {
 			w.Errorf("%q", subject)
 		}
@@ -470,9 +476,9 @@ func TestAMessageWhoseRecordWasLostIsSentAgainAsTheSameMessage(t *testing.T) {
 		w.mailer(notify.SMTP{Port: office.Port}, func(s notify.Store) notify.Store { return forgetful{s, lost} })
 		w.subscribe("ops@example.com")
 		w.fail(w.received("a.mp4"), 1, "not_media")
-		office.Await(w.T, 1, 5*time.Second)
+		office.Await(w.T, 1)
 		w.fail(w.received("b.mp4"), 1, "not_media") // comes too late for the message
-		letters := office.Await(w.T, 3, 15*time.Second)
+		letters := office.Await(w.T, 3)
 		w.states(event.Sent)
 		var ids, subjects []string
 		for _, l := range letters {
@@ -494,7 +500,7 @@ func TestTheNameOfAVideoIsTextAndNothingElse(t *testing.T) {
 		w.mailer(notify.SMTP{Port: office.Port})
 		_, err := w.Wake(w.Context())
 		w.must(err)
-		l := office.Await(w.T, 1, 5*time.Second)[0]
+		l := office.Await(w.T, 1)[0]
 		subject, text, html := w.parts(l)
 		if l.Message.Header.Get("Bcc") != "" || office.Asked() != 1 || strings.ContainsAny(subject, "\r\n\u202e") || !strings.HasPrefix(subject, "Sluice: x\ufffd\ufffdBcc: victim") {
 			w.Errorf("headers %v, subject %q", l.Message.Header, subject)

@@ -118,7 +118,7 @@ func newMill(t *testing.T, dsn string, at func(point string)) *mill {
 	must(err)
 	must(jobs.Start(ctx))
 	t.Cleanup(func() {
-		stop, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := jobs.Stop(stop); err != nil {
 			t.Error(err)
@@ -153,7 +153,7 @@ func (m *mill) put() {
 func (m *mill) ready() map[video.StepName]video.Step {
 	m.t.Helper()
 	var all []video.Video
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var err error
 		all, err = m.store.Videos(m.t.Context(), video.Query{Within: video.Everywhere(), Limit: 2})
 		if err == nil && len(all) == 1 && all[0].Status == video.Ready {
@@ -216,7 +216,7 @@ func database(t *testing.T, dsn string) (string, func(time.Duration)) {
 		return by, func(d time.Duration) { link.Cut(); time.AfterFunc(d, link.Mend) }
 	}
 	return dsn, func(d time.Duration) {
-		other, err := sql.Open("sqlite", "file:"+dsn+"?_pragma=busy_timeout(5000)")
+		other, err := sql.Open("sqlite", "file:"+dsn+"?_pragma=busy_timeout(60000)")
 		if err != nil {
 			t.Error(err)
 			return
@@ -261,15 +261,32 @@ func TestWhatAStepMadeIsKeptWhileTheDatabaseIsAway(t *testing.T) {
 	})
 }
 
-// TestStepsWaitForAStorageThatIsAway cuts the network to the storage when an encode begins.
+// met waits until an attempt has failed with a code.
+func (m *mill) met(code string) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var n int
+		if err := m.store.DB().Read.QueryRowContext(context.Background(), `SELECT count(*) FROM attempt WHERE code = $1`, code).Scan(&n); err == nil && n > 0 {
+			return
+		}
+	}
+	m.t.Errorf("no attempt met %s in a minute", code)
+}
+
+// TestStepsWaitForAStorageThatIsAway cuts the network to the storage when an encode begins, until a step has met that, and a while longer.
 func TestStepsWaitForAStorageThatIsAway(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, dsn string) {
 		var m *mill
 		made := make(chan struct{})
+		var mended sync.WaitGroup
+		defer mended.Wait()
 		m = newMill(t, dsn, onceAt("encode.begun", func() {
 			<-made
 			m.storage.Cut()
-			time.AfterFunc(5*time.Second, m.storage.Mend)
+			mended.Go(func() {
+				m.met("storage_unavailable")
+				time.Sleep(2 * time.Second)
+				m.storage.Mend()
+			})
 		}))
 		close(made)
 		m.put()

@@ -39,7 +39,7 @@ func attack(args []string) {
 		err = os.WriteFile(args[1], make([]byte, 1<<20), 0o600)
 	case "tcp", "udp", "unix":
 		var c net.Conn
-		if c, err = net.DialTimeout(args[0], args[1], time.Second); err == nil {
+		if c, err = net.DialTimeout(args[0], args[1], 10*time.Second); err == nil {
 			_, err = c.Write([]byte("x"))
 		}
 	case "fork":
@@ -242,7 +242,7 @@ func TestAChildEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := cmd.Run(); err == nil || time.Since(start) > 10*time.Second {
+	if err := cmd.Run(); err == nil || time.Since(start) > 40*time.Second {
 		t.Errorf("err %v after %v", err, time.Since(start))
 	}
 }
@@ -268,7 +268,7 @@ func TestAKilledParentLeavesNoChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	for range 100 {
+	for range 1500 { // half of what it would sleep
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
 		if err != nil || bytes.Contains(status, []byte(") Z ")) {
 			return

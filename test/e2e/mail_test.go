@@ -40,7 +40,7 @@ func TestAFailureIsTableAndMail(t *testing.T) {
 	if v.Status != "failed" {
 		t.Fatalf("%s", v.Raw)
 	}
-	l := office.Await(t, 1, 10*time.Second)[0]
+	l := office.Await(t, 1)[0]
 	if subject := l.Message.Header.Get("Subject"); !l.TLS || !strings.HasPrefix(subject, "Sluice: letter.mp4 failed (") || !strings.Contains(string(l.Raw), "#/v/"+v.ID) {
 		t.Errorf("encrypted %v, subject %q\n%s", l.TLS, subject, l.Raw)
 	}

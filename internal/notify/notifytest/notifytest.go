@@ -158,14 +158,14 @@ func (o *Office) Logins() int {
 	return o.logins
 }
 
-// Await waits until there are n letters, and fails the test where there are not in time.
-func (o *Office) Await(t testing.TB, n int, limit time.Duration) []Letter {
+// Await waits until there are n letters, and fails the test where there are not in a minute.
+func (o *Office) Await(t testing.TB, n int) []Letter {
 	t.Helper()
-	for end := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if all := o.Letters(); len(all) >= n {
 			return all
 		} else if time.Now().After(end) {
-			t.Fatalf("%d letters after %s, want %d", len(all), limit, n)
+			t.Fatalf("%d letters after a minute, want %d", len(all), n)
 		}
 	}
 }
