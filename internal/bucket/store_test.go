@@ -249,8 +249,9 @@ func TestALargePutIsNotHeldInMemory(t *testing.T) {
 	go func() {
 		for {
 			var m runtime.MemStats
+			runtime.GC() // what counts is what is held, not what waits to be cleared away
 			runtime.ReadMemStats(&m)
-			peak.Store(max(peak.Load(), m.HeapInuse))
+			peak.Store(max(peak.Load(), m.HeapAlloc))
 			select {
 			case <-stop:
 				return
@@ -263,7 +264,7 @@ func TestALargePutIsNotHeldInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(stop)
-	if got := peak.Load(); got > 96<<20 {
+	if got := peak.Load(); got > 64<<20 {
 		t.Errorf("%d MB of heap for a PUT of %d MB", got>>20, size>>20)
 	}
 	if o, err := h.store.Head(t.Context(), "uploads", "large.mp4"); err != nil || o.Size != size {

@@ -53,8 +53,9 @@ export async function serve(files) {
   };
 }
 
-// until asks again and again until the answer is true, and returns it; it throws what was waited for after ms.
-export async function until(what, ask, ms = 20_000) {
+// until asks again and again until the answer is true, and returns it; it throws what was waited for after ms, which is much: the machine
+// may be slow, and busy with other tests.
+export async function until(what, ask, ms = 120_000) {
   const end = Date.now() + ms;
   for (;;) {
     const answer = await ask();

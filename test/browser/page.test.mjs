@@ -28,6 +28,7 @@ after(() => browser?.close());
 async function open(t, width, height) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: 'light' });
   t.after(() => context.close());
+  context.setDefaultTimeout(120_000); // of whatever is waited for
   const page = await context.newPage();
   const faults = [];
   page.on('pageerror', (e) => faults.push(e.message));
@@ -51,7 +52,7 @@ for (const [device, width, height] of [
   ['desktop', 1440, 900],
   ['phone', 360, 740],
 ]) {
-  test(`A video goes from a file to the screen and away again on a ${device}`, { timeout: 240_000 }, async (t) => {
+  test(`A video goes from a file to the screen and away again on a ${device}`, { timeout: 600_000 }, async (t) => {
     const { page, faults } = await open(t, width, height);
 
     await page.goto(url + '/');
@@ -64,13 +65,13 @@ for (const [device, width, height] of [
 
     const id = await upload(page);
     const card = page.locator(`li[data-id="${id}"]`);
-    await card.waitFor({ timeout: 60_000 });
+    await card.waitFor();
     await fits(page);
     await shot(page, `${device}-processing`);
     const status = await until('the end of the encode', async () => {
       const now = await card.getAttribute('data-status');
       return (now === 'ready' || now === 'failed') && now;
-    }, 180_000);
+    }, 300_000);
     assert.equal(status, 'ready', await card.innerText());
     await until('the poster', () => card.locator('img').evaluate((img) => img.complete && img.naturalWidth > 0));
     await fits(page);
@@ -118,7 +119,7 @@ async function upload(page) {
   // Slow enough to be watched: a loopback upload is over before the page has drawn it.
   const network = await page.context().newCDPSession(page);
   await network.send('Network.emulateNetworkConditions', {
-    offline: false, latency: 20, downloadThroughput: -1, uploadThroughput: 400_000,
+    offline: false, latency: 20, downloadThroughput: -1, uploadThroughput: 100_000,
   });
   const granted = page.waitForResponse((r) => r.url().endsWith('/v1/uploads') && r.request().method() === 'POST');
   const chooser = page.waitForEvent('filechooser');
@@ -126,15 +127,15 @@ async function upload(page) {
   await (await chooser).setFiles(file);
   const bar = page.getByRole('progressbar', { name: `Upload of ${basename(file)}` });
   await until('progress of the upload', async () => {
-    const part = Number(await bar.getAttribute('aria-valuenow', { timeout: 15_000 }));
+    const part = Number(await bar.getAttribute('aria-valuenow'));
     return part > 0 && part <= 100;
-  }, 30_000);
+  });
   const id = (await (await granted).json()).id;
   await network.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
   return id;
 }
 
-test('An upload that lost its connection is tried again, and a canceled one leaves nothing behind', { timeout: 60_000 }, async (t) => {
+test('An upload that lost its connection is tried again, and a canceled one leaves nothing behind', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
   await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
@@ -164,7 +165,7 @@ for (const [device, width, height] of [
   ['desktop', 1440, 900],
   ['phone', 360, 740],
 ]) {
-  test(`What failed is counted and listed on a ${device}`, { timeout: 90_000 }, async (t) => {
+  test(`What failed is counted and listed on a ${device}`, { timeout: 600_000 }, async (t) => {
     const { page, faults } = await open(t, width, height);
     const auth = { Authorization: `Bearer ${token}` };
     const name = `<b>not a video on a ${device}.mp4`;
@@ -175,7 +176,7 @@ for (const [device, width, height] of [
     await page.getByRole('link', { name: 'Errors' }).click();
     await page.getByRole('heading', { level: 1, name: 'Errors' }).waitFor();
     const list = page.getByRole('list', { name: 'Errors, newest first' });
-    await list.getByRole('link', { name, exact: true }).waitFor({ timeout: 30_000 });
+    await list.getByRole('link', { name, exact: true }).waitFor();
     await fits(page);
     await shot(page, `${device}-errors`);
 
@@ -196,7 +197,7 @@ for (const [device, width, height] of [
   ['desktop', 1440, 900],
   ['phone', 360, 740],
 ]) {
-  test(`A dead job is found and tried again, and a queue held up, on a ${device}`, { timeout: 90_000 }, async (t) => {
+  test(`A dead job is found and tried again, and a queue held up, on a ${device}`, { timeout: 600_000 }, async (t) => {
     const { page, faults } = await open(t, width, height);
     const auth = { Authorization: `Bearer ${token}` };
     const grant = await (await page.request.post(`${url}/v1/uploads`, { headers: auth, data: { filename: 'letter.mp4' } })).json();
@@ -207,7 +208,7 @@ for (const [device, width, height] of [
     await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();
     await page.getByRole('radio', { name: 'Dead' }).check();
     const job = page.locator('li[data-state="dead"]').filter({ has: page.locator(`a[href="#/v/${grant.id}"]`) });
-    await job.waitFor({ timeout: 30_000 });
+    await job.waitFor();
     await job.getByRole('button', { name: 'Attempts' }).click();
     await job.getByText('(not_media)').first().waitFor();
     await fits(page);
@@ -215,7 +216,7 @@ for (const [device, width, height] of [
 
     const before = await job.getAttribute('data-job');
     await job.getByRole('button', { name: 'Redrive' }).click();
-    await until('the job to fail anew', async () => (await job.count()) === 1 && (await job.getAttribute('data-job')) !== before, 30_000);
+    await until('the job to fail anew', async () => (await job.count()) === 1 && (await job.getAttribute('data-job')) !== before);
 
     const queue = page.locator('li[data-queue="still"]');
     await queue.getByRole('button', { name: 'Pause still' }).click();
@@ -237,7 +238,7 @@ for (const [device, width, height] of [
   });
 }
 
-test('The address that the server prints signs in and leaves no token behind', { timeout: 30_000 }, async (t) => {
+test('The address that the server prints signs in and leaves no token behind', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
   await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
@@ -251,7 +252,7 @@ test('The address that the server prints signs in and leaves no token behind', {
   assert.deepEqual(faults, []);
 });
 
-test('The reference page shows the API without help from another host', { timeout: 30_000 }, async (t) => {
+test('The reference page shows the API without help from another host', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1280, 900);
   const hosts = new Set();
   page.on('request', (r) => r.url().startsWith('http') && hosts.add(new URL(r.url()).origin));

@@ -64,5 +64,5 @@ func TestTheWholeCorpusEndsAsItsManifestSays(t *testing.T) {
 			}
 		})
 	}
-	settled(t, s)
+	s.Quiet()
 }

@@ -46,7 +46,7 @@ func deleted(t *testing.T, clip, point string, g ground) {
 	w := world(k)
 	sent := make(chan string, 1)
 	go func() { sent <- k.Server.Upload(clip, "clip.mp4") }() // its answer may be what stalls
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if noted, err := os.ReadFile(met); err == nil && strings.Contains(string(noted), point) {
 			break
 		}
@@ -74,7 +74,7 @@ func deleted(t *testing.T, clip, point string, g ground) {
 // came late is passed over, and goes when the storage is compared with the records.
 func settleDeletion(t *testing.T, objects rig.Storage, id string) {
 	t.Helper()
-	const limit = time.Minute
+	const limit = 3 * time.Minute
 	time.Sleep(3 * time.Second) // the worker goes on, and sees
 	for deadline := time.Now().Add(limit); remains(objects, id, id); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {

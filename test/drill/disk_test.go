@@ -31,7 +31,6 @@ func TestAFullDiskBreaksNothing(t *testing.T) {
 		t.Skipf("this kernel's tmpfs has no extended attributes: %v", err)
 	}
 	// The low-water mark is off: this is about the disk that is full all the same.
-	// The low-water mark is off: this is about the disk that is full all the same.
 	k := rig.Keep(t, rig.Options{Data: filepath.Join(dir, "data"), Tags: "drill", Args: []string{"--disk-low", "0B"}})
 	k.Revive(time.Minute)
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22)

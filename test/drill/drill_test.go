@@ -94,7 +94,7 @@ func run(t *testing.T, clip, point string) map[string]int64 {
 		t.Errorf("%d videos, want 1", len(all))
 	}
 	once(t, s, id)
-	settled(t, s)
+	s.Quiet()
 	if status, body := rig.Get(t, v.Playback.HLS); status != 200 || !strings.Contains(string(body), "#EXTM3U") {
 		t.Errorf("HLS: %d", status)
 	}
@@ -157,22 +157,5 @@ func once(t *testing.T, s *rig.Server, id string) {
 	}
 	if seen["video.ready  0"] != 1 {
 		t.Errorf("the video is ready %d times: %v", seen["video.ready  0"], seen)
-	}
-}
-
-// settled waits until no scratch and no child is left.
-func settled(t *testing.T, s *rig.Server) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		left := s.Leftovers()
-		if len(left) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("left over: %q", left)
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }

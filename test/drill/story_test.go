@@ -176,8 +176,8 @@ func story(t *testing.T, k *rig.Keeper, w site) (acked, deleted []string) {
 	}
 	rob(t, w.Objects, robbed+"/robbed.mp4")
 	k.Until(robbed, 2*time.Minute, func(v rig.Video) bool { return v.Error != nil && v.Error.Code == "source_missing" })
-	// What follows from that comes when it comes: objects that are left after a minute are left for good.
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && remains(w.Objects, doomed, first); time.Sleep(100 * time.Millisecond) {
+	// What follows from that comes when it comes: objects that are left after three minutes are left for good.
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline) && remains(w.Objects, doomed, first); time.Sleep(100 * time.Millisecond) {
 		k.Revive(time.Minute)
 	}
 	return []string{first, refused, robbed}, []string{doomed}

@@ -65,7 +65,7 @@ func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) 
 	if status := first.Call("DELETE", "/v1/videos/"+id, nil, nil); status >= 300 {
 		t.Fatalf("DELETE: %d", status)
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(storage.Keys("media"))+len(storage.Keys("uploads")) > 0; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(storage.Keys("media"))+len(storage.Keys("uploads")) > 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("left over: %v %v", storage.Keys("media"), storage.Keys("uploads"))
 		}

@@ -124,7 +124,7 @@ func gone(t *testing.T, s *rig.Server, v rig.Video) {
 	if status := s.Call("GET", "/v1/videos/"+v.ID, nil, nil); status != 404 {
 		t.Errorf("GET of a deleted video: %d", status)
 	}
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		var left []string
 		for _, bucket := range []string{"media", "uploads"} {
@@ -152,7 +152,7 @@ func TestDeletingAVideoThatWaitsWithdrawsItsUpload(t *testing.T) {
 		t.Fatalf("DELETE: %d", status)
 	}
 	s.Put(grant, clip)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for len(s.Objects("uploads")) > 0 || len(s.Objects("media")) > 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("kept: %v %v", s.Objects("uploads"), s.Objects("media"))

@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +56,39 @@ func write(t *testing.T, s *rig.Server, path, key string) string {
 	}
 	t.Fatalf("%s became no video", key)
 	return ""
+}
+
+// sticking is a door to a storage that lets so many PUTs through and holds the next ones, and says when it does.
+func sticking(t *testing.T, upstream string, puts int64) (address string, stuck <-chan struct{}) {
+	t.Helper()
+	to, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := &httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) { // nothing that a signature covers changes
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.URL.RawQuery, p.Out.Host = to.Scheme, to.Host, p.In.URL.RawQuery, p.In.Host
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // whoever was killed left
+	}
+	var n atomic.Int64
+	held := make(chan struct{})
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			switch at := n.Add(1); {
+			case at == puts+1:
+				close(held)
+				fallthrough
+			case at > puts:
+				_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is noticed
+				<-r.Context().Done()
+				return
+			}
+		}
+		through.ServeHTTP(w, r)
+	}))
+	t.Cleanup(door.Close)
+	return door.URL, held
 }
 
 func TestAnInstallationMovesToPostgreSQLAndS3WhateverStopsTheMove(t *testing.T) {
@@ -105,18 +144,26 @@ func TestAnInstallationMovesToPostgreSQLAndS3WhateverStopsTheMove(t *testing.T) 
 	foreign(false)
 
 	// kill -9 in the middle of the objects, at several points.
-	for _, after := range []int{2, 9, 17} {
-		cmd := exec.Command(rig.Binary(t, ""), move...)
+	for _, after := range []int64{3, 7, 8} {
+		narrow := *storage
+		var stuck <-chan struct{}
+		narrow.URL, stuck = sticking(t, storage.URL, after)
+		cmd := exec.Command(rig.Binary(t, ""), append([]string{"move", "--data", s.Data, "--database", dsn}, narrow.Flags()...)...)
+		said := &strings.Builder{}
+		cmd.Stdout, cmd.Stderr = said, said
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(20 * time.Second); len(storage.Keys("media"))+len(storage.Keys("uploads")) < after; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the move does not go on")
-			}
+		select {
+		case <-stuck:
+		case <-time.After(3 * time.Minute):
+			t.Error("the move does not go on")
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		if t.Failed() {
+			t.Fatal(said)
+		}
 		if said, ok := sluice(t, append(move, "--check")...); ok {
 			t.Errorf("half a move is taken for a whole one: %s", said)
 		}

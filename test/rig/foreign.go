@@ -150,7 +150,7 @@ func (f *Foreign) Start() {
 	if err := f.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(leastWait)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		_, err := f.Client().ListBuckets(ctx, &s3.ListBucketsInput{})

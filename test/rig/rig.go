@@ -108,6 +108,10 @@ func Clean() {
 	}
 }
 
+// patience is how long is waited at the least for what must happen, whatever limit a caller names: the machine may be slow, and busy with other tests. It
+// costs nothing where it does happen.
+const patience = 5 * time.Minute
+
 // Server is one running Sluice.
 type Server struct {
 	Data, URL, Token string
@@ -133,7 +137,7 @@ type Options struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := Launch(t, o)
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		select {
 		case err := <-s.done:
@@ -145,7 +149,7 @@ func Start(t testing.TB, o Options) *Server {
 			return s
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the server is not ready after a minute\n%s", s.Log())
+			t.Fatalf("the server is not ready after %s\n%s", patience, s.Log())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -219,13 +223,13 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 func (s *Server) Stop() error {
 	s.t.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	return s.Wait(30 * time.Second)
+	return s.Wait(time.Minute)
 }
 
 // Kill ends the server as kill -9 does.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
-	_ = s.Wait(10 * time.Second)
+	_ = s.Wait(time.Minute)
 }
 
 // Wait waits for the server's end.

@@ -46,7 +46,7 @@ func StartVersity(t testing.TB, webhook string, buckets ...string) Versity {
 		_ = cmd.Process.Kill()
 		<-ended
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(leastWait); ; time.Sleep(20 * time.Millisecond) {
 		if answer, err := http.Get(v.URL); err == nil {
 			_ = answer.Body.Close()
 			return v

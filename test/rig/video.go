@@ -186,9 +186,10 @@ func (s *Server) Await(id string, limit time.Duration) Video {
 	return s.AwaitUntil(id, limit, func(v Video) bool { return v.Status == "ready" || v.Status == "failed" })
 }
 
-// AwaitUntil waits until done says so of a video.
+// AwaitUntil waits until done says so of a video, for the limit or for as long as any test waits, whichever is longer.
 func (s *Server) AwaitUntil(id string, limit time.Duration, done func(Video) bool) Video {
 	s.t.Helper()
+	limit = max(limit, patience)
 	deadline := time.Now().Add(limit)
 	for {
 		v := s.Video(id)
@@ -255,6 +256,21 @@ func (s *Server) Leftovers() (left []string) {
 		left = append(left, fmt.Sprintf("process %d %s", pid, name))
 	}
 	return left
+}
+
+// Quiet waits until nothing is left over: what tidies up does so after its work is recorded as done.
+func (s *Server) Quiet() {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		left := s.Leftovers()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Errorf("left over: %q", left)
+			return
+		}
+	}
 }
 
 // Children lists the living descendants of a process.
