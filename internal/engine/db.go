@@ -240,6 +240,10 @@ func (db DB) once(ctx context.Context, f func(Tx) error) error {
 	return tx.Commit()
 }
 
+// begin begins a transaction that PostgreSQL ends where its process says nothing for ten seconds between two statements: one that was stopped in the middle of
+// a write, as when its machine sleeps, would keep its rows locked, and so keep the others from taking its jobs over (PostgreSQL, 19.11, Client Connection Defaults).
+const begin = `BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'`
+
 // oncePostgres begins a transaction of pgx, which River needs, on a connection of database/sql, which sqlc needs.
 func (db DB) oncePostgres(ctx context.Context, f func(Tx) error) error {
 	conn, err := db.Read.Conn(ctx)
@@ -251,7 +255,7 @@ func (db DB) oncePostgres(ctx context.Context, f func(Tx) error) error {
 	if err := conn.Raw(func(c any) error { raw = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
 		return err
 	}
-	tx, err := raw.Begin(ctx)
+	tx, err := raw.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"sluice/internal/engine"
 	"sluice/internal/engine/enginetest"
+	"sluice/internal/fault"
 )
 
 func TestAJobOfAKilledProcessIsTakenOver(t *testing.T) {
@@ -110,6 +113,50 @@ func TestALongJobOfALivingProcessIsLeftAlone(t *testing.T) {
 			t.Errorf("tried %d times", n)
 		}
 	})
+}
+
+// TestAProcessThatStopsInTheMiddleOfAWriteKeepsNoJob has a transaction say nothing while it has a job's row locked, as where a process is stopped or its
+// machine sleeps. SQLite has no remedy for that: its processes share a machine, and who stops one there can end it.
+func TestAProcessThatStopsInTheMiddleOfAWriteKeepsNoJob(t *testing.T) {
+	t.Parallel()
+	db := open(t, enginetest.Postgres(t))
+	insert(t, db, engine.Job{Queue: "later"})
+	exec := func(tx engine.Tx, statement string) error {
+		_, err := tx.ExecContext(t.Context(), statement)
+		return err
+	}
+	if err := db.InTx(t.Context(), func(tx engine.Tx) error { // it lives for three seconds from now
+		return errors.Join(
+			exec(tx, `INSERT INTO worker (id, seen) VALUES ('stopped', CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 3000)`),
+			exec(tx, `UPDATE river_job SET state = 'running', queue = 'default', attempt = 1, attempted_at = now(), attempted_by = ARRAY['stopped']`))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	tries := make(chan engine.Attempt, 1)
+	start(t, db, 1, func(_ context.Context, a engine.Attempt) error { tries <- a; return nil })
+	locked, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- db.InTx(t.Context(), func(tx engine.Tx) error {
+			if err := exec(tx, `UPDATE river_job SET priority = priority`); err != nil {
+				return err
+			}
+			close(locked)
+			<-goOn
+			return exec(tx, `UPDATE river_job SET priority = priority`)
+		})
+	}()
+	speak := sync.OnceFunc(func() { close(goOn) })
+	defer speak()
+	receive(t, locked)
+	from := time.Now()
+	if a := receive(t, tries); a.Number != 2 {
+		t.Errorf("taken over as try %d", a.Number)
+	}
+	t.Logf("taken over after %v", time.Since(from))
+	speak()
+	if err := receive(t, ended); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("the transaction that was ended meanwhile says %v", err)
+	}
 }
 
 // What River clears away by itself, it clears soon after a start.
