@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
@@ -192,8 +193,7 @@ func (e *Embedded) Handler() http.Handler { return e.handler }
 
 // Close ends the endpoint: requests under way get ten seconds.
 func (e *Embedded) Close() error {
-	err := e.server.ShutDown()
-	<-e.served // that the listener is closed is no news
+	err := e.end()
 	e.stop()
 	e.transport.CloseIdleConnections()
 	e.disk.Shutdown()
@@ -204,6 +204,19 @@ func (e *Embedded) Close() error {
 		return fmt.Errorf("close the storage endpoint: %w", err)
 	}
 	return nil
+}
+
+// end has the server end. It says that it listens before it would hear of that, so it is told again until it has ended: an endpoint that was closed as
+// soon as it was open waited for its end for ever.
+func (e *Embedded) end() error {
+	for {
+		err := e.server.ShutDown()
+		select {
+		case <-e.served: // that the listener is closed is no news
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 var _ io.Closer = (*Embedded)(nil)

@@ -389,6 +389,27 @@ func TestAClosedEndpointsClientReachesNoOther(t *testing.T) {
 	}
 }
 
+func TestClosingAtOnceEnds(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for range 100 {
+		e, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{Root: root, Credentials: keys, Buckets: []string{"uploads"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- e.Close() }()
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the endpoint does not end")
+		}
+	}
+}
+
 func TestClosingLetsAWriteFinish(t *testing.T) {
 	t.Parallel()
 	began, told := make(chan struct{}), false

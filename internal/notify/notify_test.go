@@ -194,7 +194,7 @@ func (w world) outbox() (lines []string) {
 // until waits for something that another goroutine does.
 func (w world) until(what string, f func() bool) {
 	w.Helper()
-	for end := time.Now().Add(time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("no %s; the outbox is %q", what, w.outbox())
 		}

@@ -158,7 +158,7 @@ func (c *checker) rows(query string, args ...any) (all [][]string) {
 func (c *checker) settle() {
 	c.Helper()
 	var left []string
-	for deadline := time.Now().Add(2*time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		left = nil
 		for _, s := range c.Servers {
 			if s.Alive() {

@@ -46,7 +46,7 @@ func (s *Server) Alive() bool {
 // Revive waits until the server takes work, and starts another where it ended.
 func (k *Keeper) Revive(limit time.Duration) {
 	k.t.Helper()
-	limit = max(limit, patience)
+	limit = max(limit, leastWait)
 	for deadline := time.Now().Add(limit); !k.Alive() || !k.Find() || !k.ready(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			k.t.Fatalf("the server is not ready after %s\n%s", limit, k.Log())
@@ -79,12 +79,12 @@ func (k *Keeper) With(env ...string) {
 // Ask calls the API until it answers with something better than 5xx.
 func (k *Keeper) Ask(method, path string, in, out any) (status int) {
 	k.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(leastWait); ; time.Sleep(100 * time.Millisecond) {
 		if status = k.Call(method, path, in, out); status != 0 && status < 500 {
 			return status
 		}
 		if time.Now().After(deadline) {
-			k.t.Fatalf("%s %s: %d for %s\n%s", method, path, status, patience, k.Log())
+			k.t.Fatalf("%s %s: %d for %s\n%s", method, path, status, leastWait, k.Log())
 		}
 		k.Revive(time.Minute)
 	}
@@ -105,7 +105,7 @@ func (k *Keeper) Send(path, name string, patience time.Duration) string {
 	if status := k.Ask(http.MethodPost, "/v1/uploads", map[string]any{"filename": name}, &grant); status != http.StatusCreated {
 		k.t.Fatalf("POST /v1/uploads: %d", status)
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(leastWait); ; {
 		if put(grant.URL, grant.Headers, body) {
 			return grant.ID
 		}
@@ -142,7 +142,7 @@ func put(url string, header map[string]string, body []byte) bool {
 func (k *Keeper) Tell(token, bucket, key string) {
 	k.t.Helper()
 	body := fmt.Sprintf(`{"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": %q}, "object": {"key": %q}}}]}`, bucket, url.QueryEscape(key))
-	for deadline := time.Now().Add(patience); ; k.Revive(time.Minute) {
+	for deadline := time.Now().Add(leastWait); ; k.Revive(time.Minute) {
 		request, err := http.NewRequest(http.MethodPost, k.URL+"/v1/events/s3", strings.NewReader(body))
 		if err != nil {
 			k.t.Fatal(err)
@@ -179,7 +179,7 @@ func (k *Keeper) Look(id string) (v Video) {
 // Until looks at a video until done says so.
 func (k *Keeper) Until(id string, limit time.Duration, done func(Video) bool) Video {
 	k.t.Helper()
-	limit = max(limit, patience)
+	limit = max(limit, leastWait)
 	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		v := k.Look(id)
 		if done(v) {

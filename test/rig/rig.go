@@ -108,9 +108,9 @@ func Clean() {
 	}
 }
 
-// patience is how long is waited at the least for what must happen, whatever limit a caller names: the machine may be slow, and busy with other tests. It
+// leastWait is how long is waited at the least for what must happen, whatever limit a caller names: the machine may be slow, and busy with other tests. It
 // costs nothing where it does happen.
-const patience = 5 * time.Minute
+const leastWait = 5 * time.Minute
 
 // Server is one running Sluice.
 type Server struct {
@@ -137,7 +137,7 @@ type Options struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := Launch(t, o)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(leastWait)
 	for {
 		select {
 		case err := <-s.done:
@@ -149,7 +149,7 @@ func Start(t testing.TB, o Options) *Server {
 			return s
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the server is not ready after %s\n%s", patience, s.Log())
+			t.Fatalf("the server is not ready after %s\n%s", leastWait, s.Log())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -189,7 +189,7 @@ func (s *Server) Await(id string, limit time.Duration) Video {
 // AwaitUntil waits until done says so of a video, for the limit or for as long as any test waits, whichever is longer.
 func (s *Server) AwaitUntil(id string, limit time.Duration, done func(Video) bool) Video {
 	s.t.Helper()
-	limit = max(limit, patience)
+	limit = max(limit, leastWait)
 	deadline := time.Now().Add(limit)
 	for {
 		v := s.Video(id)
