@@ -104,7 +104,7 @@ func TestEncodingAgainKeepsWhatViewersHave(t *testing.T) {
 			w.t.Error("viewers of generation 1 lost it before it was retired")
 		}
 		prefix, err := w.Retirable(t.Context(), id, 1, engine.Handle{})
-		if err != nil || prefix != "streams/"+string(id) {
+		if err != nil || prefix != "streams/a-"+string(id) {
 			w.t.Errorf("retirable: %q, %v", prefix, err)
 		}
 		w.must(w.Retire(t.Context(), id, 1, engine.Handle{}))

@@ -132,7 +132,7 @@ func (w *world) encoded(id video.ID, generation int) {
 
 func output(id video.ID) video.Output {
 	return video.Output{
-		Duration: 40 * time.Second, HLS: "streams/" + string(id) + "/index.m3u8", Bytes: 5000,
+		Duration: 40 * time.Second, HLS: "streams/a-" + string(id) + "/index.m3u8", Bytes: 5000,
 		Tracks: []video.Track{{Kind: video.VideoTrack, Name: "720p", Width: 1280, Height: 720, Bytes: 4000}, {Kind: video.AudioTrack, Name: "audio", Bytes: 1000}},
 	}
 }
