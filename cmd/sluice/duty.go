@@ -25,12 +25,16 @@ const inspected = 500
 
 // Sweep says what counts as left over.
 type Sweep struct {
-	After time.Duration `help:"How long something must have been left alone before it is swept, 3h at least." default:"24h" env:"AFTER"`
+	After       time.Duration `help:"How long something must have been left alone before it is swept, 3h at least." default:"24h" env:"AFTER"`
+	ForgetAfter time.Duration `help:"How long failed attempts and notices are kept, 3h at least; 0 for ever." default:"2160h" env:"FORGET_AFTER"`
 }
 
 func (s Sweep) validate() error {
 	if s.After < leastSweep {
 		return fmt.Errorf("sweep.after is %s; use %s or more: clocks may differ", s.After, leastSweep)
+	}
+	if s.ForgetAfter != 0 && s.ForgetAfter < leastSweep {
+		return fmt.Errorf("sweep.forget_after is %s; use %s or more, or 0 for ever", s.ForgetAfter, leastSweep)
 	}
 	return nil
 }

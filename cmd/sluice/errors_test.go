@@ -37,11 +37,20 @@ func TestErrors(t *testing.T) {
 			srv := httptest.NewServer(withToken("right", api.New(api.Config{Errors: store, Subscriptions: store, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})))
 			env.Defer(srv.Close)
 			env.Setenv("SERVER", srv.URL)
+			env.Values[storeOfScript{}] = store
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"fails": func(ts *testscript.TestScript, _ bool, names []string) { // has a video of that name fail
+				ts.Check(failing(t, ts.Value(storeOfScript{}).(*catalog.Store), names[0], "not_media"))
+			},
+		},
 	})
 }
+
+// storeOfScript is the key of a script's store among its values.
+type storeOfScript struct{}
 
 // failing makes a video whose ingest fails with each code, with not_media for good.
 func failing(t *testing.T, store *catalog.Store, name string, codes ...string) error {

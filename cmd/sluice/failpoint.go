@@ -25,6 +25,8 @@ func stageBlobs(b blobs) blobs { return b }
 
 func stageSweep(s sweep.Store) sweep.Store { return s }
 
+func stageHistory(h sweep.History) sweep.History { return h }
+
 func stageLeftovers(o sweep.Objects) sweep.Objects { return o }
 
 func stageJobs(j operations) operations { return j }

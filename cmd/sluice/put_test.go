@@ -162,7 +162,7 @@ func (s *fate) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v.Status, v.Newest, v.Received, v.Begun = video.Processing, 1, time.Now(), time.Now()
+	v.Status, v.Newest, v.Received, v.Running = video.Processing, 1, time.Now(), 1
 	v.Source = &video.Source{Bucket: "uploads", Key: v.Name, Size: n}
 }
 
@@ -203,7 +203,7 @@ func (s *fate) Video(_ context.Context, id video.ID) (video.Video, error) {
 	switch {
 	case strings.HasPrefix(v.Name, "slow"):
 	case v.Progress == 0:
-		v.Progress, v.Begun = 0.5, time.Now().Add(-10*time.Second)
+		v.Progress, v.Spent = 0.5, 10*time.Second
 	case strings.HasPrefix(v.Name, "bad"):
 		v.Status, v.Failure = video.Failed, &video.Failure{Code: "not_media", Message: "The file is not media; upload the original."}
 	default:

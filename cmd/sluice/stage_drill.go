@@ -167,6 +167,15 @@ func (s stagedSweep) Enqueue(ctx context.Context, jobs []engine.Job) error {
 	return around("Enqueue.sweep", func() error { return s.Store.Enqueue(ctx, jobs) })
 }
 
+func stageHistory(h sweep.History) sweep.History { return stagedHistory{h} }
+
+type stagedHistory struct{ sweep.History }
+
+func (s stagedHistory) Forget(ctx context.Context, before time.Time, limit int) (more bool, err error) {
+	err = around("Forget", func() error { more, err = s.History.Forget(ctx, before, limit); return err })
+	return more, err
+}
+
 func stageLeftovers(o sweep.Objects) sweep.Objects { return stagedLeftovers{o} }
 
 type stagedLeftovers struct{ sweep.Objects }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"sluice/client"
 )
@@ -19,6 +20,7 @@ type Subscriptions struct {
 	List   ListSubscriptions  `cmd:"" help:"List who is told, and of what."`
 	Add    AddSubscription    `cmd:"" help:"Tell an address when videos fail and when they are ready again."`
 	Remove RemoveSubscription `cmd:"" help:"Tell an address no more."`
+	Outbox ShowOutbox         `cmd:"" help:"Show what is told to whom, newest first, and what became of it."`
 }
 
 // ListSubscriptions lists them.
@@ -38,6 +40,14 @@ type AddSubscription struct {
 type RemoveSubscription struct {
 	Reach   `embed:""`
 	Address string `arg:"" name:"ADDRESS" help:"Mail address."`
+}
+
+// ShowOutbox lists notices.
+type ShowOutbox struct {
+	Reach `embed:""`
+	State string `help:"Only notices in this state: ${enum}." enum:",waiting,sending,sent,refused,dead" default:"" placeholder:"STATE"`
+	Limit int    `help:"Largest number of notices to show." default:"50"`
+	JSON  bool   `help:"Print one JSON object a notice, each on its own line."`
 }
 
 const subscriptionsCommand = "subscriptions"
@@ -113,4 +123,38 @@ func (r *RemoveSubscription) Run() error {
 		}
 		return fmt.Errorf("%s is not subscribed", r.Address)
 	})
+}
+
+// Run lists.
+func (s *ShowOutbox) Run() error {
+	return s.ask(subscriptionsCommand, func(ctx context.Context, c *client.Client) error { return s.show(ctx, c, os.Stdout) })
+}
+
+func (s *ShowOutbox) show(ctx context.Context, c *client.Client, out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	shown := 0
+	for n, err := range c.Outbox(ctx, s.State) {
+		if err != nil {
+			return err
+		}
+		if shown == s.Limit {
+			break
+		}
+		if s.JSON {
+			if err := json.NewEncoder(out).Encode(n); err != nil {
+				return err
+			}
+		} else {
+			if shown == 0 {
+				fmt.Fprintln(table, "TIME\tADDRESS\tEVENT\tVIDEO\tSTATE\tTROUBLE")
+			}
+			trouble := "-"
+			if n.Trouble != nil {
+				trouble = n.Trouble.Code
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s %s\t%s\t%s\n", n.Time.Format(time.RFC3339), n.Address, n.Event, n.Video, plain(n.Name), n.State, trouble)
+		}
+		shown++
+	}
+	return table.Flush()
 }

@@ -21,6 +21,7 @@ import (
 func (a *App) openSweeper() *sweep.Sweeper {
 	return sweep.New(sweep.Config{
 		Store: stageSweep(a.store), Objects: stageLeftovers(a.objects), Uploads: a.settings.S3.UploadsBucket, Media: a.settings.S3.MediaBucket, After: a.settings.Sweep.After, RetireAfter: a.settings.RetireAfter,
+		History: stageHistory(a.store), ForgetAfter: a.settings.Sweep.ForgetAfter,
 		Pins: a.uploads.StrayPins, Scratch: a.scratch(),
 		InUse: func(dir string) bool { return a.inUse != nil && a.inUse(dir) },
 		Now:   now, Logger: a.log,

@@ -124,7 +124,7 @@ func full() (video.Video, []video.Step) {
 	v := video.Video{
 		ID: id, Owner: video.Admin, Name: "holiday.mp4", Title: "Our holiday", Description: "Two weeks", Tags: []string{"sea"}, Metadata: map[string]string{"project": "7"},
 		Status: video.Ready, Settings: video.Settings{MaxResolution: 720}, Newest: 2, Published: 1, Prefix: "streams/holiday-x",
-		Created: at(-3), Updated: at(9), Received: at(0), Playable: at(8.4), Begun: at(5), Progress: 0.25,
+		Created: at(-3), Updated: at(9), Received: at(0), Playable: at(8.4), Spent: 5 * time.Second, Running: 1, Progress: 0.25,
 		Source: &video.Source{Bucket: "uploads", Key: "holiday.mp4", ETag: "9bb5", Size: 73400320, Modified: at(0), Pin: "sources/x"},
 		Facts: &video.Facts{Container: "mov,mp4", Duration: 93500 * time.Millisecond, Bytes: 73400320, Bitrate: 6_000_000, Seekable: true,
 			Video: &video.VideoFacts{Codec: "hevc", PixFmt: "yuv420p10le", Width: 1920, Height: 1080, Rotation: 90, Rate: video.Ratio{Num: 30000, Den: 1001},
@@ -207,14 +207,14 @@ func TestAnETAIsToldOnlyWhileAnEncodeIsUnderWay(t *testing.T) {
 		v    video.Video
 		want any
 	}{
-		"a quarter done after 10 s":     {video.Video{Newest: 1, Begun: began, Progress: 0.25}, 30000.0},
-		"nothing done yet":              {video.Video{Newest: 1, Begun: began}, nil},
-		"not begun":                     {video.Video{Newest: 1, Progress: 0.5}, nil},
-		"published":                     {video.Video{Newest: 1, Published: 1, Begun: began, Progress: 0.5}, nil},
-		"failed":                        {video.Video{Newest: 1, Begun: began, Progress: 0.5, Failure: &video.Failure{Code: "x"}}, nil},
-		"encoded again, half done":      {video.Video{Newest: 2, Published: 1, Begun: began, Progress: 0.5}, 10000.0},
-		"a clock that went backwards":   {video.Video{Newest: 1, Begun: began.Add(time.Hour), Progress: 0.5}, 0.0},
-		"all done, publish outstanding": {video.Video{Newest: 1, Begun: began, Progress: 1}, 0.0},
+		"a quarter done in 10 s":        {video.Video{Newest: 1, Spent: 10 * time.Second, Running: 1, Progress: 0.25}, 30000.0},
+		"three side by side":            {video.Video{Newest: 1, Spent: 10 * time.Second, Running: 3, Progress: 0.25}, 10000.0},
+		"nothing done yet":              {video.Video{Newest: 1, Spent: time.Second, Running: 1}, nil},
+		"nothing runs":                  {video.Video{Newest: 1, Spent: 10 * time.Second, Progress: 0.5}, nil},
+		"published":                     {video.Video{Newest: 1, Published: 1, Spent: 10 * time.Second, Running: 1, Progress: 0.5}, nil},
+		"failed":                        {video.Video{Newest: 1, Spent: 10 * time.Second, Running: 1, Progress: 0.5, Failure: &video.Failure{Code: "x"}}, nil},
+		"encoded again, half done":      {video.Video{Newest: 2, Published: 1, Spent: 10 * time.Second, Running: 1, Progress: 0.5}, 10000.0},
+		"all done, publish outstanding": {video.Video{Newest: 1, Spent: 10 * time.Second, Running: 1, Progress: 1}, 0.0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)

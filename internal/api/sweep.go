@@ -31,8 +31,8 @@ type Swept struct {
 
 // Leftover is one thing that nobody needs.
 type Leftover struct {
-	Kind  string `json:"kind" enum:"upload,multipart,pin,generation,scratch" example:"multipart" doc:"upload: a grant that was never used, and its video; multipart: an upload in parts that nobody goes on with; pin: the kept source of no video; generation: outputs of a generation or video that is over; scratch: files of a step that is over"`
-	Name  string `json:"name" example:"uploads/films/one.mp4" doc:"The video's id, a key, a folder of keys, or a name in the scratch folder"`
+	Kind  string `json:"kind" enum:"upload,multipart,pin,generation,scratch,record" example:"multipart" doc:"upload: a grant that was never used, and its video; multipart: an upload in parts that nobody goes on with; pin: the kept source of no video; generation: outputs of a generation or video that is over; scratch: files of a step that is over; record: failed attempts and notices older than the setting sweep.forget_after"`
+	Name  string `json:"name" example:"uploads/films/one.mp4" doc:"The video's id, a key, a folder of keys, a name in the scratch folder, or how many records"`
 	Bytes int64  `json:"bytes" example:"1048576" doc:"Its size; 0 where that isn't known"`
 	Since Time   `json:"since" doc:"Its last change"`
 }

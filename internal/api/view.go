@@ -21,7 +21,7 @@ type Video struct {
 	Status         string            `json:"status" enum:"waiting,processing,ready,failed" example:"ready" doc:"waiting for the source or for a worker; processing; ready to watch; failed for good. A ready video stays ready while it is encoded again"`
 	Playable       bool              `json:"playable" example:"true" doc:"Whether playback can start now"`
 	Progress       float64           `json:"progress" minimum:"0" maximum:"1" example:"1" doc:"How far the newest generation is, 0 to 1"`
-	ETA            *int64            `json:"eta_ms,omitempty" example:"42000" doc:"Milliseconds until the newest generation is ready, if it goes on as it went; absent while unknown"`
+	ETA            *int64            `json:"eta_ms,omitempty" example:"42000" doc:"Milliseconds until the newest generation is ready, if its steps go on as they went; absent while nothing runs or that is unknown"`
 	Error          *Error            `json:"error,omitempty" doc:"Why the newest generation failed; absent unless it did. While an older one plays, status is ready all the same"`
 	Playback       *Playback         `json:"playback,omitempty" doc:"Where to play it; absent until playable"`
 	Renditions     []Rendition       `json:"renditions" doc:"What was made of the picture, largest first; empty until playable and for audio alone"`
@@ -168,15 +168,14 @@ func (s *service) published(v *Video, o video.Output) {
 
 func (s *service) address(key string) string { return s.URL(s.EdgeURL, key) }
 
-// eta is how long the newest generation will still take, nil while that is unknown: before one hundredth is done, the
-// guess would be worth nothing.
+// eta is how long the newest generation will still take, if its steps go on as they went and as many side by side as now; nil while that is unknown: while
+// nothing runs, and before one hundredth is done, when the guess would be worth nothing. What time passed between attempts, and what failed, doesn't count.
 func (s *service) eta(v video.Video) *int64 {
 	underWay := v.Newest > v.Published && v.Failure == nil
-	if !underWay || v.Begun.IsZero() || v.Progress < 0.01 || v.Progress > 1 {
+	if !underWay || v.Running == 0 || v.Progress < 0.01 || v.Progress > 1 {
 		return nil
 	}
-	elapsed := max(0, s.Now().Sub(v.Begun))
-	return ms(time.Duration(float64(elapsed) * (1 - v.Progress) / v.Progress))
+	return ms(time.Duration(float64(v.Spent) * (1 - v.Progress) / v.Progress / float64(v.Running)))
 }
 
 // source tells the source of v and what probing found in it; nil before it is there.

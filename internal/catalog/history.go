@@ -18,7 +18,7 @@ var way = []video.StepName{video.Ingest, video.Encode, video.Audio, video.Stills
 func (s *Store) Steps(ctx context.Context, id video.ID) ([]video.Step, error) {
 	var steps []video.Step
 	err := s.read(ctx, func(q *sqlc.Queries) error {
-		v, err := one(ctx, q, id)
+		v, err := one(ctx, q, id, s.now().UnixMilli())
 		if err != nil {
 			return err
 		}

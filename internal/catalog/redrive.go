@@ -50,7 +50,7 @@ func (s *Store) Redrive(ctx context.Context, id video.ID, only *video.StepRef, j
 		if err := t.again(ctx, row, refs, jobs); err != nil {
 			return err
 		}
-		v, err = one(ctx, t.Queries, id)
+		v, err = one(ctx, t.Queries, id, t.now)
 		return err
 	})
 	return v, err

@@ -21,7 +21,7 @@ func (s *Store) Removable(ctx context.Context, id video.ID) (v video.Video, err 
 		if err != nil {
 			return err
 		}
-		v, err = videoOf(row, 0, 0)
+		v, err = videoOf(row, 0, 0, 0)
 		return err
 	})
 	return v, err

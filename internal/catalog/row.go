@@ -12,7 +12,7 @@ import (
 )
 
 // videoOf reads a row, with what the steps of the newest generation tell: how far they are and when (epoch ms) the first began.
-func videoOf(r sqlc.Video, progress float64, begun int64) (video.Video, error) {
+func videoOf(r sqlc.Video, progress float64, spent, running int64) (video.Video, error) {
 	v := video.Video{
 		ID:          video.ID(r.ID),
 		Owner:       r.Owner,
@@ -30,7 +30,8 @@ func videoOf(r sqlc.Video, progress float64, begun int64) (video.Video, error) {
 		Received:    timeOf(r.Received),
 		Playable:    timeOf(r.Playable),
 		Progress:    min(progress, 1),
-		Begun:       timeOf(begun),
+		Spent:       time.Duration(max(0, spent)) * time.Millisecond,
+		Running:     int(running),
 	}
 	if v.Published > 0 && v.Published == v.Newest {
 		v.Progress = 1 // the weights add up to it but for rounding

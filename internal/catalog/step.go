@@ -54,7 +54,7 @@ func (s *Store) Begin(ctx context.Context, ref video.StepRef, worker string, don
 			}
 		}
 		w = video.Work{Attempt: int(last + 1)}
-		if w.Video, err = videoOf(row, 0, 0); err != nil {
+		if w.Video, err = videoOf(row, 0, 0, 0); err != nil {
 			return err
 		}
 		if err := unmarshal(g.Settings, &w.Settings); err != nil {

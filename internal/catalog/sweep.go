@@ -58,3 +58,34 @@ func (s *Store) Remains(ctx context.Context, id video.ID) (r video.Remains, err 
 	})
 	return r, err
 }
+
+// Aged tells what the records keep of errors and notices of before then. See sweep.History.
+func (s *Store) Aged(ctx context.Context, before time.Time) (a event.Aged, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		failed, err := q.OldErrors(ctx, before.UnixMilli())
+		if err != nil {
+			return err
+		}
+		notices, err := q.OldNotices(ctx, before.UnixMilli())
+		a = event.Aged{Errors: int(failed.Count), FirstError: timeOf(failed.First), Notices: int(notices.Count), FirstNotice: timeOf(notices.First)}
+		return err
+	})
+	return a, err
+}
+
+// Forget removes up to limit errors and as many notices of before then, and messages without notices. See sweep.History.
+func (s *Store) Forget(ctx context.Context, before time.Time, limit int) (more bool, err error) {
+	err = s.write(ctx, func(t tx) error {
+		failed, err := t.ForgetErrors(ctx, sqlc.ForgetErrorsParams{Before: before.UnixMilli(), Most: int32(limit)})
+		if err != nil {
+			return err
+		}
+		notices, err := t.ForgetNotices(ctx, sqlc.ForgetNoticesParams{Before: before.UnixMilli(), Most: int32(limit)})
+		if err != nil {
+			return err
+		}
+		more = failed == int64(limit) || notices == int64(limit)
+		return t.ForgetMail(ctx, before.UnixMilli())
+	})
+	return more, err
+}

@@ -18,21 +18,21 @@ import (
 // Video returns one video with its progress; fault.NotFound for none or a deleted one.
 func (s *Store) Video(ctx context.Context, id video.ID) (v video.Video, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
-		v, err = one(ctx, q, id)
+		v, err = one(ctx, q, id, s.now().UnixMilli())
 		return err
 	})
 	return v, err
 }
 
-func one(ctx context.Context, q *sqlc.Queries, id video.ID) (video.Video, error) {
-	row, err := q.Video(ctx, string(id))
+func one(ctx context.Context, q *sqlc.Queries, id video.ID, now int64) (video.Video, error) {
+	row, err := q.Video(ctx, sqlc.VideoParams{ID: string(id), Now: now})
 	if errors.Is(err, sql.ErrNoRows) {
 		return video.Video{}, missing("catalog.video")
 	}
 	if err != nil {
 		return video.Video{}, err
 	}
-	return videoOf(row.Video, row.Progress, row.Begun)
+	return videoOf(row.Video, row.Progress, row.Spent, row.Running)
 }
 
 const (
@@ -63,14 +63,15 @@ func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, e
 	if query.Status == video.Deleting {
 		return nil, nil
 	}
+	now := s.now().UnixMilli()
 	var videos []video.Video
 	err := s.read(ctx, func(q *sqlc.Queries) (err error) {
 		if query.All {
-			videos, err = videosEverywhere(ctx, q, string(query.Status), before, page(query.Limit))
+			videos, err = videosEverywhere(ctx, q, string(query.Status), before, now, page(query.Limit))
 			return err
 		}
 		for _, workspace := range query.Workspaces {
-			some, err := videosOf(ctx, q, workspace, string(query.Status), before, page(query.Limit))
+			some, err := videosOf(ctx, q, workspace, string(query.Status), before, now, page(query.Limit))
 			if err != nil {
 				return err
 			}
@@ -85,39 +86,39 @@ func (s *Store) Videos(ctx context.Context, query video.Query) ([]video.Video, e
 }
 
 // videosEverywhere returns a page of the videos of all workspaces, of one status or of all.
-func videosEverywhere(ctx context.Context, q *sqlc.Queries, status, before string, most int32) (videos []video.Video, err error) {
+func videosEverywhere(ctx context.Context, q *sqlc.Queries, status, before string, now int64, most int32) (videos []video.Video, err error) {
 	if status == "" {
-		rows, err := q.Videos(ctx, sqlc.VideosParams{Before: before, Most: most})
+		rows, err := q.Videos(ctx, sqlc.VideosParams{Now: now, Before: before, Most: most})
 		for i := 0; i < len(rows) && err == nil; i++ {
-			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Spent, rows[i].Running)
 		}
 		return videos, err
 	}
-	rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Status: status, Before: before, Most: most})
+	rows, err := q.VideosByStatus(ctx, sqlc.VideosByStatusParams{Now: now, Status: status, Before: before, Most: most})
 	for i := 0; i < len(rows) && err == nil; i++ {
-		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Spent, rows[i].Running)
 	}
 	return videos, err
 }
 
 // videosOf returns a page of the videos of one workspace, of one status or of all.
-func videosOf(ctx context.Context, q *sqlc.Queries, workspace, status, before string, most int32) (videos []video.Video, err error) {
+func videosOf(ctx context.Context, q *sqlc.Queries, workspace, status, before string, now int64, most int32) (videos []video.Video, err error) {
 	if status == "" {
-		rows, err := q.VideosOfWorkspace(ctx, sqlc.VideosOfWorkspaceParams{Workspace: workspace, Before: before, Most: most})
+		rows, err := q.VideosOfWorkspace(ctx, sqlc.VideosOfWorkspaceParams{Now: now, Workspace: workspace, Before: before, Most: most})
 		for i := 0; i < len(rows) && err == nil; i++ {
-			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+			videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Spent, rows[i].Running)
 		}
 		return videos, err
 	}
-	rows, err := q.VideosOfWorkspaceByStatus(ctx, sqlc.VideosOfWorkspaceByStatusParams{Workspace: workspace, Status: status, Before: before, Most: most})
+	rows, err := q.VideosOfWorkspaceByStatus(ctx, sqlc.VideosOfWorkspaceByStatusParams{Now: now, Workspace: workspace, Status: status, Before: before, Most: most})
 	for i := 0; i < len(rows) && err == nil; i++ {
-		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Begun)
+		videos, err = appendRow(videos, rows[i].Video, rows[i].Progress, rows[i].Spent, rows[i].Running)
 	}
 	return videos, err
 }
 
-func appendRow(videos []video.Video, row sqlc.Video, progress float64, begun int64) ([]video.Video, error) {
-	v, err := videoOf(row, progress, begun)
+func appendRow(videos []video.Video, row sqlc.Video, progress float64, spent, running int64) ([]video.Video, error) {
+	v, err := videoOf(row, progress, spent, running)
 	return append(videos, v), err
 }
 
@@ -161,7 +162,7 @@ func (s *Store) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video
 		if err := t.event(ctx, row.ID, event.VideoUpdated, opened(row, changed)); err != nil {
 			return err
 		}
-		v, err = one(ctx, t.Queries, id)
+		v, err = one(ctx, t.Queries, id, t.now)
 		return err
 	})
 	return v, err
@@ -263,7 +264,7 @@ func (s *Store) Encode(ctx context.Context, id video.ID, settings video.Settings
 		if err := t.event(ctx, row.ID, event.EncodeRequested, fields{"generation": n, "settings": settings}); err != nil {
 			return err
 		}
-		v, err = one(ctx, t.Queries, id)
+		v, err = one(ctx, t.Queries, id, t.now)
 		return err
 	})
 	return v, err

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/engine"
 	"sluice/internal/event"
@@ -195,16 +196,25 @@ func TestEventsComeInPagesOldestFirst(t *testing.T) {
 	})
 }
 
-func TestAListTellsWhenTheNewestGenerationBegan(t *testing.T) {
+func TestWhatStepsTookLeavesOutFailuresAndOutages(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.received("a.mp4")
-		if v := w.video(id); !v.Begun.IsZero() {
-			w.t.Errorf("begun at %s before any step", v.Begun)
+		if v := w.video(id); v.Spent != 0 || v.Running != 0 {
+			w.t.Errorf("spent %s in %d steps before any", v.Spent, v.Running)
 		}
-		w.begin(step(id, 1, video.Ingest, 0))
+		ingest := step(id, 1, video.Ingest, 0)
+		w.begin(ingest)
+		w.clock.Add(3_600_000) // an hour in an attempt that fails
+		w.must(w.failed(ingest, false))
+		w.clock.Add(3_600_000) // an hour in which nothing runs
+		if v := w.video(id); v.Spent != 0 || v.Running != 0 {
+			w.t.Errorf("spent %s in %d steps after a failure", v.Spent, v.Running)
+		}
+		w.begin(ingest)
+		w.clock.Add(2_000)
 		list, err := w.Videos(t.Context(), video.Query{Within: video.Everywhere()})
 		w.must(err)
-		if len(list) != 1 || list[0].Begun.IsZero() {
+		if len(list) != 1 || list[0].Spent.Round(time.Second) != 2*time.Second || list[0].Running != 1 {
 			w.t.Errorf("%+v", list)
 		}
 	})

@@ -68,3 +68,9 @@ type NoticeGroup struct {
 	Code  string // empty for recoveries
 	Count int
 }
+
+// Aged is what the records keep of failed attempts and of notices that are older than they need be.
+type Aged struct {
+	Errors, Notices         int
+	FirstError, FirstNotice time.Time // of the oldest; zero where there is none
+}

@@ -1,5 +1,5 @@
 // Package sweep finds what nobody needs any more and removes it: grants that were never used, multipart uploads that were never completed, pinned
-// sources of no video, outputs of no generation, scratch of no step.
+// sources of no video, outputs of no generation, scratch of no step, and records of failures long ago.
 //
 // Promise. What a video, an upload or a step still uses is never touched. Age alone condemns nothing that the records know: a grant goes by a fenced
 // move, a generation by the job that retires it, and outputs only if the records, read after the storage was listed, have no such video or generation (rows
@@ -23,6 +23,7 @@ import (
 
 	"sluice/internal/bucket"
 	"sluice/internal/engine"
+	"sluice/internal/event"
 	"sluice/internal/fault"
 	"sluice/internal/video"
 )
@@ -37,12 +38,13 @@ const (
 	Pin        Kind = "pin"        // a pinned source of no video
 	Generation Kind = "generation" // outputs of a generation, or a video, that is over
 	Scratch    Kind = "scratch"    // files of a step that is over
+	Record     Kind = "record"     // failed attempts, or notices, that are told long enough
 )
 
 // Item is one thing that is left over.
 type Item struct {
 	Kind  Kind
-	Name  string    // a video's id, a key, a folder of keys, or a name in scratch
+	Name  string    // a video's id, a key, a folder of keys, a name in scratch, or how many records of what
 	Bytes int64     // 0 where that isn't known
 	Since time.Time // of its last change
 }
@@ -57,6 +59,14 @@ type Store interface {
 	Remains(ctx context.Context, id video.ID) (video.Remains, error)
 	// Enqueue inserts jobs.
 	Enqueue(ctx context.Context, jobs []engine.Job) error
+}
+
+// History is what the records keep of what happened. Each method is one transaction.
+type History interface {
+	// Aged tells of failed attempts, and of notices that are told or wait, of before then.
+	Aged(ctx context.Context, before time.Time) (event.Aged, error)
+	// Forget removes up to limit of each, and reports whether there may be more.
+	Forget(ctx context.Context, before time.Time, limit int) (more bool, err error)
 }
 
 // Objects is what a sweep needs of the storage.
@@ -77,11 +87,13 @@ type Parts interface {
 // Config is what a Sweeper is made from.
 type Config struct {
 	Store       Store
+	History     History
 	Objects     Objects
 	Uploads     string        // the bucket of sources
 	Media       string        // the bucket of outputs
 	After       time.Duration // how long something must have been left alone
 	RetireAfter time.Duration // how much longer viewers keep a generation that was replaced
+	ForgetAfter time.Duration // how long failed attempts and notices are kept; 0 for ever
 	// Pins finds, and removes where told to, pinned sources older than that which belong to no video.
 	Pins    func(ctx context.Context, older time.Duration, remove bool) ([]bucket.Object, error)
 	Scratch string                // the folder of this process's files under way
@@ -103,7 +115,7 @@ func New(c Config) *Sweeper { return &Sweeper{c} }
 // what was found beside them.
 func (s *Sweeper) Sweep(ctx context.Context, remove bool) (found []Item, err error) {
 	var errs []error
-	for _, part := range []func(context.Context, bool) ([]Item, error){s.uploads, s.multiparts, s.pins, s.outputs, s.scratch} {
+	for _, part := range []func(context.Context, bool) ([]Item, error){s.uploads, s.multiparts, s.pins, s.outputs, s.scratch, s.records} {
 		items, err := part(ctx, remove)
 		found, errs = append(found, items...), append(errs, err)
 		if ctx.Err() != nil {
@@ -168,6 +180,30 @@ func (s *Sweeper) multiparts(ctx context.Context, remove bool) (found []Item, er
 				}
 			}
 			found = append(found, Item{Kind: Multipart, Name: m.Bucket + "/" + m.Key, Bytes: m.Bytes, Since: m.Changed})
+		}
+	}
+	return found, nil
+}
+
+// records finds failed attempts and notices of long ago.
+func (s *Sweeper) records(ctx context.Context, remove bool) (found []Item, err error) {
+	if s.ForgetAfter == 0 {
+		return nil, nil
+	}
+	before := s.Now().Add(-s.ForgetAfter)
+	aged, err := s.History.Aged(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	if aged.Errors > 0 {
+		found = append(found, Item{Kind: Record, Name: strconv.Itoa(aged.Errors) + " failed attempts", Since: aged.FirstError})
+	}
+	if aged.Notices > 0 {
+		found = append(found, Item{Kind: Record, Name: strconv.Itoa(aged.Notices) + " notices", Since: aged.FirstNotice})
+	}
+	for more := remove && len(found) > 0; more; {
+		if more, err = s.History.Forget(ctx, before, page); err != nil {
+			return nil, err
 		}
 	}
 	return found, nil

@@ -21,6 +21,7 @@ import (
 	"sluice/internal/catalog"
 	"sluice/internal/engine"
 	"sluice/internal/engine/enginetest"
+	"sluice/internal/event"
 	"sluice/internal/sweep"
 	"sluice/internal/upload"
 	"sluice/internal/video"
@@ -80,7 +81,7 @@ func newYard(t *testing.T, dsn string) *yard {
 			return engine.Job{Kind: "ingest", Group: string(id), Queue: "nobody"}
 		}})
 	y.sweeper = sweep.New(sweep.Config{
-		Store: y, Objects: y.objects, Uploads: "uploads", Media: "media", After: 24 * time.Hour, RetireAfter: time.Hour, Pins: y.door.StrayPins,
+		Store: y, History: records, ForgetAfter: 90 * 24 * time.Hour, Objects: y.objects, Uploads: "uploads", Media: "media", After: 24 * time.Hour, RetireAfter: time.Hour, Pins: y.door.StrayPins,
 		Scratch: t.TempDir(), InUse: func(dir string) bool { return y.inUse[dir] }, Now: now, Logger: slog.New(slog.DiscardHandler),
 		Retire: func(id video.ID, n int) engine.Job { return engine.Job{Kind: "retire", Group: fmt.Sprint(id, "/", n)} },
 		Delete: func(id video.ID, prefix string) []engine.Job {
@@ -293,4 +294,56 @@ func TestADeletionThatWasLostIsDoneAgain(t *testing.T) {
 	if len(y.jobs) != 1 || y.jobs[0].Kind != "delete" {
 		t.Errorf("jobs %v", y.jobs)
 	}
+}
+
+func TestRecordsOfLongAgoAreShownThenForgotten(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		y := newYard(t, dsn)
+		if _, err := y.Subscribe(t.Context(), event.Subscription{ID: "s", Address: "ops@example.com", Events: event.Notable()}); err != nil {
+			t.Fatal(err)
+		}
+		v := y.source("bad.mp4")
+		ref := video.StepRef{Video: v.ID, Generation: 1, Name: video.Ingest}
+		for _, final := range []bool{false, true} {
+			if _, err := y.Begin(t.Context(), ref, "test", engine.Handle{}); err != nil {
+				t.Fatal(err)
+			}
+			why := video.StepFailure{Failure: video.Failure{Code: "not_media", Message: "Send a video."}, Final: final}
+			if err := y.Fail(t.Context(), ref, why, nil, engine.Handle{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := func() (failed, told int) {
+			errs, err := y.Errors(t.Context(), video.ErrorQuery{Within: video.Everywhere()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			notices, err := y.Outbox(t.Context(), "", 0, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(errs), len(notices)
+		}
+		y.ahead = 89 * 24 * time.Hour
+		if found := y.sweep(true); slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, "record") }) {
+			t.Errorf("forgot %q", found)
+		}
+		y.ahead = 91 * 24 * time.Hour
+		want := []string{"record 1 notices", "record 2 failed attempts"}
+		if found := y.sweep(false); !slices.Equal(found, want) {
+			t.Errorf("shown %q", found)
+		}
+		if failed, told := kept(); failed != 2 || told != 1 {
+			t.Errorf("%d errors and %d notices are left by a look", failed, told)
+		}
+		if found := y.sweep(true); !slices.Equal(found, want) {
+			t.Errorf("forgot %q", found)
+		}
+		if failed, told := kept(); failed != 0 || told != 0 {
+			t.Errorf("%d errors and %d notices are left", failed, told)
+		}
+		if found := y.sweep(true); len(found) != 0 {
+			t.Errorf("again %q", found)
+		}
+	})
 }

@@ -94,10 +94,11 @@ type Video struct {
 	Output      *Output  // of the published generation; nil while there is none
 	Created     time.Time
 	Updated     time.Time
-	Received    time.Time // when the source's ObjectCreated was recorded; zero before
-	Playable    time.Time // when it first could be played; zero before
-	Begun       time.Time // when the first step of the newest generation started; zero before
-	Progress    float64   // of the newest generation, 0..1
+	Received    time.Time     // when the source's ObjectCreated was recorded; zero before
+	Playable    time.Time     // when it first could be played; zero before
+	Spent       time.Duration // what the newest generation's steps took, of attempts that succeeded or are under way, added up
+	Running     int           // how many of its steps are under way
+	Progress    float64       // of the newest generation, 0..1
 }
 
 // Source is the uploaded object, pinned: which bytes this video is made from.

@@ -25,14 +25,14 @@ var moves = []string{
 	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
 	"SetQueue", "CancelStep", "Redrive", "Retry",
 	"Subscribe", "Claim", "Delay", "Settle", "Wake", "Unsubscribe",
-	"Abandon", "Enqueue.sweep", "DeletePrefix.sweep", "Abort",
+	"Abandon", "Enqueue.sweep", "DeletePrefix.sweep", "Abort", "Forget",
 	"TakeDuty", "KeepDuty", "EndDuty",
 }
 
 // reads are the methods of the same interfaces that move no fact. Progress is advisory: losing it loses nothing.
 var reads = []string{
 	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "List", "Local", "PresignPut",
-	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Folders", "Multiparts",
+	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Aged", "Folders", "Multiparts",
 }
 
 // stores are what the rooms move facts and objects by.
@@ -40,7 +40,7 @@ var stores = []reflect.Type{
 	reflect.TypeFor[upload.Store](), reflect.TypeFor[upload.Objects](),
 	reflect.TypeFor[pipeline.Store](), reflect.TypeFor[pipeline.Results](), reflect.TypeFor[pipeline.Remover](), reflect.TypeFor[pipeline.Objects](),
 	reflect.TypeFor[api.Videos](), reflect.TypeFor[api.Redriver](), reflect.TypeFor[api.Jobs](), reflect.TypeFor[api.Queues](), reflect.TypeFor[api.Subscriptions](),
-	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
+	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.History](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
 }
 
 // allPoints lists where the story can be killed.

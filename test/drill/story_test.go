@@ -95,7 +95,7 @@ func killed(t *testing.T, points []string, g ground) {
 	met := filepath.Join(t.TempDir(), "met")
 	o := rig.Options{
 		Tags: "drill", Env: []string{"SLUICE_FAILPOINT=" + strings.Join(points, " "), "SLUICE_FAILED=" + met, "SLUICE_EVENTS_TOKEN=" + eventsToken},
-		Args: []string{"--retire-after", "0s", "--reconcile-every", "1s", "--sweep-after", "3h"},
+		Args: []string{"--retire-after", "0s", "--reconcile-every", "1s", "--sweep-after", "3h", "--sweep-forget-after", "3h"},
 	}
 	if slices.ContainsFunc(points, func(point string) bool { return strings.HasPrefix(point, "KeepDuty.") }) {
 		o.Env = append(o.Env, "SLUICE_STALL=Lost.before Lost.after", "SLUICE_STALL_FOR=4s") // a duty that takes no time isn't kept

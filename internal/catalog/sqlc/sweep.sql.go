@@ -63,6 +63,52 @@ func (q *Queries) AbandonedUploads(ctx context.Context, arg AbandonedUploadsPara
 	return items, nil
 }
 
+const forgetErrors = `-- name: ForgetErrors :execrows
+DELETE FROM error WHERE id IN (SELECT e.id FROM error e WHERE e.time < $1 ORDER BY e.id LIMIT $2)
+`
+
+type ForgetErrorsParams struct {
+	Before int64
+	Most   int32
+}
+
+func (q *Queries) ForgetErrors(ctx context.Context, arg ForgetErrorsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, forgetErrors, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const forgetMail = `-- name: ForgetMail :exec
+DELETE FROM mail WHERE finished > 0 AND finished < $1 AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.mail = mail.id)
+`
+
+func (q *Queries) ForgetMail(ctx context.Context, before int64) error {
+	_, err := q.db.ExecContext(ctx, forgetMail, before)
+	return err
+}
+
+const forgetNotices = `-- name: ForgetNotices :execrows
+DELETE FROM notice WHERE id IN (
+    SELECT n.id FROM notice n LEFT JOIN mail m ON m.id = n.mail
+    WHERE n.time < $1 AND (n.mail = 0 OR m.finished > 0 AND m.finished < $1) ORDER BY n.id LIMIT $2
+)
+`
+
+type ForgetNoticesParams struct {
+	Before int64
+	Most   int32
+}
+
+func (q *Queries) ForgetNotices(ctx context.Context, arg ForgetNoticesParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, forgetNotices, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const generationStates = `-- name: GenerationStates :many
 SELECT n, state, updated FROM generation WHERE video = $1
 `
@@ -94,6 +140,40 @@ func (q *Queries) GenerationStates(ctx context.Context, video string) ([]Generat
 		return nil, err
 	}
 	return items, nil
+}
+
+const oldErrors = `-- name: OldErrors :one
+SELECT count(*) AS count, CAST(coalesce(min(time), 0) AS BIGINT) AS first FROM error WHERE time < $1
+`
+
+type OldErrorsRow struct {
+	Count int64
+	First int64
+}
+
+func (q *Queries) OldErrors(ctx context.Context, time int64) (OldErrorsRow, error) {
+	row := q.db.QueryRowContext(ctx, oldErrors, time)
+	var i OldErrorsRow
+	err := row.Scan(&i.Count, &i.First)
+	return i, err
+}
+
+const oldNotices = `-- name: OldNotices :one
+SELECT count(*) AS count, CAST(coalesce(min(n.time), 0) AS BIGINT) AS first FROM notice n LEFT JOIN mail m ON m.id = n.mail
+WHERE n.time < $1 AND (n.mail = 0 OR m.finished > 0 AND m.finished < $1)
+`
+
+type OldNoticesRow struct {
+	Count int64
+	First int64
+}
+
+// OldNotices counts those whose message has ended, and those that no message has taken.
+func (q *Queries) OldNotices(ctx context.Context, before int64) (OldNoticesRow, error) {
+	row := q.db.QueryRowContext(ctx, oldNotices, before)
+	var i OldNoticesRow
+	err := row.Scan(&i.Count, &i.First)
+	return i, err
 }
 
 const videoRemains = `-- name: VideoRemains :one

@@ -9,27 +9,42 @@ UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURN
 
 -- name: Video :one
 SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.id = $1 AND v.status <> 'deleting';
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < sqlc.arg(now) THEN sqlc.arg(now) - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.id = sqlc.arg(id) AND v.status <> 'deleting';
 
 -- name: Videos :many
 SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < sqlc.arg(now) THEN sqlc.arg(now) - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
 FROM video v WHERE v.id < sqlc.arg(before) AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: VideosByStatus :many
 SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < sqlc.arg(now) THEN sqlc.arg(now) - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
 FROM video v WHERE v.status = sqlc.arg(status) AND v.id < sqlc.arg(before) ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: VideosOfWorkspace :many
 SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < sqlc.arg(now) THEN sqlc.arg(now) - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
 FROM video v WHERE v.workspace = sqlc.arg(workspace) AND v.id < sqlc.arg(before) AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: VideosOfWorkspaceByStatus :many
 SELECT sqlc.embed(v), CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < sqlc.arg(now) THEN sqlc.arg(now) - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
 FROM video v WHERE v.workspace = sqlc.arg(workspace) AND v.status = sqlc.arg(status) AND v.id < sqlc.arg(before) ORDER BY v.id DESC LIMIT sqlc.arg(most);
 
 -- name: EditVideo :exec

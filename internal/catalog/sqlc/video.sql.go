@@ -392,18 +392,27 @@ func (q *Queries) TouchVideo(ctx context.Context, arg TouchVideoParams) error {
 
 const video = `-- name: Video :one
 SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.id = $1 AND v.status <> 'deleting'
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.id = $2 AND v.status <> 'deleting'
 `
+
+type VideoParams struct {
+	Now int64
+	ID  string
+}
 
 type VideoRow struct {
 	Video    Video
 	Progress float64
-	Begun    int64
+	Spent    int64
+	Running  int64
 }
 
-func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
-	row := q.db.QueryRowContext(ctx, video, id)
+func (q *Queries) Video(ctx context.Context, arg VideoParams) (VideoRow, error) {
+	row := q.db.QueryRowContext(ctx, video, arg.Now, arg.ID)
 	var i VideoRow
 	err := row.Scan(
 		&i.Video.ID,
@@ -429,18 +438,23 @@ func (q *Queries) Video(ctx context.Context, id string) (VideoRow, error) {
 		&i.Video.Workspace,
 		&i.Video.Playback,
 		&i.Progress,
-		&i.Begun,
+		&i.Spent,
+		&i.Running,
 	)
 	return i, err
 }
 
 const videos = `-- name: Videos :many
 SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.id < $1 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $2
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.id < $2 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $3
 `
 
 type VideosParams struct {
+	Now    int64
 	Before string
 	Most   int32
 }
@@ -448,11 +462,12 @@ type VideosParams struct {
 type VideosRow struct {
 	Video    Video
 	Progress float64
-	Begun    int64
+	Spent    int64
+	Running  int64
 }
 
 func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, error) {
-	rows, err := q.db.QueryContext(ctx, videos, arg.Before, arg.Most)
+	rows, err := q.db.QueryContext(ctx, videos, arg.Now, arg.Before, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -484,7 +499,8 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 			&i.Video.Workspace,
 			&i.Video.Playback,
 			&i.Progress,
-			&i.Begun,
+			&i.Spent,
+			&i.Running,
 		); err != nil {
 			return nil, err
 		}
@@ -501,11 +517,15 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 
 const videosByStatus = `-- name: VideosByStatus :many
 SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.status = $1 AND v.id < $2 ORDER BY v.id DESC LIMIT $3
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.status = $2 AND v.id < $3 ORDER BY v.id DESC LIMIT $4
 `
 
 type VideosByStatusParams struct {
+	Now    int64
 	Status string
 	Before string
 	Most   int32
@@ -514,11 +534,17 @@ type VideosByStatusParams struct {
 type VideosByStatusRow struct {
 	Video    Video
 	Progress float64
-	Begun    int64
+	Spent    int64
+	Running  int64
 }
 
 func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) ([]VideosByStatusRow, error) {
-	rows, err := q.db.QueryContext(ctx, videosByStatus, arg.Status, arg.Before, arg.Most)
+	rows, err := q.db.QueryContext(ctx, videosByStatus,
+		arg.Now,
+		arg.Status,
+		arg.Before,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -550,7 +576,8 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 			&i.Video.Workspace,
 			&i.Video.Playback,
 			&i.Progress,
-			&i.Begun,
+			&i.Spent,
+			&i.Running,
 		); err != nil {
 			return nil, err
 		}
@@ -567,11 +594,15 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 
 const videosOfWorkspace = `-- name: VideosOfWorkspace :many
 SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.workspace = $1 AND v.id < $2 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $3
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.workspace = $2 AND v.id < $3 AND v.status <> 'deleting' ORDER BY v.id DESC LIMIT $4
 `
 
 type VideosOfWorkspaceParams struct {
+	Now       int64
 	Workspace string
 	Before    string
 	Most      int32
@@ -580,11 +611,17 @@ type VideosOfWorkspaceParams struct {
 type VideosOfWorkspaceRow struct {
 	Video    Video
 	Progress float64
-	Begun    int64
+	Spent    int64
+	Running  int64
 }
 
 func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspaceParams) ([]VideosOfWorkspaceRow, error) {
-	rows, err := q.db.QueryContext(ctx, videosOfWorkspace, arg.Workspace, arg.Before, arg.Most)
+	rows, err := q.db.QueryContext(ctx, videosOfWorkspace,
+		arg.Now,
+		arg.Workspace,
+		arg.Before,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -616,7 +653,8 @@ func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspacePa
 			&i.Video.Workspace,
 			&i.Video.Playback,
 			&i.Progress,
-			&i.Begun,
+			&i.Spent,
+			&i.Running,
 		); err != nil {
 			return nil, err
 		}
@@ -633,11 +671,15 @@ func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspacePa
 
 const videosOfWorkspaceByStatus = `-- name: VideosOfWorkspaceByStatus :many
 SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
-    CAST(coalesce((SELECT min(s.started) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.started > 0), 0) AS BIGINT) AS begun
-FROM video v WHERE v.workspace = $1 AND v.status = $2 AND v.id < $3 ORDER BY v.id DESC LIMIT $4
+    CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
+        FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
+        WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
+    (SELECT count(*) FROM step s WHERE s.video = v.id AND s.generation = v.newest AND s.state = 'running') AS running
+FROM video v WHERE v.workspace = $2 AND v.status = $3 AND v.id < $4 ORDER BY v.id DESC LIMIT $5
 `
 
 type VideosOfWorkspaceByStatusParams struct {
+	Now       int64
 	Workspace string
 	Status    string
 	Before    string
@@ -647,11 +689,13 @@ type VideosOfWorkspaceByStatusParams struct {
 type VideosOfWorkspaceByStatusRow struct {
 	Video    Video
 	Progress float64
-	Begun    int64
+	Spent    int64
+	Running  int64
 }
 
 func (q *Queries) VideosOfWorkspaceByStatus(ctx context.Context, arg VideosOfWorkspaceByStatusParams) ([]VideosOfWorkspaceByStatusRow, error) {
 	rows, err := q.db.QueryContext(ctx, videosOfWorkspaceByStatus,
+		arg.Now,
 		arg.Workspace,
 		arg.Status,
 		arg.Before,
@@ -688,7 +732,8 @@ func (q *Queries) VideosOfWorkspaceByStatus(ctx context.Context, arg VideosOfWor
 			&i.Video.Workspace,
 			&i.Video.Playback,
 			&i.Progress,
-			&i.Begun,
+			&i.Spent,
+			&i.Running,
 		); err != nil {
 			return nil, err
 		}
