@@ -75,7 +75,7 @@ func handler(built fs.FS, c Config) http.Handler {
 	}
 	if _, ok := files["/"]; !ok {
 		files["/"] = file{
-			plain: []byte(unbuilt), kind: "text/html; charset=utf-8", cache: "no-store", policy: "default-src 'none'",
+			plain: []byte(unbuilt), kind: "text/html; charset=utf-8", cache: "no-store", policy: "default-src 'none'; frame-ancestors 'none'",
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,6 +126,8 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", permissions)
 	body, etag := f.plain, f.etag
 	if f.packed != nil {
 		h.Set("Vary", "Accept-Encoding")
@@ -140,19 +142,27 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
-// policy is the Content-Security-Policy of the page, or of the looser reference: Swagger UI sets style attributes.
+// permissions is what no page of ours asks a browser for, nor any script that got into one (W3C Permissions Policy).
+const permissions = "accelerometer=(), bluetooth=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), " +
+	"microphone=(), midi=(), payment=(), serial=(), usb=()"
+
+// policy is the Content-Security-Policy of the page, or of the looser reference: Swagger UI sets style attributes. Neither takes a script or a style sheet
+// that isn't a file of the build.
 func policy(c Config, reference bool) string {
 	public, edge := origin(c.PublicURL), origin(c.EdgeURL)
 	if public == edge {
 		public = "" // named once is enough
 	}
-	style := "'self'"
+	attributes := "'none'"
 	if reference {
-		style = "'self' 'unsafe-inline'"
+		attributes = "'unsafe-inline'"
 	}
 	return strings.Join([]string{
-		"default-src 'self'",
-		"style-src " + style,
+		"default-src 'none'",
+		"script-src 'self'",
+		"style-src 'self'",
+		"style-src-attr " + attributes,
+		"font-src 'self'",
 		"img-src 'self' data:" + edge,
 		"media-src 'self' blob:" + edge,
 		"connect-src 'self'" + edge + public,

@@ -29,8 +29,14 @@ async function open(t, width, height) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: 'light' });
   t.after(() => context.close());
   context.setDefaultTimeout(120_000); // of whatever is waited for
-  const page = await context.newPage();
   const faults = [];
+  await context.exposeFunction('violated', (what) => faults.push(what));
+  await context.addInitScript(() =>
+    document.addEventListener('securitypolicyviolation', (e) =>
+      window.violated(`Content Security Policy: ${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`),
+    ),
+  );
+  const page = await context.newPage();
   page.on('pageerror', (e) => faults.push(e.message));
   page.on('console', (m) => {
     if (m.type() === 'error' && /Content Security Policy|CORS/.test(m.text())) faults.push(m.text());
@@ -250,6 +256,23 @@ test('The address that the server prints signs in and leaves no token behind', {
   await page.reload();
   await page.getByLabel('Admin token').waitFor();
   assert.deepEqual(faults, []);
+});
+
+test('A script or a style that got into a page is not run, and the tests would see it', { timeout: 600_000 }, async (t) => {
+  for (const path of ['/', '/reference']) {
+    const { page, faults } = await open(t, 1024, 768);
+    await page.goto(url + path);
+    await page.evaluate(() => {
+      for (const kind of ['script', 'style']) {
+        const injected = document.createElement(kind);
+        injected.textContent = kind === 'script' ? 'window.injected = true' : 'body { display: none }';
+        document.head.append(injected);
+      }
+    });
+    await until(`two refusals on ${path}`, () => ['script-src', 'style-src'].every((rule) => faults.some((f) => f.includes(`Policy: ${rule}`))));
+    assert.equal(await page.evaluate(() => window.injected), undefined);
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.body).display), 'none');
+  }
 });
 
 test('The reference page shows the API without help from another host', { timeout: 600_000 }, async (t) => {
