@@ -16,6 +16,7 @@ var otherwise = map[string]string{"hostile/gif-named.jpg": "reject", "hostile/po
 
 // TestTheWholeCorpusEndsAsItsManifestSays takes every video and audio file of the corpus the whole way, with -full; without it, the damaged ones, which are quick.
 func TestTheWholeCorpusEndsAsItsManifestSays(t *testing.T) {
+	beside(t)
 	manifest, err := os.Open(rig.Media(t, "MANIFEST.tsv"))
 	if err != nil {
 		t.Fatal(err)

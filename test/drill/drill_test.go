@@ -19,6 +19,11 @@ var full = flag.Bool("full", false, "run every drill")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if !*full { // drills wait more than they work
+		if err := flag.Set("test.parallel", "4"); err != nil {
+			panic(err)
+		}
+	}
 	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
 	tell()
 	rig.Clean()
@@ -38,6 +43,7 @@ func points() (all []string) {
 }
 
 func TestAKillAtAnyStepLosesNothing(t *testing.T) {
+	beside(t)
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22) // two chunks
 	loseNothing(t, clip, points())
 }
@@ -45,6 +51,7 @@ func TestAKillAtAnyStepLosesNothing(t *testing.T) {
 // TestAKillLosesNoCopyOfASourceWithoutAnIndex kills in the middle of the encode: the copy in scratch is gone and has to be made again, from a source
 // whose streams stand in another order than the copy's.
 func TestAKillLosesNoCopyOfASourceWithoutAnIndex(t *testing.T) {
+	beside(t)
 	clip := rig.Clip(t, "clip.ts", "320x180", 22, "-map", "1:a", "-map", "0:v", "-bf", "0")
 	loseNothing(t, clip, []string{"encode.made"})
 }

@@ -63,6 +63,7 @@ var fences = []fence{
 // TestEachFenceOfTheStepMachineIsMissed proves that the tests of the step machine can fail: it takes away one fence after the other and wants them to. The
 // changed file takes the place of the real one for the compiler alone.
 func TestEachFenceOfTheStepMachineIsMissed(t *testing.T) {
+	beside(t)
 	root := rig.Root(t)
 	for _, m := range fences {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
