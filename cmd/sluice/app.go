@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/api"
 	"sluice/internal/bucket"
 	"sluice/internal/catalog"
@@ -18,6 +19,7 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
+	"sluice/internal/identity"
 	"sluice/internal/notify"
 	"sluice/internal/pipeline"
 	"sluice/internal/sandbox"
@@ -45,6 +47,8 @@ type App struct {
 	sweeper  *sweep.Sweeper
 	inUse    func(dir string) bool // nil where this process takes no steps
 	queue    *upload.Queue         // nil where no queue tells of objects
+	identity *identity.Service
+	first    string // the temporary password of an administrator whom this start made
 	engine   *engine.Engine
 	mailer   *notify.Mailer // nil where no mail server is known
 
@@ -75,7 +79,11 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 	if err = a.openObjects(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.openRoles()
+	a.openIdentity()
+	if err = a.openRoles(); err != nil {
+		return nil, err
+	}
+	return a, a.firstAdmin(ctx)
 }
 
 // openData takes the data folder and the secrets in it.
@@ -211,7 +219,7 @@ func (a *App) uploadRoom() func(int64) error {
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
 	s, staged := a.settings, stageRecords(a.store)
-	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}); err != nil {
+	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity); err != nil {
 		return err
 	}
 	a.sweeper = a.openSweeper()
@@ -228,6 +236,7 @@ func (a *App) openAPI() (err error) {
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
+		Identity: a.identity, Mail: a.identity.Mail, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
 		Logger: a.log, Refused: a.refused,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
@@ -261,14 +270,15 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 		{Name: pipeline.IngestQueue, Workers: 2},
 		{Name: pipeline.ControlQueue, Workers: 4},
 		{Name: upload.EventQueue, Workers: 4},
+		{Name: identity.Queue, Workers: 2},
 	}
 	var mail map[string]engine.Worker
 	if a.mailer != nil { // else its jobs wait for a process that knows a mail server
-		mail = a.mailer.Handlers()
+		mail = handlers(a.mailer.Handlers(), a.mailer.LetterHandlers())
 		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), mail), Stage: stageDuties, Logger: a.log, Queues: queues,
+		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), mail), Stage: stageDuties, Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {

@@ -24,32 +24,34 @@ import (
 
 // Settings are what a person may set, by flag, by environment or in the file, in that order of strength.
 type Settings struct {
-	Data          string        `help:"Folder that holds everything: records, objects, keys, scratch." default:"./data" env:"SLUICE_DATA" type:"path"`
-	Database      string        `help:"Where records and jobs are: postgres://user:password@host/name, or a SQLite file. Default: sluice.db in the data folder." env:"SLUICE_DATABASE" placeholder:"URL"`
-	S3            S3            `embed:"" prefix:"s3-" envprefix:"SLUICE_S3_"`
-	Roles         []string      `help:"What this process does: api, worker, edge. Fewer than all need database postgres://… and s3.endpoint." default:"api,worker,edge" env:"SLUICE_ROLES"`
-	AdminToken    Secret        `help:"Admin token, the same for all processes with the role api. Default: one in the data folder." env:"SLUICE_ADMIN_TOKEN" placeholder:"TOKEN"`
-	Cache         Cache         `embed:"" prefix:"cache-" envprefix:"SLUICE_CACHE_"`
-	Listen        string        `help:"Address to listen on, host:port. Port 0 takes a free one." default:"127.0.0.1:8080" env:"SLUICE_LISTEN"`
-	PublicURL     string        `help:"Address that clients use for the API and for uploads; signatures cover its host. Default: what the server listens on." env:"SLUICE_PUBLIC_URL"`
-	EdgeURL       string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
-	Suffixes      []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
-	MaxResolution int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
-	Playback      string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video, and heeded from the next version on." default:"signed" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
-	UploadExpiry  time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
-	RetireAfter   time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
-	CORSOrigins   []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and call the API, or *." env:"SLUICE_CORS_ORIGINS"`
-	Workers       Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
-	Disk          Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
-	Limits        Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
-	Events        Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
-	Reconcile     Reconcile     `embed:"" prefix:"reconcile-" envprefix:"SLUICE_RECONCILE_"`
-	Sweep         Sweep         `embed:"" prefix:"sweep-" envprefix:"SLUICE_SWEEP_"`
-	Unsandboxed   bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
-	SMTP          SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
-	Notify        Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
-	Log           Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
-	File          string        `name:"config" help:"YAML file with these settings (public_url: …, limits: {bytes: …})." env:"SLUICE_CONFIG" type:"path" placeholder:"FILE"`
+	Data           string        `help:"Folder that holds everything: records, objects, keys, scratch." default:"./data" env:"SLUICE_DATA" type:"path"`
+	Database       string        `help:"Where records and jobs are: postgres://user:password@host/name, or a SQLite file. Default: sluice.db in the data folder." env:"SLUICE_DATABASE" placeholder:"URL"`
+	S3             S3            `embed:"" prefix:"s3-" envprefix:"SLUICE_S3_"`
+	Roles          []string      `help:"What this process does: api, worker, edge. Fewer than all need database postgres://… and s3.endpoint." default:"api,worker,edge" env:"SLUICE_ROLES"`
+	AdminToken     Secret        `help:"Admin token, the same for all processes with the role api. Default: one in the data folder." env:"SLUICE_ADMIN_TOKEN" placeholder:"TOKEN"`
+	AdminEmail     string        `help:"E-mail address of the administrator whom the first start makes." default:"admin@localhost" env:"SLUICE_ADMIN_EMAIL"`
+	TrustedProxies []string      `help:"Addresses and networks of proxies whose X-Forwarded-For is believed, such as 127.0.0.1." env:"SLUICE_TRUSTED_PROXIES"`
+	Cache          Cache         `embed:"" prefix:"cache-" envprefix:"SLUICE_CACHE_"`
+	Listen         string        `help:"Address to listen on, host:port. Port 0 takes a free one." default:"127.0.0.1:8080" env:"SLUICE_LISTEN"`
+	PublicURL      string        `help:"Address that clients use for the API and for uploads; signatures cover its host. Default: what the server listens on." env:"SLUICE_PUBLIC_URL"`
+	EdgeURL        string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
+	Suffixes       []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
+	MaxResolution  int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
+	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video, and heeded from the next version on." default:"signed" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
+	UploadExpiry   time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
+	RetireAfter    time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
+	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and call the API, or *." env:"SLUICE_CORS_ORIGINS"`
+	Workers        Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
+	Disk           Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
+	Limits         Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
+	Events         Events        `embed:"" prefix:"events-" envprefix:"SLUICE_EVENTS_"`
+	Reconcile      Reconcile     `embed:"" prefix:"reconcile-" envprefix:"SLUICE_RECONCILE_"`
+	Sweep          Sweep         `embed:"" prefix:"sweep-" envprefix:"SLUICE_SWEEP_"`
+	Unsandboxed    bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
+	SMTP           SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
+	Notify         Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
+	Log            Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
+	File           string        `name:"config" help:"YAML file with these settings (public_url: …, limits: {bytes: …})." env:"SLUICE_CONFIG" type:"path" placeholder:"FILE"`
 }
 
 // Workers says how much runs side by side on this machine.
@@ -155,7 +157,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return errors.Join(s.SMTP.check(), s.Notify.check(), s.validateTopology())
+	return errors.Join(s.SMTP.check(), s.Notify.check(), s.validateTopology(), s.checkIdentity())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.

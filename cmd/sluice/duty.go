@@ -48,6 +48,7 @@ const sweepEvery = 24 * time.Hour
 // duties are what one process of all does every so often.
 func (a *App) duties() []engine.Duty {
 	return []engine.Duty{
+		a.forgetful(),
 		{Name: "reconcile", Every: a.settings.Reconcile.Every, Do: a.reconcile},
 		{Name: "sweep", Every: sweepEvery, Do: func(ctx context.Context) error {
 			_, err := a.sweeper.Sweep(ctx, true)

@@ -49,15 +49,16 @@ func (n Notify) check() error {
 	return nil
 }
 
-// openMail has notices sent where there is a mail server; else it returns nil, and they wait in the outbox.
+// openMail has notices and letters sent where there is a mail server; else it returns nil, and they wait in the outbox.
 func (a *App) openMail() (*notify.Mailer, error) {
 	s := a.settings.SMTP
 	if s.Host == "" {
 		return nil, nil
 	}
 	a.store.MailBy(notify.Job)
+	a.store.LettersBy(notify.LetterJob)
 	return notify.New(notify.Config{
-		Store: stageRecords(a.store), Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
+		Store: stageRecords(a.store), Letters: a.store, Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
 		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS)},
 	})
 }

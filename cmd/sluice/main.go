@@ -34,6 +34,7 @@ type commands struct {
 	Errors        Errors        `cmd:"" help:"List or count what went wrong, over all videos."`
 	Jobs          Jobs          `cmd:"" help:"Show the work on videos, try it again, or cancel it."`
 	Queues        Queues        `cmd:"" help:"Show the kinds of work, hold them up, and limit them."`
+	Users         Users         `cmd:"" help:"Who may sign in: invite, change, shut out, reset."`
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`

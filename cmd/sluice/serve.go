@@ -83,6 +83,7 @@ Try:
   curl -H "Authorization: Bearer %[8]s" %[1]s/v1/videos
 
 `, s.PublicURL, page, s.publicStorage(), s.S3.UploadsBucket, keys, token, s.Data, bearer)
+	fmt.Fprint(w, a.greetFirst())
 }
 
 // writeServerFile tells other processes of this machine where the server is.

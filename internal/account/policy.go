@@ -62,6 +62,11 @@ func (p Principal) MayPut(workspace string) bool {
 	return p.Role == Admin || (p.Role == Editor && slices.Contains(p.Workspaces, workspace))
 }
 
+// MayEnter reports whether p belongs to a workspace, or reaches it as an administrator does.
+func (p Principal) MayEnter(workspace string) bool {
+	return p.Settled() == nil && (p.Role == Admin || slices.Contains(p.Workspaces, workspace))
+}
+
 // Known says whether anybody is known. The error is Unauthorized, code "unauthorized".
 func (p Principal) Known() error {
 	if p.Kind == "" {

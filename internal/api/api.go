@@ -24,6 +24,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/upload"
@@ -39,6 +40,10 @@ type Config struct {
 	Uploads       Granter
 	Notices       Listener
 	Sweeper       Sweeper
+	Identity      Identity
+	// Mail says whether letters to users are sent; LetterText is what one says.
+	Mail       bool
+	LetterText func(l account.Letter) (subject, text string)
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -95,6 +100,11 @@ func New(c Config) http.Handler {
 	s.routeSubscriptions()
 	s.routeJobs()
 	s.routeQueues()
+	s.routeSessions()
+	s.routeTokens()
+	s.routeUsers()
+	s.routeWorkspaces()
+	s.routeAudit()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -120,6 +130,10 @@ func document(version string) huma.Config {
 		{Name: "storage", Description: "Storage that tells of its objects, and what is left over there."},
 		{Name: "notifications", Description: "Who is told by mail, and of what."},
 		{Name: "jobs", Description: "The work on videos, for operators: what waits, runs and failed, and how to try it again."},
+		{Name: "sessions", Description: "Signing in and out with a browser, and one's password."},
+		{Name: "tokens", Description: "Personal tokens, for programs that work on one's behalf."},
+		{Name: "users", Description: "Who may sign in, for administrators, and what was done to accounts."},
+		{Name: "workspaces", Description: "Groups of users and videos."},
 		{Name: "queues", Description: "The kinds of work, for operators: how much runs where, and whether it is held up."},
 	}
 	return c
@@ -238,6 +252,10 @@ func (s *service) problem(ctx context.Context, op string, err error) error {
 		return p
 	}
 	p = problemOf(err)
+	var wait interface{ RetryAfter() int }
+	if errors.As(err, &wait) {
+		p.wait = wait.RetryAfter()
+	}
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil {
 		s.Logger.ErrorContext(ctx, "an API request failed", "operation", op, "code", p.Code, "error", err)
 	}

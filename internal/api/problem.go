@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +22,8 @@ type Problem struct {
 	Detail string       `json:"detail" example:"There is no video with this id." doc:"A sentence that says what to do; its wording may change"`
 	Code   string       `json:"code" example:"no_video" doc:"Stable name of the problem, for programs"`
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with which field; only with code invalid_request and bad_json"`
+
+	wait int // seconds until trying again may help; 0 for a few
 }
 
 // FieldError names one field that was refused.
@@ -90,6 +94,26 @@ var meaning = map[string]string{
 	"job_done":               "the job, or the encode that it belongs to, is over",
 	"not_failed":             "nothing has failed that could be redriven",
 	codeUncancelable:         "the job is a removal",
+	"sign_in_failed":         "e-mail address and password don't go together, or the account can't be used",
+	"try_later":              "there were too many tries; try again after Retry-After seconds",
+	"session_required":       "only who is signed in with a browser may do this",
+	"wrong_password":         "the current password is another one",
+	"weak_password":          "the password has less than 12 or more than 128 characters, or is easy to guess",
+	"password_changed":       "the password was changed meanwhile",
+	"code_gone":              "the link is wrong, used, replaced by a newer one or over an hour old",
+	"no_user":                "there is no user with this id",
+	"no_session":             "there is no session with this id",
+	"no_token":               "there is no token with this id",
+	"no_letter":              "there is no letter with this id",
+	"no_such_workspace":      "one of the workspaces does not exist",
+	"email_taken":            "there is a user with this e-mail address",
+	"last_admin":             "this is the last administrator who can sign in",
+	"not_invited":            "the user has accepted the invitation",
+	"user_disabled":          "the user is disabled",
+	"too_many_tokens":        "the user has as many tokens as they may (50)",
+	"bad_expiry":             "a token ends in the future, 366 days away at most",
+	"workspace_taken":        "there is a workspace with this id",
+	"workspace_in_use":       "users or videos belong to the workspace, or it is the default one",
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
@@ -104,7 +128,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "5")
+		h.Set("Retry-After", strconv.Itoa(cmp.Or(p.wait, 5)))
 	}
 	return h
 }

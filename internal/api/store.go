@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"sluice/internal/account"
 	"sluice/internal/engine"
 	"sluice/internal/event"
 	"sluice/internal/video"
@@ -78,4 +79,77 @@ type Subscriptions interface {
 	Unsubscribe(ctx context.Context, id string) error
 	// Outbox returns up to limit notices with ids below before (0 for the newest) that are in a state (empty for all), newest first.
 	Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notice, error)
+}
+
+// Identity is what the routes of users, sessions, tokens and workspaces need of the room of accounts.
+type Identity interface {
+	Passwords
+	Sessions
+	Tokens
+	Users
+	Workspaces
+	Records
+}
+
+// Passwords are how users prove who they are.
+type Passwords interface {
+	// SignIn opens a session. fault.Unauthorized, code "sign_in_failed", for every reason; fault.Limited, code "try_later".
+	SignIn(ctx context.Context, email, password string) (account.Admission, error)
+	// SignOut ends the session that by came with and returns the header Set-Cookie that forgets it.
+	SignOut(ctx context.Context, by account.Principal) (cookie string, err error)
+	// ChangePassword ends all sessions of by and opens a new one.
+	ChangePassword(ctx context.Context, by account.Principal, current, fresh string) (account.Admission, error)
+	// Forgot has a code mailed to whoever has that address.
+	Forgot(ctx context.Context, email string) error
+	// Reset gives whose code it is another password. fault.Gone, code "code_gone".
+	Reset(ctx context.Context, code, fresh string) error
+}
+
+// Sessions are browsers that are signed in: those of by where user is empty.
+type Sessions interface {
+	CurrentSession(ctx context.Context, by account.Principal) (account.Session, error)
+	Sessions(ctx context.Context, by account.Principal, user string) ([]account.Session, error)
+	// EndSession ends one. fault.NotFound, code "no_session".
+	EndSession(ctx context.Context, by account.Principal, user, id string) error
+	// EndSessions ends all but the one that by came with.
+	EndSessions(ctx context.Context, by account.Principal, user string) error
+}
+
+// Tokens are personal API tokens: those of by where user is empty.
+type Tokens interface {
+	Tokens(ctx context.Context, by account.Principal, user string) ([]account.Token, error)
+	// MakeToken makes one of by and returns it with the token itself.
+	MakeToken(ctx context.Context, by account.Principal, want account.Token) (made account.Token, token string, err error)
+	// RevokeToken ends one. fault.NotFound, code "no_token".
+	RevokeToken(ctx context.Context, by account.Principal, user, id string) error
+}
+
+// Users are who may sign in. That by may administer them, the routes have asked.
+type Users interface {
+	// Users returns up to limit users with ids above after, by id.
+	Users(ctx context.Context, after string, limit int) ([]account.User, error)
+	// User returns one. fault.NotFound, code "no_user".
+	User(ctx context.Context, id string) (account.User, error)
+	Invite(ctx context.Context, by account.Principal, u account.User) (account.User, error)
+	InviteAgain(ctx context.Context, by account.Principal, id string) (account.User, error)
+	ForceReset(ctx context.Context, by account.Principal, id string) (account.User, error)
+	EditUser(ctx context.Context, by account.Principal, id string, e account.UserEdit) (account.User, error)
+	RemoveUser(ctx context.Context, by account.Principal, id string) error
+}
+
+// Workspaces are groups of users and videos.
+type Workspaces interface {
+	// Workspaces returns those that by belongs to, by id.
+	Workspaces(ctx context.Context, by account.Principal) ([]account.Workspace, error)
+	AddWorkspace(ctx context.Context, by account.Principal, w account.Workspace) (account.Workspace, error)
+	RenameWorkspace(ctx context.Context, by account.Principal, id, name string) (account.Workspace, error)
+	RemoveWorkspace(ctx context.Context, by account.Principal, id string) error
+}
+
+// Records are what was done and written, newest first: up to limit, with ids below before (0 for the newest).
+type Records interface {
+	Acts(ctx context.Context, user string, before int64, limit int) ([]account.Act, error)
+	Letters(ctx context.Context, state account.LetterState, before int64, limit int) ([]account.Letter, error)
+	// Letter returns one, with its secret where no mail server takes it. fault.NotFound, code "no_letter".
+	Letter(ctx context.Context, by account.Principal, id int64) (account.Letter, error)
 }

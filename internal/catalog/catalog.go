@@ -31,7 +31,9 @@ type Store struct {
 	db   engine.DB
 	jobs *engine.Engine // inserts, completes and cancels; runs nothing
 	now  func() time.Time
-	mail MailJob // nil where no mail is sent
+	mail MailJob // nil where no mail is sent, as is letter
+
+	letter LetterJob
 }
 
 // Open opens a SQLite file, made where there is none, or a PostgreSQL database by its URL, and brings its tables up to date. Several processes may open a

@@ -58,7 +58,7 @@ func (s *Store) Sources(ctx context.Context) (all []video.Source, err error) {
 // Empty reports whether nothing was ever recorded here.
 func (s *Store) Empty(ctx context.Context) (empty bool, err error) {
 	err = s.db.View(ctx, func(st engine.Statements) error {
-		return st.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM video) AND NOT EXISTS (SELECT 1 FROM event) AND NOT EXISTS (SELECT 1 FROM river_job)`).Scan(&empty)
+		return st.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM video) AND NOT EXISTS (SELECT 1 FROM event) AND NOT EXISTS (SELECT 1 FROM river_job) AND NOT EXISTS (SELECT 1 FROM account) AND NOT EXISTS (SELECT 1 FROM workspace)`).Scan(&empty)
 	})
 	return empty, err
 }

@@ -191,10 +191,13 @@ func (t tx) moved(ctx context.Context, id, workspace string) error {
 	return t.MoveErrors(ctx, sqlc.MoveErrorsParams{Video: id, Workspace: workspace})
 }
 
-// inWorkspace passes where there is such a workspace.
-func (t tx) inWorkspace(_ context.Context, op, workspace string) error {
+// inWorkspace passes where there is such a workspace, which then stays until the transaction ends.
+func (t tx) inWorkspace(ctx context.Context, op, workspace string) error {
 	if workspace == account.DefaultWorkspace {
 		return nil
+	}
+	if rows, err := t.LockWorkspace(ctx, workspace); err != nil || rows > 0 {
+		return err
 	}
 	return fault.New(fault.Invalid, op, "no_workspace", "There is no such workspace; look at the list of workspaces.", nil)
 }

@@ -24,8 +24,8 @@ var (
 	asHTML = htmltemplate.Must(htmltemplate.ParseFS(templates, "template/message.html"))
 )
 
-// letter is what the templates read.
-type letter struct {
+// digest is what the templates read.
+type digest struct {
 	Headline string // "12 videos failed, 3 are ready again"
 	Span     string // when
 	Groups   []group
@@ -47,28 +47,39 @@ type item struct{ Name, Link string }
 
 // compose writes a message. All that varies and comes from outside is in its body and its subject, without control characters.
 func (m *Mailer) compose(mail event.Mail) (*gomail.Msg, error) {
-	l := m.letter(mail)
+	l := m.digest(mail)
+	msg, err := m.envelope(mail.Address, subject(mail, l.Headline), mail.Created, fmt.Sprintf("sluice.%d.%d", mail.ID, mail.Created.UnixMilli()))
+	if err == nil {
+		err = msg.SetBodyTextTemplate(asText.Lookup("message.txt"), l)
+	}
+	if err == nil {
+		err = msg.AddAlternativeHTMLTemplate(asHTML.Lookup("message.html"), l)
+	}
+	if err != nil {
+		return nil, unmade(err)
+	}
+	return msg, nil
+}
+
+// envelope is a message without its body. One that is sent again is the same message (RFC 5322 §3.6.4), so that a mailbox can drop the second one.
+func (m *Mailer) envelope(to, subject string, date time.Time, id string) (*gomail.Msg, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := msg.FromFormat(m.from.Name, m.from.Address); err != nil {
 		return nil, err
 	}
-	if err := msg.To(mail.Address); err != nil {
+	if err := msg.To(to); err != nil {
 		return nil, err
 	}
-	msg.Subject(subject(mail, l.Headline))
-	msg.SetDateWithValue(mail.Created)
-	// A message that is sent again is the same message (RFC 5322 §3.6.4), so that a mailbox can drop the second one.
+	msg.Subject(subject)
+	msg.SetDateWithValue(date)
 	_, domain, _ := strings.Cut(m.from.Address, "@")
-	msg.SetMessageIDWithValue(fmt.Sprintf("sluice.%d.%d@%s", mail.ID, mail.Created.UnixMilli(), domain))
+	msg.SetMessageIDWithValue(id + "@" + domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no answer by a machine
-	if err := msg.SetBodyTextTemplate(asText.Lookup("message.txt"), l); err != nil {
-		return nil, err
-	}
-	return msg, msg.AddAlternativeHTMLTemplate(asHTML.Lookup("message.html"), l)
+	return msg, nil
 }
 
-func (m *Mailer) letter(mail event.Mail) letter {
-	l := letter{Page: m.PublicURL + "/#/", Host: strings.TrimPrefix(strings.TrimPrefix(m.PublicURL, "https://"), "http://"), Span: span(mail.Notices)}
+func (m *Mailer) digest(mail event.Mail) digest {
+	l := digest{Page: m.PublicURL + "/#/", Host: strings.TrimPrefix(strings.TrimPrefix(m.PublicURL, "https://"), "http://"), Span: span(mail.Notices)}
 	var failed, recovered int
 	for _, g := range mail.Groups {
 		in := group{Title: times(g), Link: m.PublicURL + "/#/errors?code=" + url.QueryEscape(g.Code), More: g.Count}

@@ -1,4 +1,4 @@
-// Package notify tells people by mail what became of videos.
+// Package notify tells people by mail what became of videos, and of their accounts.
 //
 // The store writes a notice for each subscribed address in the transaction of the event itself, with the job that sends it. The job makes one message of
 // all that waits for the address: the first failure goes at once, and what fails within the window after a message goes together in the next one.
@@ -6,6 +6,8 @@
 // It promises that a notice is told at least once, and once in the normal case: a crash between the mail server's answer and its record sends
 // the message again, with the same Message-ID. Trouble of the mail server is waited for, with growing pauses, for about a day; an address that
 // the server refuses for good is not tried again with that message. It costs one SMTP connection a message.
+//
+// A letter to the holder of an account goes by itself and at once. The secret that it may tell is forgotten in the transaction that records its end.
 package notify
 
 import (
@@ -57,6 +59,7 @@ type Store interface {
 // Config is what a Mailer is made from.
 type Config struct {
 	Store     Store
+	Letters   Letters
 	SMTP      SMTP
 	Every     time.Duration // least time between two messages to one address
 	PublicURL string        // of the page that messages link to
@@ -85,6 +88,7 @@ func (m *Mailer) Handlers() map[string]engine.Worker {
 
 // Wake has what waited in the outbox sent, now that there is a mail server. What fails is logged: a job may wake the others yet.
 func (m *Mailer) Wake(ctx context.Context) {
+	m.wakeLetters(ctx)
 	switch woken, err := m.Store.Wake(ctx); {
 	case err != nil && ctx.Err() == nil:
 		m.Log.Error("looking for notices that wait failed", "error", err)
@@ -107,7 +111,10 @@ func (m *Mailer) mail(ctx context.Context, a engine.Attempt) error {
 		return err
 	}
 	log := m.Log.With("mail", letter.ID, "address", letter.Address)
-	err = m.send(ctx, letter)
+	msg, err := m.compose(letter)
+	if err == nil {
+		err = m.send(ctx, msg)
+	}
 	why := event.Trouble{Code: fault.Of(err).Code, Message: fault.Of(err).Message}
 	switch {
 	case err == nil:
@@ -126,10 +133,15 @@ func (m *Mailer) mail(ctx context.Context, a engine.Attempt) error {
 	return errors.Join(err, m.Store.Delay(ctx, letter, why))
 }
 
-// settle records the end of a message. A database that is away is waited for, because the job's next try would send the message again.
+// settle records the end of a message.
 func (m *Mailer) settle(ctx context.Context, letter event.Mail, state event.State, why event.Trouble, done engine.Handle) error {
+	return patiently(ctx, func(ctx context.Context) error { return m.Store.Settle(ctx, letter, state, why, m.Every, done) })
+}
+
+// patiently records an end. A database that is away is waited for, because the job's next try would send the message again.
+func patiently(ctx context.Context, record func(context.Context) error) error {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := m.Store.Settle(context.WithoutCancel(ctx), letter, state, why, m.Every, done)
+		err := record(context.WithoutCancel(ctx))
 		if err == nil || errors.Is(err, video.ErrStale) {
 			return nil
 		}

@@ -12,7 +12,6 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
-	"sluice/internal/event"
 	"sluice/internal/fault"
 )
 
@@ -55,12 +54,13 @@ func (s SMTP) port() int {
 	}
 }
 
+// unmade is the error of a message that could not be written.
+func unmade(err error) error {
+	return fault.New(fault.Internal, "notify.send", "message_not_made", "The message could not be written; see the server's log.", err)
+}
+
 // send gives one message to the mail server. Its errors are fault.Unavailable, to be tried again, or fault.Invalid, for good.
-func (m *Mailer) send(ctx context.Context, letter event.Mail) error {
-	msg, err := m.compose(letter)
-	if err != nil {
-		return fault.New(fault.Internal, "notify.send", "message_not_made", "The message could not be written; see the server's log.", err)
-	}
+func (m *Mailer) send(ctx context.Context, msg *gomail.Msg) error {
 	l := &line{config: &tls.Config{ServerName: m.SMTP.Host, MinVersion: tls.VersionTLS12}, implicit: m.SMTP.TLS == ImplicitTLS}
 	client, err := gomail.NewClient(m.SMTP.Host, m.options(l)...)
 	if err != nil {

@@ -4,6 +4,20 @@
 
 package sqlc
 
+type Account struct {
+	ID        string
+	Email     string
+	Address   string
+	Name      string
+	Role      string
+	State     string
+	Secret    string
+	Temporary int64
+	Used      int64
+	Created   int64
+	SignedIn  int64
+}
+
 type Attempt struct {
 	Video      string
 	Generation int64
@@ -18,6 +32,18 @@ type Attempt struct {
 	Code       string
 	Message    string
 	Detail     string
+}
+
+type Audit struct {
+	ID       int64
+	Time     int64
+	What     string
+	ByID     string
+	ByName   string
+	UserID   string
+	UserName string
+	Address  string
+	Detail   string
 }
 
 type Error struct {
@@ -65,6 +91,22 @@ type Generation struct {
 	Updated  int64
 }
 
+type Letter struct {
+	ID       int64
+	Kind     string
+	Account  string
+	Address  string
+	Secret   string
+	Expires  int64
+	State    string
+	Due      int64
+	Tries    int64
+	Code     string
+	Message  string
+	Created  int64
+	Finished int64
+}
+
 type Mail struct {
 	ID           int64
 	Subscription string
@@ -74,6 +116,11 @@ type Mail struct {
 	Message      string
 	Created      int64
 	Finished     int64
+}
+
+type Member struct {
+	Account   string
+	Workspace string
 }
 
 type Notice struct {
@@ -104,6 +151,23 @@ type Rendition struct {
 	Bytes      int64
 }
 
+type ResetCode struct {
+	Account string
+	Hash    string
+	Expires int64
+}
+
+type Session struct {
+	ID      string
+	Hash    string
+	Account string
+	Created int64
+	Seen    int64
+	Expires int64
+	Address string
+	Agent   string
+}
+
 type Step struct {
 	Video      string
 	Generation int64
@@ -117,6 +181,13 @@ type Step struct {
 	Finished   int64
 }
 
+type Strike struct {
+	Name  string
+	Count int64
+	Last  int64
+	Until int64
+}
+
 type Subscription struct {
 	ID        string
 	Address   string
@@ -126,6 +197,17 @@ type Subscription struct {
 	Next      int64
 	Due       int64
 	Created   int64
+}
+
+type Token struct {
+	ID      string
+	Hash    string
+	Account string
+	Name    string
+	Scopes  string
+	Created int64
+	Expires int64
+	Used    int64
 }
 
 type Upload struct {
@@ -160,4 +242,10 @@ type Video struct {
 	Owner       string
 	Workspace   string
 	Playback    string
+}
+
+type Workspace struct {
+	ID      string
+	Name    string
+	Created int64
 }

@@ -1,0 +1,23 @@
+package account
+
+import "context"
+
+// Caller is where a request comes from, whoever asks.
+type Caller struct {
+	Address string // of the client, an IP address: the proxy's where that isn't trusted to tell
+	Agent   string // what its browser calls itself: bounded, and without control characters
+	Cookie  string // the secret of its session's cookie; empty where there is none
+}
+
+type callerKey struct{}
+
+// WithCaller returns a context that carries where a request comes from.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerOf returns where a request comes from; the zero Caller where that isn't known.
+func CallerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
+}

@@ -1,0 +1,59 @@
+package account
+
+import "time"
+
+// Opening is a session that begins, with all that goes with it.
+type Opening struct {
+	Login    Login  // as it was compared: where it changed meanwhile, nothing is opened
+	Rehashed string // what the password's hash is from now on
+	Session  Session
+	Hash     string   // of the cookie
+	Ends     string   // hash of the cookie that the browser had; empty for none
+	Forgives []string // names of strikes that are forgotten
+	Act      Act
+}
+
+// NewPassword is a password of their own that a user gets, with all that goes with it: every session ends.
+type NewPassword struct {
+	Login    Login    // as it was compared: where it changed meanwhile, nothing does
+	Fresh    string   // hash of the new one
+	Code     string   // hash of the code by which they got it; empty where they knew the old one
+	Session  *Session // that is opened instead; nil for none
+	Hash     string   // of its cookie
+	Forgives string   // name of strikes that are forgotten
+	Act      Act
+}
+
+// Temporary is a temporary password that a user gets, with the letter that tells it. Sessions, codes and temporary passwords from before end.
+type Temporary struct {
+	User    string // id
+	Hash    string
+	Secret  string // the password itself, for the letter
+	Expires time.Time
+	Kind    LetterKind // InvitationLetter: for users who are still invited; ForcedLetter: for all, and their tokens end
+	Act     Act
+}
+
+// UserEdit changes a user. What is nil stays as it is.
+type UserEdit struct {
+	Name       *string
+	Role       *Role
+	Disabled   *bool // true ends sessions, tokens and codes
+	Workspaces *[]string
+}
+
+// Expired says what is old enough to be forgotten.
+type Expired struct {
+	Now      time.Time     // sessions, tokens, codes and secrets in letters that expired before
+	Idle     time.Duration // how long a session may go unused
+	Strikes  time.Duration // how long failures are remembered
+	Letters  time.Duration // how long letters are kept after their end
+	Acts     time.Duration // how long acts are kept
+	Failures time.Duration // how long failed sign-ins are kept
+}
+
+// Admission is what a sign-in gives a browser.
+type Admission struct {
+	User   User
+	Cookie string // the header Set-Cookie
+}

@@ -1,0 +1,123 @@
+package account
+
+import "time"
+
+// Login is a user with what proves that it is them.
+type Login struct {
+	User
+	Hash      string    // of the password, a PHC string; empty where nobody has this address
+	Temporary time.Time // until when the password may be used, where it is a temporary one; else zero
+	Used      bool      // a temporary password has opened its session
+	Known     bool      // a session of theirs was opened from the address that asks
+}
+
+// Session is a browser that is signed in.
+type Session struct {
+	ID      string
+	User    string // id
+	Created time.Time
+	Seen    time.Time // to the minute
+	Expires time.Time // whatever happens
+	Address string    // from where it was opened
+	Agent   string    // by what browser
+}
+
+// Token is a personal API token: what is known of it, without the token itself.
+type Token struct {
+	ID      string
+	User    string // id
+	Name    string
+	Scopes  Scopes
+	Created time.Time
+	Expires time.Time
+	Used    time.Time // last, to the minute; zero for never
+}
+
+// Strikes are failures in a row. The zero value is none.
+type Strikes struct {
+	Count int
+	Last  time.Time // the last failure
+	Until time.Time // nothing is tried before
+}
+
+// What an Act can be.
+const (
+	SignedIn           = "sign_in"
+	SignInFailed       = "sign_in.failed"
+	SignedOut          = "sign_out"
+	SessionEnded       = "session.ended"
+	PasswordChanged    = "password.changed"
+	PasswordFailed     = "password.failed"
+	PasswordForgotten  = "password.forgotten"
+	PasswordReset      = "password.reset"        // by a mailed code
+	PasswordForced     = "password.reset_forced" // by an administrator
+	UserInvited        = "user.invited"
+	UserInvitedAgain   = "user.invited_again"
+	UserEdited         = "user.edited"
+	UserRemoved        = "user.removed"
+	TokenMade          = "token.made"
+	TokenRevoked       = "token.revoked"
+	WorkspaceMade      = "workspace.made"
+	WorkspaceRenamed   = "workspace.renamed"
+	WorkspaceRemoved   = "workspace.removed"
+	LetterRead         = "letter.read" // an administrator has read a secret that waited for a mail server
+	FirstAdministrator = "user.first"
+)
+
+// Act is something that was done and that matters for security. It holds no secret.
+type Act struct {
+	ID       int64
+	Time     time.Time
+	What     string
+	By       string // id of who did it; empty where nobody is known
+	ByName   string
+	User     string // id of the user whose account it was done to; empty for none
+	UserName string
+	Address  string            // from where
+	Detail   map[string]string // what changed
+}
+
+// LetterKind says what a letter is about.
+type LetterKind string
+
+// The kinds of letters.
+const (
+	InvitationLetter LetterKind = "invitation" // a temporary password, for somebody new
+	ForcedLetter     LetterKind = "reset"      // a temporary password, asked for by an administrator
+	ForgottenLetter  LetterKind = "forgot"     // a code, asked for by whoever knows the address
+	ChangedLetter    LetterKind = "changed"    // that the password was changed
+)
+
+// LetterState says where a letter is.
+type LetterState string
+
+// The states of a letter.
+const (
+	LetterWaiting LetterState = "waiting" // for the mail server
+	LetterSent    LetterState = "sent"
+	LetterRefused LetterState = "refused" // for good
+	LetterDead    LetterState = "dead"    // tried often enough
+	LetterVoid    LetterState = "void"    // what it told was replaced, used, or expired before it was sent
+)
+
+// Letter is a message to the holder of an account.
+type Letter struct {
+	ID       int64
+	Kind     LetterKind
+	User     string    // id
+	Address  string    // to whom
+	Secret   string    // the password or code that it tells; empty once it is sent or of no use any more
+	Expires  time.Time // of the secret
+	State    LetterState
+	Tries    int
+	Code     string // of the trouble of its last try
+	Message  string
+	Created  time.Time
+	Finished time.Time // when it was sent or given up; zero before
+}
+
+// Trouble is why a letter was not sent: a stable code and a sentence that says what to do. The zero Trouble is none.
+type Trouble struct {
+	Code    string
+	Message string
+}

@@ -1,0 +1,253 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"unicode"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"sluice/internal/account"
+	"sluice/internal/fault"
+)
+
+// SignIn proves who somebody is.
+type SignIn struct {
+	Email    string `json:"email" minLength:"1" maxLength:"254" example:"ada@example.com" doc:"E-mail address of the user"`
+	Password string `json:"password" minLength:"1" maxLength:"256" example:"correct horse battery staple" doc:"The password, or the temporary one of an invitation"`
+}
+
+// SignedIn is who has just signed in.
+type SignedIn struct {
+	User       User `json:"user" doc:"Who it is"`
+	MustChange bool `json:"must_change" example:"false" doc:"Whether the password was a temporary one: until POST /v1/session/password, everything else answers 403 password_change_required"`
+}
+
+// Me is who asks.
+type Me struct {
+	Kind       string   `json:"kind" enum:"root,person,service" example:"person" doc:"root: the admin token; person: a user; service: a program with credentials of its own"`
+	ID         string   `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"What owns the videos that they put"`
+	Name       string   `json:"name" example:"ada@example.com" doc:"To show"`
+	Role       string   `json:"role" enum:"admin,editor,viewer" example:"editor" doc:"What they may do at most"`
+	Workspaces []string `json:"workspaces" example:"[\"main\"]" doc:"Ids of the workspaces they belong to"`
+	Scopes     []string `json:"scopes" example:"[\"videos/read\"]" doc:"What the credentials allow"`
+	MustChange bool     `json:"must_change" example:"false" doc:"Whether only the password may be changed"`
+	User       *User    `json:"user,omitempty" doc:"The user; absent where it is none"`
+	Session    *Session `json:"session,omitempty" doc:"The browser's session; absent for tokens"`
+	Setup      Setup    `json:"setup" doc:"How this server is set up, for pages"`
+}
+
+// Setup is how a server is set up.
+type Setup struct {
+	Mail bool `json:"mail" example:"true" doc:"Whether letters are sent; else they wait in the outbox"`
+}
+
+// Session is a browser that is signed in.
+type Session struct {
+	ID      string `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Names the session; it opens nothing"`
+	Current bool   `json:"current" example:"true" doc:"Whether it is the one that asks"`
+	Created Time   `json:"created" doc:"When it was opened"`
+	Seen    Time   `json:"seen" doc:"When it was last used, to the minute"`
+	Expires Time   `json:"expires" doc:"When it ends at the latest; after 7 days without use it ends sooner"`
+	Address string `json:"address" example:"192.0.2.7" doc:"From where it was opened"`
+	Agent   string `json:"agent" example:"Mozilla/5.0 (X11; Linux x86_64)" doc:"What the browser calls itself"`
+}
+
+// SessionList is all sessions of a user.
+type SessionList struct {
+	Items []Session `json:"items" doc:"Newest first"`
+}
+
+// PasswordChange replaces a password.
+type PasswordChange struct {
+	Current  string `json:"current" minLength:"1" maxLength:"256" example:"the temporary one" doc:"The password, or the temporary one, that is good now"`
+	Password string `json:"password" minLength:"1" maxLength:"256" example:"correct horse battery staple" doc:"The new one: 12 to 128 characters that are not easy to guess"`
+}
+
+// Forgotten asks for a new password.
+type Forgotten struct {
+	Email string `json:"email" minLength:"1" maxLength:"254" example:"ada@example.com" doc:"E-mail address of the user"`
+}
+
+// PasswordReset replaces a password that was forgotten.
+type PasswordReset struct {
+	Code     string `json:"code" minLength:"1" maxLength:"200" example:"n3mP…" doc:"What follows code= in the link of the letter"`
+	Password string `json:"password" minLength:"1" maxLength:"256" example:"correct horse battery staple" doc:"The new one: 12 to 128 characters that are not easy to guess"`
+}
+
+// Accepted says what will happen.
+type Accepted struct {
+	Message string `json:"message" example:"If there is a user with this address, a letter is on its way." doc:"The same for every address"`
+}
+
+type signInInput struct{ Body SignIn }
+
+type signedInOutput struct {
+	SetCookie string `header:"Set-Cookie" doc:"The session: a cookie that scripts can't read"`
+	Body      SignedIn
+}
+
+type signedOutOutput struct {
+	SetCookie string `header:"Set-Cookie" doc:"Forgets the session"`
+}
+
+type meOutput struct{ Body Me }
+
+type passwordInput struct{ Body PasswordChange }
+
+type forgottenInput struct{ Body Forgotten }
+
+type resetInput struct{ Body PasswordReset }
+
+type acceptedOutput struct{ Body Accepted }
+
+type ownerInput struct {
+	User string `query:"user" maxLength:"40" doc:"Id of another user, for administrators; absent for oneself"`
+}
+
+type ownedInput struct {
+	User string `query:"user" maxLength:"40" doc:"Id of another user, for administrators; absent for oneself"`
+	ID   string `path:"id" maxLength:"40" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Its id"`
+}
+
+type sessionsOutput struct{ Body SessionList }
+
+func (s *service) routeSessions() {
+	tags := []string{"sessions"}
+	mine := known("Asks for no scope: it is about who asks, and whose password is temporary needs it too.")
+	own := settled("Asks for no scope: one's own are for who is signed in with a browser, those of another user for who has `users/admin`.")
+	route(s, open("For anybody: failures make the next try wait, by user and by address."), huma.Operation{OperationID: "signIn", Method: http.MethodPost, Path: "/v1/session", Tags: tags,
+		Summary:       "Sign in",
+		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
+		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusTooManyRequests: {"try_later"}}, s.signIn)
+	route(s, mine, huma.Operation{OperationID: "whoAmI", Method: http.MethodGet, Path: "/v1/session", Tags: tags, Summary: "Tell who asks, and what they may do"}, nil, s.whoAmI)
+	route(s, mine, huma.Operation{OperationID: "signOut", Method: http.MethodDelete, Path: "/v1/session", Tags: tags, Summary: "Sign out",
+		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
+	route(s, mine, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
+		Summary: "Change one's password", Description: "Ends every session of the user, and opens a new one for the browser that asks.", MaxBodyBytes: smallBody},
+		problems{http.StatusForbidden: {"session_required"}, http.StatusConflict: {"password_changed"}, http.StatusTooManyRequests: {"try_later"},
+			http.StatusUnprocessableEntity: {"wrong_password", "weak_password"}}, s.changePassword)
+	route(s, open("For anybody: what is asked too often is dropped, by mailbox and by address."), huma.Operation{OperationID: "forgotPassword", Method: http.MethodPost, Path: "/v1/password/forgot", Tags: tags,
+		Summary:     "Have a link for a new password mailed",
+		Description: "Answers 202 whether there is such a user or not. The link works once, for an hour; the newest alone.", DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
+		problems{http.StatusTooManyRequests: {"try_later"}}, s.forgotPassword)
+	route(s, open("For anybody who has the code, which has 256 random bits and is good for an hour."), huma.Operation{OperationID: "resetPassword", Method: http.MethodPost, Path: "/v1/password/reset", Tags: tags,
+		Summary: "Choose a new password by the link that was mailed", Description: "Ends every session of the user.", DefaultStatus: http.StatusNoContent, MaxBodyBytes: smallBody},
+		problems{http.StatusGone: {"code_gone"}, http.StatusTooManyRequests: {"try_later"}, http.StatusUnprocessableEntity: {"weak_password"}}, s.resetPassword)
+	route(s, own, huma.Operation{OperationID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Tags: tags, Summary: "List where one is signed in"},
+		problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_user"}}, s.sessions)
+	route(s, own, huma.Operation{OperationID: "endSession", Method: http.MethodDelete, Path: "/v1/sessions/{id}", Tags: tags, Summary: "End a session",
+		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_session", "no_user"}}, s.endSession)
+	route(s, own, huma.Operation{OperationID: "endSessions", Method: http.MethodDelete, Path: "/v1/sessions", Tags: tags, Summary: "End all sessions but the one that asks",
+		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_user"}}, s.endSessions)
+}
+
+// plainText refuses text that breaks lines, moves the cursor or turns the direction of writing.
+func plainText(field, text string) error {
+	for _, r := range text {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
+			return invalid(codeInvalid, field, "expected text without control characters")
+		}
+	}
+	return nil
+}
+
+func (s *service) signIn(ctx context.Context, in *signInInput) (*signedInOutput, error) {
+	done, err := s.Identity.SignIn(ctx, in.Body.Email, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	return signedIn(done), nil
+}
+
+func signedIn(done account.Admission) *signedInOutput {
+	return &signedInOutput{SetCookie: done.Cookie, Body: SignedIn{User: viewUser(done.User), MustChange: done.User.MustChange}}
+}
+
+func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
+	p := who(ctx)
+	me := Me{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), Workspaces: list(p.Workspaces), Scopes: names(p.Scopes), MustChange: p.MustChange,
+		Setup: Setup{Mail: s.Mail}}
+	if p.Kind == account.Person {
+		u, err := s.Identity.User(ctx, p.ID)
+		if err != nil && !fault.Is(err, fault.NotFound) { // another issuer's people are no users of ours
+			return nil, err
+		} else if err == nil {
+			view := viewUser(u)
+			me.User = &view
+		}
+	}
+	if p.Session != "" {
+		current, err := s.Identity.CurrentSession(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		view := viewSession(current, p)
+		me.Session = &view
+	}
+	return &meOutput{Body: me}, nil
+}
+
+// list is a list that is empty and not null.
+func list(all []string) []string { return append([]string{}, all...) }
+
+func names(scopes account.Scopes) []string {
+	all := make([]string, len(scopes))
+	for i, one := range scopes {
+		all[i] = string(one)
+	}
+	return all
+}
+
+func viewSession(one account.Session, by account.Principal) Session {
+	return Session{ID: one.ID, Current: one.ID == by.Session, Created: Time(one.Created), Seen: Time(one.Seen), Expires: Time(one.Expires), Address: one.Address, Agent: one.Agent}
+}
+
+func (s *service) signOut(ctx context.Context, _ *struct{}) (*signedOutOutput, error) {
+	cookie, err := s.Identity.SignOut(ctx, who(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &signedOutOutput{SetCookie: cookie}, nil
+}
+
+func (s *service) changePassword(ctx context.Context, in *passwordInput) (*signedInOutput, error) {
+	done, err := s.Identity.ChangePassword(ctx, who(ctx), in.Body.Current, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	return signedIn(done), nil
+}
+
+func (s *service) forgotPassword(ctx context.Context, in *forgottenInput) (*acceptedOutput, error) {
+	if err := s.Identity.Forgot(ctx, in.Body.Email); err != nil {
+		return nil, err
+	}
+	return &acceptedOutput{Body: Accepted{Message: "If there is a user with this address, a letter is on its way."}}, nil
+}
+
+func (s *service) resetPassword(ctx context.Context, in *resetInput) (*struct{}, error) {
+	return nil, s.Identity.Reset(ctx, in.Body.Code, in.Body.Password)
+}
+
+func (s *service) sessions(ctx context.Context, in *ownerInput) (*sessionsOutput, error) {
+	by := who(ctx)
+	all, err := s.Identity.Sessions(ctx, by, in.User)
+	if err != nil {
+		return nil, err
+	}
+	out := &sessionsOutput{Body: SessionList{Items: make([]Session, 0, len(all))}}
+	for _, one := range all {
+		out.Body.Items = append(out.Body.Items, viewSession(one, by))
+	}
+	return out, nil
+}
+
+func (s *service) endSession(ctx context.Context, in *ownedInput) (*struct{}, error) {
+	return nil, s.Identity.EndSession(ctx, who(ctx), in.User, in.ID)
+}
+
+func (s *service) endSessions(ctx context.Context, in *ownerInput) (*struct{}, error) {
+	return nil, s.Identity.EndSessions(ctx, who(ctx), in.User)
+}

@@ -1,0 +1,106 @@
+-- name: LockAccounts :execrows
+-- LockAccounts keeps other changes of users and workspaces waiting until this transaction ends, so that counts hold.
+UPDATE workspace SET name = name WHERE id = 'main';
+
+-- name: PutWorkspace :execrows
+INSERT INTO workspace (id, name, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: Workspaces :many
+SELECT * FROM workspace ORDER BY id;
+
+-- name: RenameWorkspace :one
+UPDATE workspace SET name = $2 WHERE id = $1 RETURNING *;
+
+-- name: RemoveWorkspace :execrows
+DELETE FROM workspace WHERE id = $1;
+
+-- name: CountMembers :one
+SELECT count(*) FROM member WHERE workspace = $1;
+
+-- name: PutAccount :execrows
+INSERT INTO account (id, email, address, name, role, state, secret, temporary, used, created, signed_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, 0)
+ON CONFLICT DO NOTHING;
+
+-- name: Account :one
+SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+FROM account a WHERE a.id = $1;
+
+-- name: AccountByAddress :one
+SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+FROM account a WHERE a.address = $1;
+
+-- name: KnownAddress :one
+-- KnownAddress counts the sessions that an account opened from an address.
+SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND s.address = sqlc.arg(client);
+
+-- name: Accounts :many
+SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+FROM account a WHERE a.id > $1 ORDER BY a.id LIMIT $2;
+
+-- name: LockAccount :one
+UPDATE account SET name = name WHERE id = $1 RETURNING *;
+
+-- name: CountAdmins :one
+SELECT count(*) FROM account WHERE role = 'admin' AND state = 'active';
+
+-- name: CountAnyAdmins :one
+SELECT count(*) FROM account WHERE role = 'admin';
+
+-- name: EditAccount :exec
+UPDATE account SET name = $2, role = $3, state = $4 WHERE id = $1;
+
+-- name: RemoveAccount :execrows
+DELETE FROM account WHERE id = $1;
+
+-- name: AddMember :execrows
+INSERT INTO member (account, workspace) SELECT sqlc.arg(account), w.id FROM workspace w WHERE w.id = sqlc.arg(workspace) ON CONFLICT DO NOTHING;
+
+-- name: RemoveMembers :exec
+DELETE FROM member WHERE account = $1;
+
+-- name: SignIn :execrows
+-- SignIn counts where the password is still the one that was compared, and a temporary one was not used yet.
+UPDATE account SET secret = sqlc.arg(rehashed), signed_in = sqlc.arg(now), used = CASE WHEN temporary > 0 THEN 1 ELSE 0 END
+WHERE id = sqlc.arg(id) AND secret = sqlc.arg(secret) AND state <> 'disabled' AND (temporary = 0 OR (used = 0 AND temporary > sqlc.arg(now)));
+
+-- name: SetPassword :execrows
+-- SetPassword gives an account a password of its own, where it is still the one that was compared.
+UPDATE account SET secret = sqlc.arg(fresh), temporary = 0, used = 0, state = 'active' WHERE id = sqlc.arg(id) AND secret = sqlc.arg(secret) AND state <> 'disabled';
+
+-- name: SetTemporary :exec
+UPDATE account SET secret = $2, temporary = $3, used = 0 WHERE id = $1;
+
+-- name: PutResetCode :exec
+INSERT INTO reset_code (account, hash, expires) VALUES ($1, $2, $3) ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, expires = excluded.expires;
+
+-- name: ResetCode :one
+SELECT * FROM reset_code WHERE hash = $1 AND expires > $2;
+
+-- name: TakeResetCode :execrows
+DELETE FROM reset_code WHERE hash = $1 AND expires > $2;
+
+-- name: RemoveResetCode :exec
+DELETE FROM reset_code WHERE account = $1;
+
+-- name: LockStrike :one
+INSERT INTO strike (name, count, last, until) VALUES ($1, 0, 0, 0) ON CONFLICT (name) DO UPDATE SET count = strike.count RETURNING *;
+
+-- name: SetStrike :exec
+UPDATE strike SET count = $2, last = $3, until = $4 WHERE name = $1;
+
+-- name: RemoveStrike :exec
+DELETE FROM strike WHERE name = $1;
+
+-- name: InsertAudit :exec
+INSERT INTO audit (time, what, by_id, by_name, user_id, user_name, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: Audit :many
+SELECT * FROM audit WHERE id < sqlc.arg(before) AND (CAST(sqlc.arg(who) AS TEXT) = '' OR user_id = sqlc.arg(who) OR by_id = sqlc.arg(who))
+ORDER BY id DESC LIMIT sqlc.arg(most);
+
+-- name: LockWorkspace :execrows
+-- LockWorkspace keeps a workspace from being removed until this transaction ends.
+UPDATE workspace SET name = name WHERE id = $1;
+
+-- name: CountVideosIn :one
+SELECT count(*) FROM video WHERE workspace = $1;

@@ -1,0 +1,58 @@
+-- name: InsertSession :exec
+INSERT INTO session (id, hash, account, created, seen, expires, address, agent) VALUES ($1, $2, $3, $4, $4, $5, $6, $7);
+
+-- name: SessionByHash :one
+SELECT sqlc.embed(s), sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+FROM session s JOIN account a ON a.id = s.account WHERE s.hash = $1;
+
+-- name: SeeSession :exec
+UPDATE session SET seen = $2 WHERE id = $1;
+
+-- name: SessionsOf :many
+SELECT * FROM session WHERE account = $1 ORDER BY id DESC;
+
+-- name: RemoveSession :execrows
+DELETE FROM session WHERE account = $1 AND id = $2;
+
+-- name: RemoveSessionByHash :exec
+DELETE FROM session WHERE hash = $1;
+
+-- name: RemoveSessionsBut :execrows
+DELETE FROM session WHERE account = $1 AND id <> $2;
+
+-- name: InsertToken :exec
+INSERT INTO token (id, hash, account, name, scopes, created, expires, used) VALUES ($1, $2, $3, $4, $5, $6, $7, 0);
+
+-- name: CountTokens :one
+SELECT count(*) FROM token WHERE account = $1;
+
+-- name: TokenByHash :one
+SELECT sqlc.embed(t), sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+FROM token t JOIN account a ON a.id = t.account WHERE t.hash = $1;
+
+-- name: SeeToken :exec
+UPDATE token SET used = $2 WHERE id = $1;
+
+-- name: TokensOf :many
+SELECT * FROM token WHERE account = $1 ORDER BY id DESC;
+
+-- name: RemoveToken :execrows
+DELETE FROM token WHERE account = $1 AND id = $2;
+
+-- name: RemoveTokens :execrows
+DELETE FROM token WHERE account = $1;
+
+-- name: PruneSessions :exec
+DELETE FROM session WHERE expires < sqlc.arg(now) OR seen < sqlc.arg(idle);
+
+-- name: PruneTokens :exec
+DELETE FROM token WHERE expires < $1;
+
+-- name: PruneResetCodes :exec
+DELETE FROM reset_code WHERE expires < $1;
+
+-- name: PruneStrikes :exec
+DELETE FROM strike WHERE last < sqlc.arg(before) AND until < sqlc.arg(before);
+
+-- name: PruneAudit :exec
+DELETE FROM audit WHERE time < sqlc.arg(before) OR (what = 'sign_in.failed' AND time < sqlc.arg(failures));

@@ -1,0 +1,155 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"sluice/internal/account"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+func fold(email string) string { return strings.ToLower(email) }
+
+// cookie writes the header Set-Cookie (RFC 6265bis): not to be read by scripts, and not sent where another site makes the browser ask.
+func (s *Service) cookie(value string, until time.Time) string {
+	c := http.Cookie{Name: s.Config.Cookie, Value: value, Path: "/", Secure: s.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode, Expires: until.UTC()}
+	if value == "" {
+		c.MaxAge, c.Expires = -1, time.Time{}
+	}
+	return c.String()
+}
+
+// SignIn opens a session for who knows a user's password. fault.Unauthorized, code "sign_in_failed", for every reason there may be; fault.Limited, code
+// "try_later". A session that the browser had ends.
+func (s *Service) SignIn(ctx context.Context, email, password string) (account.Admission, error) {
+	caller := account.CallerOf(ctx)
+	login, err := s.Store.Login(ctx, email, caller.Address)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	strikes := userStrikes(email)
+	if login.Known { // so that who fails from elsewhere doesn't keep the user out
+		strikes = knownStrikes(email, caller.Address)
+	}
+	if err := s.admit(ctx, strikes, addressStrikes(caller.Address)); err != nil {
+		return account.Admission{}, err
+	}
+	same, stale, err := s.hasher.compare(ctx, login.Hash, password)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	if !same || !s.mayOpen(login) {
+		return account.Admission{}, s.failed(ctx, login.User)
+	}
+	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: []string{strikes}, Act: s.act(ctx, account.SignedIn, self(login.User), login.User)}
+	if stale {
+		if opening.Rehashed, err = s.hasher.hash(ctx, password); err != nil {
+			return account.Admission{}, err
+		}
+	}
+	if caller.Cookie != "" {
+		opening.Ends = digest(caller.Cookie)
+	}
+	var value string
+	opening.Session, value = s.newSession(ctx, login.User, login.MustChange)
+	opening.Hash = digest(value)
+	if err := s.Store.Open(ctx, opening); errors.Is(err, video.ErrStale) {
+		return account.Admission{}, s.failed(ctx, login.User) // another try with the temporary password was first, or an administrator
+	} else if err != nil {
+		return account.Admission{}, err
+	}
+	return account.Admission{User: login.User, Cookie: s.cookie(value, opening.Session.Expires)}, nil
+}
+
+// mayOpen reports whether the right password opens a session.
+func (s *Service) mayOpen(l account.Login) bool {
+	return l.State != account.Disabled && (l.Temporary.IsZero() || !l.Used && l.Temporary.After(s.Now()))
+}
+
+// failed records a sign-in that failed and returns its refusal.
+func (s *Service) failed(ctx context.Context, u account.User) error {
+	act := s.act(ctx, account.SignInFailed, account.Principal{}, u)
+	if err := s.blame(ctx, addressStrikes(act.Address), act); err != nil {
+		return err
+	}
+	s.Log.Warn("a sign-in failed", "user", u.ID, "address", act.Address)
+	return fault.New(fault.Unauthorized, "identity.sign_in", "sign_in_failed",
+		"E-mail address and password don't go together, or the account can't be used; ask for a new password, or ask an administrator.", nil)
+}
+
+// newSession makes a session and the value of its cookie.
+func (s *Service) newSession(ctx context.Context, u account.User, mustChange bool) (account.Session, string) {
+	caller, now := account.CallerOf(ctx), s.Now()
+	last := sessionFor
+	if mustChange {
+		last = changeFor
+	}
+	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent}, secret()
+}
+
+// SignOut ends the session that by came with, and returns the header Set-Cookie that forgets it.
+func (s *Service) SignOut(ctx context.Context, by account.Principal) (cookie string, err error) {
+	if by.Session == "" {
+		return "", needsSession()
+	}
+	err = s.Store.EndSession(ctx, by.ID, by.Session, s.act(ctx, account.SignedOut, by, account.User{ID: by.ID, Email: by.Name}))
+	if fault.Is(err, fault.NotFound) {
+		err = nil // somebody else ended it a moment ago
+	}
+	return s.cookie("", time.Time{}), err
+}
+
+func needsSession() error {
+	return fault.New(fault.Forbidden, "identity.session", "session_required", "This is for people who are signed in with a browser; tokens can't do it.", nil)
+}
+
+// ChangePassword gives by, who is signed in with a browser, another password. Every session of theirs ends, and a new one begins. fault.Invalid, codes "wrong_password" and
+// "weak_password"; fault.Limited, code "try_later"; fault.Conflict, code "password_changed", where that happened meanwhile.
+func (s *Service) ChangePassword(ctx context.Context, by account.Principal, current, fresh string) (account.Admission, error) {
+	const op = "identity.password"
+	if by.Session == "" {
+		return account.Admission{}, needsSession()
+	}
+	login, err := s.Store.Account(ctx, by.ID)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	if err := check(fresh, login.Email, login.Name); err != nil {
+		return account.Admission{}, err
+	}
+	from := addressStrikes(account.CallerOf(ctx).Address)
+	if err := s.admit(ctx, changeStrikes(login.ID), from); err != nil {
+		return account.Admission{}, err
+	}
+	same, _, err := s.hasher.compare(ctx, login.Hash, current)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	if !same {
+		return account.Admission{}, errors.Join(fault.New(fault.Invalid, op, "wrong_password", "The current password is another one; type it again.", nil),
+			s.blame(ctx, from, s.act(ctx, account.PasswordFailed, by, login.User)))
+	}
+	if normal(current) == normal(fresh) {
+		return account.Admission{}, fault.New(fault.Invalid, op, "weak_password", "This is the password that you have; choose another.", nil)
+	}
+	hash, err := s.hasher.hash(ctx, fresh)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	session, value := s.newSession(ctx, login.User, false)
+	err = s.Store.SetPassword(ctx, account.NewPassword{
+		Login: login, Fresh: hash, Session: &session, Hash: digest(value), Forgives: changeStrikes(login.ID), Act: s.act(ctx, account.PasswordChanged, by, login.User),
+	})
+	if errors.Is(err, video.ErrStale) {
+		err = fault.New(fault.Conflict, op, "password_changed", "The password was changed meanwhile; sign in again.", nil)
+	}
+	if err != nil {
+		return account.Admission{}, err
+	}
+	login.MustChange, login.State = false, account.Active
+	return account.Admission{User: login.User, Cookie: s.cookie(value, session.Expires)}, nil
+}
