@@ -241,6 +241,11 @@ func TestNobodyGetsMoreOrLessThanTheyMay(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked, routes := 0, h.described()
+	for id := range samples {
+		if !slices.ContainsFunc(routes, func(d described) bool { return d.id == id }) {
+			t.Errorf("the sample %s is of no route", id)
+		}
+	}
 	for _, d := range routes {
 		s, ok := samples[d.id]
 		if !ok {
@@ -318,6 +323,8 @@ func (d described) allowed() []string {
 		return []string{"a-token-for-the-events"}
 	case d.scope != "" && !account.Editor.Scopes().Has(d.scope):
 		return []string{"admin"}
+	case d.bound && d.scope == "" && !d.open:
+		return []string{"editor", "admin", "bound"}
 	default:
 		return []string{"editor", "admin"}
 	}

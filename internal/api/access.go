@@ -63,7 +63,7 @@ func (a access) allow(p account.Principal) error {
 }
 
 // schemes are the ways to say who asks, as the OpenAPI document names them.
-var schemes = []string{"bearer"}
+var schemes = []string{"bearer", "session"}
 
 // security is what the OpenAPI document says of a. The list beside a scheme names scopes (OpenAPI 3.1 §4.8.30 has them for every type of scheme).
 func (a access) security() []map[string][]string {
