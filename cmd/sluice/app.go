@@ -21,6 +21,7 @@ import (
 	"sluice/internal/ffmpeg"
 	"sluice/internal/identity"
 	"sluice/internal/notify"
+	"sluice/internal/oauth"
 	"sluice/internal/pipeline"
 	"sluice/internal/sandbox"
 	"sluice/internal/sweep"
@@ -54,6 +55,7 @@ type App struct {
 
 	api, edge, page, s3 http.Handler
 	access              access
+	provider            *oauth.Provider // nil where an external issuer gives the tokens
 	usage               func() ffmpeg.Usage
 	health              *health
 }
@@ -219,7 +221,11 @@ func (a *App) uploadRoom() func(int64) error {
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
 	s, staged := a.settings, stageRecords(a.store)
-	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity); err != nil {
+	tokens, err := a.openTokens()
+	if err != nil {
+		return err
+	}
+	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity, tokens); err != nil {
 		return err
 	}
 	a.sweeper = a.openSweeper()
@@ -237,7 +243,7 @@ func (a *App) openAPI() (err error) {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
 		Identity: a.identity, Mail: a.identity.Mail, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
-		Logger: a.log, Refused: a.refused,
+		Logger: a.log, Refused: a.refused, Clients: a.store, SignIns: a.signIns(), ClientSecret: oauth.NewSecret,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
 	a.s3 = bucket.Elsewhere(s.publicStorage())

@@ -50,6 +50,7 @@ type Settings struct {
 	Unsandboxed    bool          `help:"Run ffmpeg without the sandbox where it can't start. DANGEROUS: a hostile file may then read this machine's files and reach its network." env:"SLUICE_UNSANDBOXED"`
 	SMTP           SMTP          `embed:"" prefix:"smtp-" envprefix:"SLUICE_SMTP_"`
 	Notify         Notify        `embed:"" prefix:"notify-" envprefix:"SLUICE_NOTIFY_"`
+	OIDC           OIDC          `embed:"" prefix:"oidc-" envprefix:"SLUICE_OIDC_"`
 	Log            Log           `embed:"" prefix:"log-" envprefix:"SLUICE_LOG_"`
 	File           string        `name:"config" help:"YAML file with these settings (public_url: …, limits: {bytes: …})." env:"SLUICE_CONFIG" type:"path" placeholder:"FILE"`
 }
@@ -157,7 +158,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return errors.Join(s.SMTP.check(), s.Notify.check(), s.validateTopology(), s.checkIdentity())
+	return errors.Join(s.SMTP.check(), s.Notify.check(), s.OIDC.check(), s.validateTopology(), s.checkIdentity())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.
@@ -248,7 +249,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "oidc", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

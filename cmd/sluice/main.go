@@ -36,6 +36,7 @@ type commands struct {
 	Queues        Queues        `cmd:"" help:"Show the kinds of work, hold them up, and limit them."`
 	Users         Users         `cmd:"" help:"Who may sign in: invite, change, shut out, reset."`
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
+	Clients       Clients       `cmd:"" help:"Which programs may ask for tokens by OAuth 2.0."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
 	Sweep         SweepUp       `cmd:"" help:"Show what nobody needs any more, and remove it with --delete."`

@@ -85,6 +85,15 @@ var samples = map[string]sample{
 	"listAudit":       {},
 	"listLetters":     {},
 	"readLetter":      {id: aName("7"), also: http.StatusNotFound},
+
+	"addClient":          {body: `{"name":"x","kind":"service","role":"viewer","scopes":["videos/read"]}`},
+	"listClients":        {},
+	"getClient":          {id: aName("x"), also: http.StatusNotFound},
+	"editClient":         {id: aName("x"), body: `{"name":"y"}`, also: http.StatusNotFound},
+	"removeClient":       {id: aName("x"), also: http.StatusNotFound},
+	"rotateClientSecret": {id: aName("x"), also: http.StatusNotFound},
+	"getAuthorization":   {also: http.StatusUnprocessableEntity}, // a request that this server signed
+	"authorize":          {body: `{"request":"x"}`, also: http.StatusGone},
 }
 
 // house is a whole server on a data folder of its own, which takes no jobs.

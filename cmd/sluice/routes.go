@@ -32,6 +32,9 @@ func (a *App) entrances() []entrance {
 			entrance{pattern: "/v1/events/s3", serve: a.requireEventsToken(a.api), guard: "the token of events.token: storages know no other credentials, and it opens nothing else"},
 			entrance{pattern: "GET /openapi.json", serve: a.api, guard: "anybody: it describes the API and holds no data"},
 			entrance{pattern: "GET /openapi.yaml", serve: a.api, guard: "anybody: it describes the API and holds no data"},
+		)
+		all = append(all, a.tokenEntrances()...)
+		all = append(all,
 			entrance{pattern: "/", serve: a.page, guard: "anybody: the page holds no data, and asks /v1/ for what it shows"},
 		)
 	}

@@ -20,12 +20,13 @@ import (
 const (
 	tokenFile  = "admin.token" // mode 0600
 	keyFile    = "s3.json"     // mode 0600
+	sealFile   = "oauth.key"   // mode 0600
 	serverFile = "server.json"
 	lockFile   = "lock"
 )
 
 // secretFiles are those that a backup keeps only where it may hold secrets.
-var secretFiles = []string{tokenFile, keyFile}
+var secretFiles = []string{tokenFile, keyFile, sealFile}
 
 // adminToken reads the admin token, or makes one on the first start.
 func adminToken(data string) (token string, err error) {

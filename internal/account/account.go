@@ -80,10 +80,11 @@ type Principal struct {
 	ID         string // a user's or a client's id; "admin" for Root: what owns the videos that it puts
 	Name       string // to show: an e-mail address, a client's name
 	Role       Role
-	Workspaces []string // ids; an admin's reach is not bounded by them
-	Scopes     Scopes   // what the credentials allow, already cut to what the role does
-	MustChange bool     // only the password may be changed
-	Session    string   // the id of a browser's session; empty for tokens
+	Workspaces []string  // ids; an admin's reach is not bounded by them
+	Scopes     Scopes    // what the credentials allow, already cut to what the role does
+	MustChange bool      // only the password may be changed
+	Session    string    // the id of a browser's session; empty for tokens
+	SignedIn   time.Time // when that session began; zero for tokens
 }
 
 // Operator is the holder of the admin token.

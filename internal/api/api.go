@@ -42,8 +42,11 @@ type Config struct {
 	Sweeper       Sweeper
 	Identity      Identity
 	// Mail says whether letters to users are sent; LetterText is what one says.
-	Mail       bool
-	LetterText func(l account.Letter) (subject, text string)
+	Mail         bool
+	LetterText   func(l account.Letter) (subject, text string)
+	Clients      ClientStore
+	SignIns      SignIns                    // nil where an external issuer signs people in
+	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -105,6 +108,8 @@ func New(c Config) http.Handler {
 	s.routeUsers()
 	s.routeWorkspaces()
 	s.routeAudit()
+	s.routeClients()
+	s.routeAuthorize()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -135,6 +140,7 @@ func document(version string) huma.Config {
 		{Name: "tokens", Description: "Personal tokens, for programs that work on one's behalf."},
 		{Name: "users", Description: "Who may sign in, for administrators, and what was done to accounts."},
 		{Name: "workspaces", Description: "Groups of users and videos."},
+		{Name: "clients", Description: "Programs that ask for tokens by OAuth 2.0, and people who sign in there."},
 		{Name: "queues", Description: "The kinds of work, for operators: how much runs where, and whether it is held up."},
 	}
 	return c

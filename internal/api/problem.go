@@ -48,6 +48,12 @@ const (
 
 	codeUncancelable = "job_not_cancelable"
 
+	codeRedirect        = "bad_redirect"
+	codeNoSecret        = "no_secret"
+	codeRequestGone     = "request_gone"
+	codeSessionRequired = "session_required"
+	codeSignInAgain     = "sign_in_again"
+
 	codeUnauthorized = "unauthorized"
 	codeMissingScope = "missing_scope"
 	codeMustChange   = "password_change_required"
@@ -114,6 +120,12 @@ var meaning = map[string]string{
 	"bad_expiry":             "a token ends in the future, 366 days away at most",
 	"workspace_taken":        "there is a workspace with this id",
 	"workspace_in_use":       "users or videos belong to the workspace, or it is the default one",
+	"no_client":              "there is no client with this id",
+	"too_many_clients":       "there are as many clients as may be (1000)",
+	codeRedirect:             "an address is none that people may be sent back to",
+	codeNoSecret:             "a client of this kind has no secret",
+	codeRequestGone:          "the sign-in for a program has expired, or the program is no longer registered",
+	codeSignInAgain:          "the program asks for a newer sign-in",
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }

@@ -189,12 +189,18 @@ func (s *Store) Reissue(ctx context.Context, temp account.Temporary) error {
 	})
 }
 
-// shut ends what a user has open: sessions, codes, letters that tell a secret, and tokens where they go too.
+// shut ends what a user has open: sessions, codes, what programs were given, letters that tell a secret, and tokens where they go too.
 func (t tx) shut(ctx context.Context, id string, now time.Time, tokens bool) error {
 	if _, err := t.RemoveSessionsBut(ctx, sqlc.RemoveSessionsButParams{Account: id}); err != nil {
 		return err
 	}
 	if err := t.RemoveResetCode(ctx, id); err != nil {
+		return err
+	}
+	if err := t.EndGrantsOfAccount(ctx, sqlc.EndGrantsOfAccountParams{Account: id, Ended: t.now}); err != nil {
+		return err
+	}
+	if err := t.RemoveCodesOf(ctx, id); err != nil {
 		return err
 	}
 	if err := t.VoidLetters(ctx, sqlc.VoidLettersParams{Now: now.UnixMilli(), Account: id}); err != nil || !tokens {

@@ -47,7 +47,7 @@ func (s *Service) bySession(ctx context.Context, cookie string) (account.Princip
 		}
 	}
 	p := principal(u, account.AllScopes())
-	p.Session = session.ID
+	p.Session, p.SignedIn = session.ID, session.Created
 	return p, nil
 }
 

@@ -138,6 +138,67 @@ type Notice struct {
 	Mail         int64
 }
 
+type OauthClient struct {
+	ID         string
+	Name       string
+	Kind       string
+	Secret     string
+	Redirects  string
+	Logouts    string
+	Scopes     string
+	Role       string
+	Workspaces string
+	Created    int64
+	Rotated    int64
+}
+
+type OauthCode struct {
+	Hash      string
+	Client    string
+	Account   string
+	Redirect  string
+	Challenge string
+	Nonce     string
+	Scope     string
+	SignedIn  int64
+	Expires   int64
+	Family    string
+}
+
+type OauthDenied struct {
+	ID      string
+	Expires int64
+}
+
+type OauthGrant struct {
+	ID       string
+	Client   string
+	Account  string
+	Scope    string
+	Nonce    string
+	SignedIn int64
+	Created  int64
+	Expires  int64
+	Ended    int64
+}
+
+type OauthKey struct {
+	ID        string
+	Algorithm string
+	Public    string
+	Sealed    string
+	Signs     int64
+	Until     int64
+	Expires   int64
+}
+
+type OauthRefresh struct {
+	Hash    string
+	Family  string
+	Expires int64
+	Used    int64
+}
+
 type Rendition struct {
 	Video      string
 	Generation int64

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/internal/account"
+	"sluice/internal/api"
+	"sluice/internal/oauth"
+)
+
+// OIDC says who gives access tokens: this server, or the issuer that is named.
+type OIDC struct {
+	Key        Secret        `help:"What the keys that sign tokens are sealed with in the database; best the same for all processes with the role api. Default: one in the data folder." env:"KEY" placeholder:"TEXT"`
+	Access     time.Duration `help:"How long an access token of this server is good." default:"15m" env:"ACCESS"`
+	Refresh    time.Duration `help:"How long a refresh token is good that is not used." default:"720h" env:"REFRESH"`
+	RefreshMax time.Duration `help:"How long a program gets new tokens without its user signing in again." default:"2160h" env:"REFRESH_MAX"`
+	Rotate     time.Duration `help:"How long a key signs tokens before the next one does." default:"720h" env:"ROTATE"`
+
+	Issuer         string   `help:"External issuer whose access tokens are taken instead of this server's, exactly as its tokens name it in iss." env:"ISSUER" placeholder:"URL"`
+	JWKS           string   `name:"jwks" help:"Address of the issuer's keys. Default: what its discovery document names." env:"JWKS" placeholder:"URL"`
+	Audience       []string `help:"What a token's aud must have one of." env:"AUDIENCE"`
+	Clients        []string `help:"Clients of the issuer whose tokens are taken, by client_id, azp or cid. Default: any. Needed where no audience is set (Amazon Cognito)." env:"CLIENTS"`
+	Algorithms     []string `help:"Algorithms that the issuer may sign with. Default: all with public keys." env:"ALGORITHMS"`
+	Require        []string `help:"Claims that a token must have, such as tid=… for one tenant." env:"REQUIRE" placeholder:"CLAIM=VALUE"`
+	RoleClaim      string   `help:"Claim that holds the user's roles: a key, or a path with dots, such as cognito:groups or realm_access.roles." env:"ROLE_CLAIM"`
+	Roles          []string `help:"What its values mean: video-admins=admin. Default: admin, editor and viewer mean themselves." env:"ROLES" placeholder:"VALUE=ROLE"`
+	DefaultRole    string   `help:"Role of who has none of these. Default: none, and they are refused." env:"DEFAULT_ROLE"`
+	WorkspaceClaim string   `help:"Claim that holds ids of workspaces." env:"WORKSPACE_CLAIM"`
+	Workspaces     []string `help:"Workspaces of who has none of these." default:"main" env:"WORKSPACES"`
+	ScopeClaim     string   `help:"Claim that holds scopes; empty allows whatever the role does." default:"scope" env:"SCOPE_CLAIM"`
+	Scopes         []string `help:"What its values mean, where they are not our own names: read:videos=videos/read." env:"SCOPES" placeholder:"VALUE=SCOPE"`
+}
+
+// external reports whether another issuer gives the tokens.
+func (o OIDC) external() bool { return o.Issuer != "" }
+
+func (o OIDC) check() error {
+	switch {
+	case o.Key != "" && len(o.Key) < 16:
+		return fmt.Errorf("oidc.key is shorter than 16 characters; use a long random one")
+	case o.Access < time.Minute || o.Access > time.Hour:
+		return fmt.Errorf("oidc.access is %s; use 1m to 1h", o.Access)
+	case o.Refresh < time.Hour || o.RefreshMax < o.Refresh:
+		return fmt.Errorf("oidc.refresh is %s and oidc.refresh_max %s; use 1h or more, and no less for the second", o.Refresh, o.RefreshMax)
+	case o.Rotate < 48*time.Hour:
+		return fmt.Errorf("oidc.rotate is %s; use 48h or more: the next key is published a day before it signs", o.Rotate)
+	}
+	return o.checkExternal()
+}
+
+func (o OIDC) checkExternal() error {
+	for key, value := range map[string]string{"oidc.issuer": o.Issuer, "oidc.jwks": o.JWKS} {
+		if err := checkIssuer(value); err != nil {
+			return fmt.Errorf("%s is %q; %w", key, value, err)
+		}
+	}
+	if o.external() && len(o.Audience) == 0 && len(o.Clients) == 0 {
+		return fmt.Errorf("oidc.issuer is set, and oidc.audience and oidc.clients are not: any token of that issuer would be taken; set one")
+	}
+	for _, alg := range o.Algorithms {
+		if !slices.Contains(oauth.Algorithms(), alg) {
+			return fmt.Errorf("oidc.algorithms has %q; use some of %s", alg, strings.Join(oauth.Algorithms(), ", "))
+		}
+	}
+	if o.DefaultRole != "" && !account.Role(o.DefaultRole).Valid() {
+		return fmt.Errorf("oidc.default_role is %q; use admin, editor or viewer, or nothing", o.DefaultRole)
+	}
+	if o.external() && o.DefaultRole == "" && o.RoleClaim == "" {
+		return fmt.Errorf("oidc.issuer is set, and neither oidc.role_claim nor oidc.default_role is: nobody would have a role; set one")
+	}
+	for _, pair := range o.Roles {
+		if _, role := lastPair(pair); !account.Role(role).Valid() {
+			return fmt.Errorf("oidc.roles has %q; write a value, = and one of the roles admin, editor and viewer", pair)
+		}
+	}
+	for _, pair := range o.Scopes {
+		if _, scope := lastPair(pair); !account.AllScopes().Has(account.Scope(scope)) {
+			return fmt.Errorf("oidc.scopes has %q; write a value, = and one of the scopes %s", pair, account.AllScopes())
+		}
+	}
+	for _, pair := range o.Require {
+		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
+			return fmt.Errorf("oidc.require has %q; write a claim, = and its value", pair)
+		}
+	}
+	return nil
+}
+
+// checkIssuer refuses an address that can't be an issuer's. http is for one on this machine, to try things out.
+func checkIssuer(value string) error {
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	local := err == nil && u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && !local {
+		return errors.New("use https:// with a host and perhaps a path, such as https://login.example.com/realms/media")
+	}
+	return nil
+}
+
+// sealKey is what seals the signing keys: of the settings, or of the data folder, where it is made on the first start.
+func (s *Settings) sealKey() ([]byte, error) {
+	if s.OIDC.Key != "" {
+		return []byte(s.OIDC.Key), nil
+	}
+	path := filepath.Join(s.Data, sealFile)
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text := secret(32)
+		return []byte(text), writeFile(path, []byte(text+"\n"), 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(string(body))
+	if b, err := base64.RawURLEncoding.DecodeString(text); err != nil || len(b) < 16 {
+		return nil, fmt.Errorf("%s holds no key; delete it to have a new one made", path)
+	}
+	return []byte(text), nil
+}
+
+// openTokens wires what gives access tokens, or the issuer whose tokens are taken instead, and returns who knows them.
+func (a *App) openTokens() (Authenticator, error) {
+	o := a.settings.OIDC
+	if o.external() {
+		return oauth.NewExternal(o.config(a)), nil
+	}
+	key, err := a.settings.sealKey()
+	if err != nil {
+		return nil, err
+	}
+	a.provider, err = oauth.New(oauth.Config{
+		Store: a.store, Users: a.identity, Issuer: a.settings.PublicURL, Secret: key, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
+		SignOut: a.identity.SignOut, Now: now, Logger: a.log,
+	})
+	return a.provider, err
+}
+
+func (o OIDC) config(a *App) oauth.ExternalConfig {
+	c := oauth.ExternalConfig{
+		Issuer: o.Issuer, Keys: o.JWKS, Audiences: o.Audience, Clients: o.Clients, Algorithms: o.Algorithms, Require: map[string]string{},
+		RoleClaim: o.RoleClaim, Roles: map[string]account.Role{}, DefaultRole: account.Role(o.DefaultRole),
+		WorkspaceClaim: o.WorkspaceClaim, Workspaces: o.Workspaces, ScopeClaim: o.ScopeClaim, Scopes: map[string]account.Scope{}, Now: now, Logger: a.log,
+	}
+	for _, pair := range o.Roles {
+		value, role := lastPair(pair)
+		c.Roles[value] = account.Role(role)
+	}
+	for _, pair := range o.Scopes {
+		value, scope := lastPair(pair)
+		c.Scopes[value] = account.Scope(scope)
+	}
+	for _, pair := range o.Require {
+		name, value, _ := strings.Cut(pair, "=")
+		c.Require[name] = value
+	}
+	return c
+}
+
+// lastPair cuts VALUE=MEANING where the meaning begins: an issuer's values may be addresses.
+func lastPair(text string) (value, meaning string) {
+	i := strings.LastIndexByte(text, '=')
+	if i < 1 {
+		return text, ""
+	}
+	return text[:i], text[i+1:]
+}
+
+// signIns is what ends authorization requests, where this server takes any.
+func (a *App) signIns() api.SignIns {
+	if a.provider == nil {
+		return nil
+	}
+	return a.provider
+}
+
+// tokenEntrances is where this server gives tokens.
+func (a *App) tokenEntrances() []entrance {
+	if a.provider == nil {
+		return nil
+	}
+	const public = "anybody: it tells where things are, and public keys"
+	return []entrance{
+		{pattern: "/.well-known/openid-configuration", serve: a.provider, guard: public},
+		{pattern: "/.well-known/oauth-authorization-server", serve: a.provider, guard: public},
+		{pattern: "GET /oauth/authorize", serve: a.identified(a.provider), guard: "who is signed in with a browser; others are sent to the page to sign in"},
+		{pattern: "GET /oauth/logout", serve: a.identified(a.provider), guard: "who is signed in with a browser, and has the ID token of a program; others are sent to the page"},
+		{pattern: "/oauth/", serve: a.provider, guard: "clients by their secret, code and verifier, or token: internal/oauth checks them; a browser's cookie counts for nothing"},
+	}
+}

@@ -1,0 +1,237 @@
+package oauth
+
+import (
+	"context"
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"sluice/internal/account"
+)
+
+// How keys take turns.
+const (
+	keyBits    = 2048            // good to 2030 (NIST SP 800-57 part 1, table 2), and each key signs for a month
+	ahead      = 24 * time.Hour  // a key is published that long before it signs, so that who caches the set has it
+	afterwards = 24 * time.Hour  // and that long after it signed last: longer than any token is good
+	readKeys   = time.Minute     // how old the set in memory may be
+	askAgain   = 5 * time.Second // least time between two reads for a key that is not known
+)
+
+// ring is the keys of this installation. Every process publishes all of them and signs with the newest that it can open, so that processes with another
+// secret, or a folder that lost its own, work too.
+type ring struct {
+	store  Keys
+	seal   cipher.AEAD
+	rotate time.Duration
+	now    func() time.Time
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	keys []ringKey
+	read time.Time
+}
+
+type ringKey struct {
+	account.SigningKey
+	public  jose.JSONWebKey
+	private *rsa.PrivateKey // nil where it was sealed with another secret
+}
+
+func newRing(store Keys, secret []byte, rotate time.Duration, now func() time.Time, log *slog.Logger) (*ring, error) {
+	if len(secret) < 16 {
+		return nil, errors.New("the secret that seals signing keys has fewer than 16 bytes")
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, "sluice oauth signing keys", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := cipher.NewGCMWithRandomNonce(block)
+	return &ring{store: store, seal: seal, rotate: rotate, now: now, log: log}, err
+}
+
+// signer returns the key that signs now. Where there is none it is made, and its successor in time.
+func (r *ring) signer(ctx context.Context) (ringKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(ctx, readKeys); err != nil {
+		return ringKey{}, err
+	}
+	now := r.now()
+	current, next := r.turn(now)
+	if current == nil {
+		if err := r.make(ctx, now); err != nil {
+			return ringKey{}, err
+		}
+		current, next = r.turn(now)
+	}
+	if current == nil {
+		return ringKey{}, errors.New("the key that was just made is not in the store")
+	}
+	chosen := *current
+	if next == nil && chosen.Until.Sub(now) <= ahead {
+		if err := r.make(ctx, chosen.Until); err != nil {
+			return ringKey{}, err
+		}
+	}
+	return chosen, nil
+}
+
+// turn finds the key that signs now and one that will.
+func (r *ring) turn(now time.Time) (current, next *ringKey) {
+	for i := range r.keys {
+		k := &r.keys[i]
+		switch {
+		case k.private == nil || !now.Before(k.Until):
+		case now.Before(k.Signs):
+			next = k
+		default:
+			current = k // the newest of them
+		}
+	}
+	return current, next
+}
+
+// make keeps a new key that signs from a time on.
+func (r *ring) make(ctx context.Context, signs time.Time) error {
+	private, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return err
+	}
+	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.RS256), Use: "sig"}
+	print, err := public.Thumbprint(crypto.SHA256) // RFC 7638
+	if err != nil {
+		return err
+	}
+	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(public)
+	if err != nil {
+		return err
+	}
+	until := signs.Add(r.rotate)
+	err = r.store.PutSigningKey(ctx, account.SigningKey{
+		ID: public.KeyID, Algorithm: public.Algorithm, Public: string(text),
+		Sealed: base64.RawURLEncoding.EncodeToString(r.seal.Seal(nil, nil, der, []byte(public.KeyID))),
+		Signs:  signs, Until: until, Expires: until.Add(afterwards),
+	})
+	if err != nil {
+		return err
+	}
+	r.log.Info("made a key that signs tokens", "key", public.KeyID, "signs", signs.UTC(), "until", until.UTC())
+	return r.refresh(ctx, 0)
+}
+
+// refresh reads the keys where what is known is older than that.
+func (r *ring) refresh(ctx context.Context, older time.Duration) error {
+	now := r.now()
+	if r.keys != nil && now.Sub(r.read) < older {
+		return nil
+	}
+	rows, err := r.store.SigningKeys(ctx)
+	if err != nil {
+		return err
+	}
+	keys := make([]ringKey, 0, len(rows))
+	for _, row := range rows {
+		k := ringKey{SigningKey: row}
+		if err := json.Unmarshal([]byte(row.Public), &k.public); err != nil {
+			return fmt.Errorf("signing key %s: %w", row.ID, err)
+		}
+		k.private = r.open(row)
+		keys = append(keys, k)
+	}
+	r.keys, r.read = keys, now
+	return nil
+}
+
+// open returns the private half of a key, or nil where it was sealed with another secret.
+func (r *ring) open(k account.SigningKey) *rsa.PrivateKey {
+	sealed, err := base64.RawURLEncoding.DecodeString(k.Sealed)
+	if err != nil {
+		return nil
+	}
+	der, err := r.seal.Open(nil, nil, sealed, []byte(k.ID))
+	if err != nil {
+		return nil
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil
+	}
+	key, _ := private.(*rsa.PrivateKey)
+	return key
+}
+
+// find returns the public key of that id. One that is not known may be another process's newest: the store is asked, but not for every token that somebody makes up.
+func (r *ring) find(ctx context.Context, id string) (*jose.JSONWebKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(ctx, readKeys); err != nil {
+		return nil, err
+	}
+	for _, older := range []time.Duration{readKeys, askAgain} {
+		if err := r.refresh(ctx, older); err != nil {
+			return nil, err
+		}
+		for i := range r.keys {
+			if r.keys[i].ID == id && r.now().Before(r.keys[i].Expires) {
+				return &r.keys[i].public, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// set returns the public keys.
+func (r *ring) set(ctx context.Context) (jose.JSONWebKeySet, error) {
+	if _, err := r.signer(ctx); err != nil { // so that there is one, and its successor in time
+		return jose.JSONWebKeySet{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var set jose.JSONWebKeySet
+	for _, k := range r.keys {
+		set.Keys = append(set.Keys, k.public)
+	}
+	return set, nil
+}
+
+// sign writes claims as a JWT of a type.
+func (k ringKey) sign(typ string, claims any) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: k.private, KeyID: k.ID}},
+		(&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(body)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
