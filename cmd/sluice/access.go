@@ -82,8 +82,7 @@ func (a *App) identified(next http.Handler) http.Handler {
 		case len(header) > 1, len(header) == 1 && (err != nil || !ok):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sluice", error="invalid_token"`)
 			if err == nil {
-				err = fault.New(fault.Unauthorized, "access.token", "unauthorized",
-					"The Authorization header has no token that is good here; send one as 'Authorization: Bearer …'. The admin token is in admin.token in the server's data folder.", nil)
+				err = errToken()
 			}
 			a.refuse(w, r, err)
 		case err != nil || !ok:
@@ -92,6 +91,12 @@ func (a *App) identified(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(account.With(r.Context(), who)))
 		}
 	})
+}
+
+// errToken is the refusal of an Authorization header.
+func errToken() error {
+	return fault.New(fault.Unauthorized, "access.token", "unauthorized",
+		"The Authorization header has no token that is good here; send one as 'Authorization: Bearer …'. The admin token is in admin.token in the server's data folder.", nil)
 }
 
 // who asks the authenticators, one after the other.

@@ -186,15 +186,26 @@ func (a *App) openRoles() error {
 	checks := map[string]func(context.Context) error{
 		"catalog": a.store.Ping, "objects": a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
 	}
+	var err error
+	if s.has(roleAPI) || s.has(roleEdge) {
+		tokens, err := a.openTokens()
+		if err != nil {
+			return err
+		}
+		if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity, tokens); err != nil {
+			return err
+		}
+	}
 	if s.has(roleAPI) {
 		if err := a.openAPI(); err != nil {
 			return err
 		}
 	}
 	if s.has(roleEdge) {
-		a.edge = delivery.New(delivery.Config{Objects: a.objects, Playbacks: a.store, MediaBucket: s.S3.MediaBucket, Logger: a.log})
+		if err := a.openEdge(); err != nil {
+			return err
+		}
 	}
-	var err error
 	if a.mailer, err = a.openMail(); err != nil {
 		return err
 	}
@@ -221,13 +232,6 @@ func (a *App) uploadRoom() func(int64) error {
 // openAPI wires what clients and people ask.
 func (a *App) openAPI() (err error) {
 	s, staged := a.settings, stageRecords(a.store)
-	tokens, err := a.openTokens()
-	if err != nil {
-		return err
-	}
-	if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity, tokens); err != nil {
-		return err
-	}
 	a.sweeper = a.openSweeper()
 	a.api = api.New(api.Config{
 		Videos: staged, History: a.store, Errors: a.store, Subscriptions: staged, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
@@ -317,16 +321,8 @@ func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
 	return pipeline.DeleteJobs(v.ID, v.Prefix, time.Time{}, now.Add(deleteAgain))
 }
 
-// origins are the pages that may call the S3 endpoint from a browser. A server on loopback is called by any of its names.
-func (a *App) origins() []string {
-	allowed := append([]string{a.settings.PublicURL}, a.settings.CORSOrigins...)
-	if at := a.listener.Addr().(*net.TCPAddr); at.IP.IsLoopback() {
-		for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
-			allowed = append(allowed, "http://"+net.JoinHostPort(host, fmt.Sprint(at.Port)))
-		}
-	}
-	return allowed
-}
+// origins are the pages that may call the S3 endpoint from a browser.
+func (a *App) origins() []string { return append(a.pages(), a.settings.CORSOrigins...) }
 
 // Serve answers requests and runs jobs until ctx ends; then it lets requests finish and gives running jobs back.
 func (a *App) Serve(ctx context.Context) error {

@@ -37,10 +37,12 @@ type Settings struct {
 	EdgeURL        string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
 	Suffixes       []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
 	MaxResolution  int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
-	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video, and heeded from the next version on." default:"signed" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
+	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video." default:"public" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
 	UploadExpiry   time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
 	RetireAfter    time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
-	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and call the API, or *." env:"SLUICE_CORS_ORIGINS"`
+	EdgeAliases    []string      `help:"Other addresses of the edge, for whose hosts signatures are good too: scheme and host." env:"SLUICE_EDGE_ALIASES"`
+	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL, call the API and play with cookies, or * (without cookies)." env:"SLUICE_CORS_ORIGINS"`
+	CDN            CDN           `embed:"" prefix:"cdn-" envprefix:"SLUICE_CDN_"`
 	Workers        Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
 	Disk           Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits         Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
@@ -150,7 +152,7 @@ func (s *Settings) Validate() error {
 	if s.Limits.Pixels < 0 || s.Limits.Streams < 0 {
 		return fmt.Errorf("limits.pixels and limits.streams are numbers from 0 (no limit)")
 	}
-	if err := errors.Join(s.Events.validate(), s.Reconcile.validate(), s.Sweep.validate()); err != nil {
+	if err := errors.Join(s.Events.validate(), s.Reconcile.validate(), s.Sweep.validate(), s.validateEdge()); err != nil {
 		return err
 	}
 	for _, x := range s.Suffixes {
@@ -237,7 +239,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 			key = "  " + rest
 		}
 		line := fmt.Sprintf("%s: %s", key, show(value))
-		if secret, ok := value.(Secret); ok && secret != "" {
+		if secret, ok := value.(Secret); ok && secret != "" || reflect.TypeOf(value) == reflect.TypeFor[[]Secret]() && reflect.ValueOf(value).Len() > 0 {
 			line = fmt.Sprintf("  # %s is set and not shown", strings.TrimSpace(key)) // as a comment, so that what is printed can be read back
 		}
 		if _, err := fmt.Fprintf(w, "%-60s # %s\n", line, files.source(ctx, flag)); err != nil {
@@ -249,7 +251,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "oidc", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "oidc", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return group + "." + strings.ReplaceAll(rest, "-", "_")
 		}

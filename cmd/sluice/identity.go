@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"unicode"
 
 	"sluice/internal/account"
+	"sluice/internal/delivery"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/identity"
@@ -96,35 +96,13 @@ func (a *App) calling(next http.Handler) http.Handler {
 	})
 }
 
-// clientAddress is the address of the client: the peer's, or what trusted proxies say before it, from the right on: what a client itself wrote to the left is not believed.
+// clientAddress is the address of the client, empty where it can't be told.
 func clientAddress(r *http.Request, proxies []netip.Prefix) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	at, err := netip.ParseAddr(host)
-	if err != nil {
+	at := delivery.ClientAddress(r, proxies)
+	if !at.IsValid() {
 		return ""
 	}
-	at = at.Unmap()
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && within(at, proxies); i-- {
-		before, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		at = before.Unmap()
-	}
 	return at.WithZone("").String()
-}
-
-func within(at netip.Addr, all []netip.Prefix) bool {
-	for _, p := range all {
-		if p.Contains(at) {
-			return true
-		}
-	}
-	return false
 }
 
 // printable is text on one line, of at most so many characters.

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
@@ -39,10 +40,15 @@ func (a *App) entrances() []entrance {
 		)
 	}
 	if a.settings.has(roleEdge) {
-		all = append(all, entrance{pattern: "/stream/", serve: a.edge, guard: "anybody who knows the address, until the edge asks for signatures"})
+		all = append(all,
+			// The mux would redirect second spellings of a path, and the one that came is what a signature is for.
+			entrance{pattern: "/stream/", match: isStream, serve: a.edge, guard: "whom each video's playback policy lets in, by the proofs that internal/delivery knows"})
 	}
 	return all
 }
+
+// isStream chooses requests for the edge.
+func isStream(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/stream/") }
 
 // routes serves the entrances.
 func (a *App) routes() http.Handler {

@@ -1,41 +1,59 @@
-// Package delivery is the edge: it serves the published generations of live videos to players.
+// Package delivery is the edge: it serves the published generations of live videos to those who may watch them.
 //
-// Promise. GET and HEAD of /stream/<stem>-<id>/<generation>/<file> answer with the media bucket's object
-// streams/<stem>-<id>/<generation>/<file>, and nothing else is ever read: a path is decoded once, by net/http, and refused
-// unless it has exactly that form. A generation answers while it is published and not retired; a flip is seen within two
-// seconds. What lies under a generation never changes, so every answer may be cached for ever, by anyone.
+// Promise. GET and HEAD of /stream/<folder>/<generation>/<file> answer with one object of the media bucket, below the prefix of the video that the folder
+// names ("<stem>-<id>", or a playback id), and nothing else is ever read: a path has one spelling (signing.Normalize), that string is verified, and that
+// string is served. Who may is decided before anything is read or looked up in a cache of contents: everybody (public), who has a signature or may see the video (signed), or who
+// may see it, or has a grant of the server itself (members). A generation answers while it is published and not retired; a flip, a deletion, a new
+// policy and a withdrawn playback are seen within two seconds, key pairs within thirty. What needs no proof, and what a trusted CDN asks for, may be cached by anyone; all else is private.
 //
-// Cost. One question to the catalog per generation and two seconds, however many ask. A local object goes from the page cache to the
+// Playlists and MPDs are filtered and ordered for the device, and where the signature is in the address, each of their references gets it too.
+//
+// Cost. One question to the catalog per generation and two seconds, however many ask; one public-key operation per signature, however often it is shown. A local object goes from the page cache to the
 // socket (sendfile), provided that no middleware hides net/http's ResponseWriter; a remote one costs a HEAD and
-// a GET of just the wanted bytes.
+// a GET of just the wanted bytes. Manifests are kept in memory, up to a bound, cut where signatures go.
 //
-// Failure. Whatever isn't there, isn't published or isn't a proper path is one and the same 404 problem document. While
-// the catalog is away, what was published when it was last asked is served for a minute more; all else, and what lies in a bucket that is away, is 503. An object that breaks off while it is sent aborts the connection, so that
-// nobody takes half a segment for a whole one.
+// Failure. Whatever isn't a proper path is a 404 problem document. Who can't prove to be somebody who may see a video gets a 403 with a reason, the same whether there is such a video or not;
+// what isn't there is 404 to who could see it. While
+// the catalog is away, what was good when it was last asked is served for a minute more; all else, and what lies in a bucket that is away, is 503. An object that breaks off while it is sent aborts the connection, so that
+// nobody takes half a segment for a whole one. A client that takes nothing for thirty seconds is cut off.
 package delivery
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/signing"
 	"sluice/internal/video"
 )
 
 // Config is what the edge needs.
 type Config struct {
-	Objects     Objects
-	Playbacks   Playbacks
+	Objects   Objects
+	Playbacks Playbacks
+	Keys      Keys
+	// Viewer says who asks, by bearer token or session: false where a request says nobody. What it says wrongly is Unauthorized.
+	Viewer      func(*http.Request) (account.Principal, bool, error)
 	MediaBucket string
+	Addresses   []string       // where the edge is reached, scheme and host; signatures are for the first, unless the Host header is that of another
+	Pages       []string       // origins of the server's own pages: they play everything
+	Origins     []string       // origins of others' pages that may send cookies along; "*" lets all others read what they have a signed address of
+	Proxies     []netip.Prefix // whose X-Forwarded-For is believed
+	CDN         CDN
+	Now         func() time.Time
 	Logger      *slog.Logger
 }
 
@@ -48,7 +66,11 @@ const mostRanges = 8
 
 type edge struct {
 	Config
-	gate *gate[generation, watched]
+	addresses []*url.URL // hosts as signing.CanonicalHost has them
+	secrets   [][sha256.Size]byte
+	gate      *gate[generation, watched]
+	keys      *keyring
+	manifests *shelf
 }
 
 // watched is what the gate keeps.
@@ -58,78 +80,108 @@ type watched struct {
 }
 
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
-func New(c Config) http.Handler {
+func New(c Config) (http.Handler, error) {
+	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes)}
+	for _, a := range c.Addresses {
+		u, err := url.Parse(a)
+		if err != nil {
+			return nil, err
+		}
+		e.addresses = append(e.addresses, &url.URL{Scheme: u.Scheme, Host: signing.CanonicalHost(u.Scheme, u.Host)})
+	}
+	for _, s := range c.CDN.Secrets {
+		e.secrets = append(e.secrets, sha256.Sum256([]byte(s)))
+	}
 	ask := func(ctx context.Context, g generation) (w watched, err error) {
 		w.Playback, w.served, err = c.Playbacks.Playback(ctx, g.folder, g.n)
 		return w, err
 	}
-	return &edge{Config: c, gate: newGate(ask, func(w watched) bool { return w.served }, freshFor, time.Now)}
+	e.gate = newGate(ask, func(w watched) bool { return w.served && !w.Revoked }, freshFor, c.Now)
+	return e, nil
 }
 
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	share(w.Header())
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		e.serve(w, r)
-	case http.MethodOptions:
-		w.Header().Set("Allow", methods)
-		w.Header().Set("Access-Control-Allow-Methods", methods)
-		w.Header().Set("Access-Control-Allow-Headers", "Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
-		w.Header().Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
+	p := pace(w)
+	defer p.end()
+	switch {
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		e.share(p.Header(), r, nil)
+		refuseBody(p)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		e.serve(p, r)
+	case r.Method == http.MethodOptions:
+		e.preflight(p, r)
 	default:
-		refuseMethod(w)
+		e.share(p.Header(), r, nil)
+		p.Header().Set("Allow", methods)
+		problem(p, http.StatusMethodNotAllowed, "method_not_allowed", "Streams are only read; use GET or HEAD.")
 	}
 }
 
-// share lets pages of any origin play and measure: playback is open, and nothing here depends on who asks.
-func share(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, ETag")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	h.Set("Timing-Allow-Origin", "*")
-	h.Set("X-Content-Type-Options", "nosniff")
+// preflight answers browsers that ask before they ask. It has no credentials, and tells of none.
+func (e *edge) preflight(w http.ResponseWriter, r *http.Request) {
+	v, err := e.arrive(r)
+	if err != nil {
+		v = nil
+	}
+	e.share(w.Header(), r, v)
+	w.Header().Set("Allow", methods)
+	w.Header().Set("Access-Control-Allow-Methods", methods)
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range")
+	w.Header().Set("Access-Control-Max-Age", "86400")
+	w.WriteHeader(http.StatusNoContent)
 }
 
-// refuseMethod is a problem document of its own, because no kind of fault stands for 405.
-func refuseMethod(w http.ResponseWriter) {
-	const status = http.StatusMethodNotAllowed
-	w.Header().Set("Allow", methods)
+// refuseBody ends a connection on which a body is announced that nobody wants: where it ends is what two servers in a row may see differently.
+func refuseBody(p *paced) {
+	p.Header().Set("Connection", "close")
+	_ = p.control.SetReadDeadline(time.Now().Add(bodyWithin)) // net/http reads some of it; where that can't be bounded it isn't on a network
+	problem(p, http.StatusBadRequest, "body_not_wanted", "Streams are only read; send no body.")
+}
+
+const bodyWithin = 5 * time.Second
+
+// problem is a problem document of a status that no kind of fault stands for.
+func problem(w http.ResponseWriter, status int, code, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(fault.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status,
-		Code: "method_not_allowed", Detail: "Streams are only read; use GET or HEAD."}) // the client is gone if this fails
+	_ = json.NewEncoder(w).Encode(fault.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}) // the client is gone if this fails
 }
 
+// serve is the way of a request: what is asked for, who may, how large, and only then what it is.
 func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
-	t, ok := parse(r.URL)
-	if !ok {
-		fault.Write(w, missing(nil))
-		return
+	v, err := e.arrive(r)
+	e.share(w.Header(), r, v)
+	if err == nil {
+		err = e.admit(r, v)
 	}
-	found, err := e.gate.get(r.Context(), t.generation)
-	if err != nil {
-		e.fail(w, r, err)
-		return
+	if err == nil {
+		err = e.within(r.Context(), v)
 	}
-	if !found.served {
-		fault.Write(w, missing(nil))
-		return
-	}
-	if name, local := e.Objects.LocalPath(e.MediaBucket, t.key); local {
-		err = e.serveFile(w, bounded(r, mostRanges), t, name)
-	} else {
-		err = e.serveRemote(w, bounded(r, 1), t) // each part would be a request of its own
+	if err == nil {
+		err = e.answer(w, r, v)
 	}
 	if err != nil {
 		e.fail(w, r, err)
 	}
+}
+
+// answer sends what was asked for. An error means that nothing was written yet.
+func (e *edge) answer(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if v.rewritten() {
+		return e.serveManifest(w, r, v)
+	}
+	if name, local := e.Objects.LocalPath(e.MediaBucket, v.key(v.Prefix)); local {
+		return e.serveFile(w, bounded(r, mostRanges), v, name)
+	}
+	return e.serveRemote(w, bounded(r, 1), v) // each part would be a request of its own
 }
 
 // bounded drops a Range header that names more than most parts, as a server may, and one of a HEAD, for which ranges aren't defined (RFC 9110 §14.2).
 func bounded(r *http.Request, most int) *http.Request {
-	if r.Method == http.MethodGet && strings.Count(r.Header.Get("Range"), ",") < most {
+	given := r.Header.Values("Range")
+	if len(given) == 0 || r.Method == http.MethodGet && len(given) == 1 && strings.Count(given[0], ",") < most {
 		return r
 	}
 	whole := *r
@@ -139,44 +191,90 @@ func bounded(r *http.Request, most int) *http.Request {
 }
 
 // serveFile answers from a file of this machine. An error means that nothing was written yet.
-func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, t target, name string) error {
-	// NONBLOCK keeps a FIFO from holding the request; on a regular file it does nothing.
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENAMETOOLONG) {
-		return missing(err)
-	}
+func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, v *visit, name string) error {
+	file, info, err := openFile(name)
 	if err != nil {
-		return away(err)
+		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return away(err)
-	}
-	if !info.Mode().IsRegular() {
-		return missing(nil)
-	}
-	// Strong, without reading the file: objects of a generation are never rewritten, and a key comes once.
-	etag := fmt.Sprintf("%x-%x", info.ModTime().UnixNano(), info.Size())
-	describe(w.Header(), t, etag)
+	e.describe(w.Header(), v, tagOf(info))
 	http.ServeContent(w, r, "", info.ModTime(), file)
 	return nil
 }
 
-// describe says what the object is, and that it stays so.
-func describe(h http.Header, t target, etag string) {
-	h.Set("Content-Type", t.kind)
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+// openFile opens an object's file.
+func openFile(name string) (*os.File, fs.FileInfo, error) {
+	// NONBLOCK keeps a FIFO from holding the request; on a regular file it does nothing.
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENAMETOOLONG) {
+		return nil, nil, missing(err)
+	}
+	if err != nil {
+		return nil, nil, away(err)
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = missing(nil)
+	} else if err != nil {
+		err = away(err)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
+}
+
+// tagOf is strong without reading the file: objects of a generation are never rewritten, and a key comes once.
+func tagOf(info fs.FileInfo) string {
+	return fmt.Sprintf("%x-%x", info.ModTime().UnixNano(), info.Size())
+}
+
+const (
+	forever = 365 * 24 * time.Hour
+	// manifestsFor is how long manifests may be kept: what they say of a device or a key pair may change with the server's version.
+	manifestsFor = time.Minute
+)
+
+// describe says what the answer is, who may keep it for how long, and by which marks a CDN can be told to drop it.
+func (e *edge) describe(h http.Header, v *visit, etag string) {
+	h.Set("Content-Type", v.kind)
 	if etag != "" {
 		h.Set("ETag", `"`+etag+`"`)
 	}
+	h.Set("Cache-Control", e.keeping(v))
+	marks := []string{"video-" + string(v.Video), fmt.Sprintf("generation-%s-%d", v.Video, v.n)}
+	if v.ID != "" {
+		marks = append(marks, "playback-"+string(v.ID))
+	}
+	h.Set("Surrogate-Key", strings.Join(marks, " "))
+	h.Set("Cache-Tag", strings.Join(marks, ","))
+}
+
+// keeping is the Cache-Control of what isn't made for one request: nobody keeps it for longer than the right to it lasts.
+func (e *edge) keeping(v *visit) string {
+	who, most, never := "public", forever, ", immutable"
+	if v.rewritten() {
+		most, never = manifestsFor, ""
+	}
+	if !v.shared {
+		who = "private"
+		rest := manifestsFor
+		if !v.until.IsZero() {
+			rest = v.until.Sub(e.Now())
+		}
+		most = max(0, min(most, rest))
+	}
+	return fmt.Sprintf("%s, max-age=%d%s", who, int64(most/time.Second), never)
 }
 
 // fail answers an error before anything else was written, and logs what isn't the client's doing.
 func (e *edge) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) { // Invalid: no object can have that key
+	switch kind := fault.Of(err).Kind; {
+	case kind == fault.NotFound:
 		err = missing(err)
-	} else if r.Context().Err() == nil {
+	case kind == fault.Unauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="sluice", error="invalid_token"`)
+	case kind != fault.Forbidden && kind != fault.Invalid && r.Context().Err() == nil:
 		e.Logger.ErrorContext(r.Context(), "a stream can't be served", "path", r.URL.Path, "error", err)
 	}
 	fault.Write(w, err)

@@ -12,8 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/bucket"
+	"sluice/internal/fault"
+	"sluice/internal/signing"
 	"sluice/internal/video"
 )
 
@@ -34,12 +38,22 @@ var content = func() []byte {
 	return b
 }()
 
-// catalog knows what is published. Tests change it while the edge runs.
+// catalog knows what is published, who may watch it, and by which key pairs. Tests change it while the edge runs.
 type catalog struct {
-	mu        sync.Mutex
-	published map[generation]bool
-	asked     int
-	err       error
+	mu              sync.Mutex
+	published       map[generation]bool
+	playbacks       map[string]video.Playback // by folder
+	users, internal []signing.KeyPair
+	asked, asks     int // for playbacks, for key pairs
+	err             error
+}
+
+// KeyPairs implements Keys.
+func (c *catalog) KeyPairs(context.Context) (users, internal []signing.KeyPair, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks++
+	return c.users, c.internal, c.err
 }
 
 func (c *catalog) open(_ context.Context, which generation) (bool, error) {
@@ -51,10 +65,10 @@ func (c *catalog) open(_ context.Context, which generation) (bool, error) {
 
 // Playback implements Playbacks.
 func (c *catalog) Playback(ctx context.Context, name string, n int) (p video.Playback, served bool, err error) {
-	if served, err = c.open(ctx, generation{name, n}); name == folder {
-		p = video.Playback{Video: id, Prefix: "streams/" + folder, Policy: video.Public, Ready: true}
-	}
-	return p, served, err
+	served, err = c.open(ctx, generation{name, n})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.playbacks[name], served, err
 }
 
 // stage is an edge over real storage.
@@ -63,6 +77,7 @@ type stage struct {
 	root   string // of the buckets' files
 	server *httptest.Server
 	log    *bytes.Buffer
+	store  *bucket.Store
 
 	mu     sync.Mutex
 	ranges []string // of the GETs that reached the storage by S3
@@ -80,9 +95,25 @@ func stages(t *testing.T, run func(t *testing.T, s *stage)) {
 	}
 }
 
-func newStage(t *testing.T, way string) *stage {
+// viewer knows bearer tokens that name a workspace, "editor" of all, and a session's cookie.
+func viewer(r *http.Request) (account.Principal, bool, error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if c, err := r.Cookie("session"); err == nil && !ok {
+		token, ok = c.Value, true
+	}
+	switch {
+	case !ok:
+		return account.Principal{}, false, nil
+	case token == "bad":
+		return account.Principal{}, false, fault.New(fault.Unauthorized, "test", "unauthorized", "Sign in.", nil)
+	}
+	return account.Principal{Kind: account.Person, ID: "u", Role: account.Viewer, Workspaces: []string{token}, Scopes: account.AllScopes()}, true, nil
+}
+
+func newStage(t *testing.T, way string, changes ...func(*Config)) *stage {
 	t.Helper()
-	s := &stage{catalog: &catalog{published: map[generation]bool{{folder, 2}: true}}, root: t.TempDir(), log: &bytes.Buffer{}}
+	s := &stage{catalog: &catalog{published: map[generation]bool{{folder, 2}: true},
+		playbacks: map[string]video.Playback{folder: {Video: id, Prefix: "streams/" + folder, Policy: video.Public, Ready: true}}}, root: t.TempDir(), log: &bytes.Buffer{}}
 	keys := bucket.Credentials{Access: "access", Secret: "a secret of the tests"}
 	embedded, err := bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{Root: s.root, Credentials: keys, Buckets: []string{"media", "uploads"}})
 	if err != nil {
@@ -93,6 +124,7 @@ func newStage(t *testing.T, way string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.store = local
 	for key, body := range map[string]string{
 		segment: string(content), playlist: "#EXTM3U\n", "streams/" + folder + "/1/index.m3u8": secret, "streams/" + folder + "/2/1080p/.part.m4s": secret,
 		"streams/" + folder + "/2/notes.txt": secret, "sources/" + string(id) + ".mp4": secret, "top.mp4": secret, "streams/none.mp4": secret,
@@ -115,8 +147,21 @@ func newStage(t *testing.T, way string) *stage {
 			t.Fatal(err)
 		}
 	}
-	s.server = httptest.NewServer(New(Config{Objects: objects, Playbacks: s.catalog, MediaBucket: "media",
-		Logger: slog.New(slog.NewTextHandler(s, nil))}))
+	s.server = httptest.NewUnstartedServer(nil)
+	own := "http://" + s.server.Listener.Addr().String()
+	c := Config{
+		Objects: objects, Playbacks: s.catalog, Keys: s.catalog, Viewer: viewer, MediaBucket: "media", Addresses: []string{own, "https://alias.example"},
+		Pages: []string{"https://page.example"}, Origins: []string{"https://friend.example"}, Now: time.Now, Logger: slog.New(slog.NewTextHandler(s, nil)),
+	}
+	for _, change := range changes {
+		change(&c)
+	}
+	edge, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Config.Handler = edge
+	s.server.Start()
 	t.Cleanup(s.server.Close)
 	return s
 }

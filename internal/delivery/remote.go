@@ -7,16 +7,19 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"sluice/internal/fault"
 )
 
 // serveRemote answers from the bucket. An error means that nothing was written yet.
-func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, t target) error {
-	object, err := e.Objects.Head(r.Context(), e.MediaBucket, t.key)
+func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, v *visit) error {
+	key := v.key(v.Prefix)
+	object, err := e.Objects.Head(r.Context(), e.MediaBucket, key)
 	if err != nil {
-		return err
+		return unkeyed(err)
 	}
 	get := func(span string) (io.ReadCloser, error) {
-		body, now, err := e.Objects.Get(r.Context(), e.MediaBucket, t.key, span)
+		body, now, err := e.Objects.Get(r.Context(), e.MediaBucket, key, span)
 		if err == nil && now.ETag != object.ETag {
 			return nil, errors.Join(errors.New("the object changed while it was sent"), body.Close())
 		}
@@ -24,7 +27,7 @@ func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, t target) err
 	}
 	reader := &reader{get: get, size: object.Size, end: last(r.Header.Get("Range"), object.Size)}
 	defer reader.drop()
-	describe(w.Header(), t, object.ETag)
+	e.describe(w.Header(), v, object.ETag)
 	http.ServeContent(w, r, "", object.Modified, reader)
 	if reader.err != nil {
 		if r.Context().Err() == nil {
@@ -33,6 +36,14 @@ func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, t target) err
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 	return nil
+}
+
+// unkeyed is err where it isn't that no object can have such a key: then there is none.
+func unkeyed(err error) error {
+	if fault.Is(err, fault.Invalid) {
+		return missing(err)
+	}
+	return err
 }
 
 // reader lets http.ServeContent, which knows everything about conditions and ranges, read a remote object: it seeks in

@@ -5,9 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"sluice/internal/signing"
 	"sluice/internal/video"
 )
 
@@ -20,10 +19,16 @@ const (
 // longestKey is S3's limit, in bytes.
 const longestKey = 1024
 
+// The kinds that are rewritten.
+const (
+	playlistKind = "application/vnd.apple.mpegurl"
+	mpdKind      = "application/dash+xml"
+)
+
 // kinds are the media types of what a generation holds (RFC 8216 §4, ISO/IEC 23009-1 Annexes C and D); a file of another kind isn't delivered.
 var kinds = map[string]string{
-	".m3u8": "application/vnd.apple.mpegurl",
-	".mpd":  "application/dash+xml",
+	".m3u8": playlistKind,
+	".mpd":  mpdKind,
 	".m4s":  "video/iso.segment",
 	".mp4":  "video/mp4",
 	".jpg":  "image/jpeg",
@@ -40,49 +45,58 @@ func (g generation) String() string { return g.folder + "/" + strconv.Itoa(g.n) 
 // target is what a path asks for.
 type target struct {
 	generation
-	key  string // in the media bucket
+	file string // below the generation: "1080p/00001.m4s"
 	kind string // Content-Type
 }
 
-// parse reads the path of a request, decoded once. It refuses every second spelling of a path: encoded slashes, empty and dot
-// elements, backslashes, control characters, numbers with leading zeros.
-func parse(u *url.URL) (target, bool) {
-	raw := strings.ToLower(u.EscapedPath())
-	if strings.Contains(raw, "%2f") || strings.Contains(raw, "%5c") {
-		return target{}, false
-	}
-	below, ok := strings.CutPrefix(u.Path, edgeRoot)
-	if !ok || len(bucketRoot)+len(below) > longestKey || !plain(below) {
-		return target{}, false
-	}
-	elements := strings.Split(below, "/")
-	if len(elements) < 3 {
-		return target{}, false
-	}
-	for i, e := range elements {
-		// No output's name begins with a dot; that of a video may, if its file was a hidden one.
-		if e == "" || e == "." || e == ".." || i > 0 && e[0] == '.' {
+// key is the object in the media bucket, below a video's prefix.
+func (t target) key(prefix string) string { return prefix + "/" + strconv.Itoa(t.n) + "/" + t.file }
+
+// rewritten reports whether it is a playlist or MPD.
+func (t target) rewritten() bool { return t.kind == playlistKind || t.kind == mpdKind }
+
+// choosable reports whether it lists rungs: what isn't in the folder of a rung, and can be rewritten.
+func (t target) choosable() bool { return t.rewritten() && strings.IndexByte(t.file, '/') < 0 }
+
+// rung is the folder of a rung or track, "1080p/"; empty for what is in none.
+func (t target) rung() string { return t.file[:strings.IndexByte(t.file, '/')+1] }
+
+// parse reads a normalised path. It refuses what isn't exactly a file of a generation: hidden files, numbers with leading zeros, unknown kinds.
+func parse(p signing.Path) (target, bool) {
+	whole := p.String()
+	if strings.IndexByte(whole, '%') >= 0 {
+		decoded, err := url.PathUnescape(whole)
+		if err != nil {
 			return target{}, false
 		}
+		whole = decoded
 	}
-	ok = owned(elements[0])
-	n, err := strconv.Atoi(elements[1])
-	kind, known := kinds[path.Ext(below)]
-	if !ok || !known || err != nil || n < 1 || strconv.Itoa(n) != elements[1] {
+	below, ok := strings.CutPrefix(whole, edgeRoot)
+	if !ok || len(bucketRoot)+len(below) > longestKey {
 		return target{}, false
 	}
-	return target{generation: generation{elements[0], n}, key: bucketRoot + below, kind: kind}, true
-}
-
-// plain reports whether s can be (part of) a key: UTF-8 with no control characters and no backslash.
-func plain(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || unicode.IsControl(r) })
+	folder, rest, _ := strings.Cut(below, "/")
+	number, file, _ := strings.Cut(rest, "/")
+	// No output's name begins with a dot; that of a video may, if its file was a hidden one.
+	if file == "" || file[0] == '.' || strings.Contains(file, "/.") || strings.HasSuffix(file, "/") {
+		return target{}, false
+	}
+	n, err := strconv.Atoi(number)
+	kind, known := kinds[path.Ext(file)]
+	if !owned(folder) || !known || err != nil || n < 1 || strconv.Itoa(n) != number {
+		return target{}, false
+	}
+	return target{generation: generation{folder, n}, file: file, kind: kind}, true
 }
 
 // owned reports whether a folder is "<stem>-<id>"; playback ids have that form too.
 func owned(folder string) bool {
-	_, ok := video.ParseID(folder[strings.LastIndexByte(folder, '-')+1:])
-	return ok && folder != "" && strings.IndexByte(folder, '-') >= 0
+	at := strings.LastIndexByte(folder, '-')
+	if at < 0 {
+		return false
+	}
+	_, ok := video.ParseID(folder[at+1:])
+	return ok
 }
 
 // URL is the address at the edge of an object of the media bucket, each element of its key escaped: edge is where the edge

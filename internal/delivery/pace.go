@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// stride is how much a client has to take within takenWithin, or is cut off: a rung for the slowest of phones needs twice as much.
+	stride      = 256 << 10
+	takenWithin = 30 * time.Second
+)
+
+// paced is an answer that has to be taken: a client that reads nothing, or a byte now and then, doesn't hold a connection and a file. What is sent by
+// sendfile stays so.
+type paced struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func pace(w http.ResponseWriter) *paced {
+	p := &paced{w, http.NewResponseController(w)}
+	p.extend()
+	return p
+}
+
+// extend gives the client its time for the next stride. A writer without deadlines is not on a network.
+func (p *paced) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(takenWithin)) }
+
+// end sends what is left, while there is a deadline, and leaves none to the connection's next request. Who can't be sent it is gone.
+func (p *paced) end() {
+	_ = p.control.Flush()
+	_ = p.control.SetWriteDeadline(time.Time{})
+}
+
+// Unwrap is for http.ResponseController.
+func (p *paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p *paced) Write(b []byte) (n int, err error) {
+	for {
+		p.extend()
+		part, err := p.ResponseWriter.Write(b[n:min(len(b), n+stride)])
+		if n += part; err != nil || n == len(b) {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom hands strides to net/http as it knows them: a limited reader of a file.
+func (p *paced) ReadFrom(src io.Reader) (n int64, err error) {
+	to, ok := p.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{p}, src)
+	}
+	whole, limited := src.(*io.LimitedReader)
+	for {
+		part := &io.LimitedReader{R: src, N: stride}
+		if limited {
+			part = &io.LimitedReader{R: whole.R, N: min(stride, whole.N)}
+		}
+		want := part.N
+		p.extend()
+		sent, err := to.ReadFrom(part)
+		n += sent
+		if limited {
+			whole.N -= sent
+		}
+		if err != nil || sent < want || limited && whole.N == 0 {
+			return n, err
+		}
+	}
+}
