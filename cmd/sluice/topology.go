@@ -28,9 +28,9 @@ type S3 struct {
 	MediaBucket    string `help:"Bucket of pinned sources and outputs." default:"media" env:"MEDIA_BUCKET"`
 }
 
-// Cache bounds what a worker keeps of sources that are on another machine.
+// Cache bounds what a process keeps of objects that are on another machine.
 type Cache struct {
-	Bytes Size `help:"Fetched sources that are kept for the next steps, beyond those in use; in the data folder." default:"20GB" env:"BYTES"`
+	Bytes Size `help:"What is kept of remote objects beyond what is in use, in the data folder: sources on a worker, segments on an edge." default:"20GB" env:"BYTES"`
 }
 
 // remote reports whether objects are on an S3 endpoint of their own.

@@ -33,12 +33,18 @@ func (s *Store) Local(ctx context.Context, bucket, key string) (*File, error) {
 		}
 		return &File{Path: path, Size: info.Size()}, nil
 	}
-	if s.cache == nil {
-		return nil, fault.New(fault.Internal, op, "internal", "Something went wrong on the server; see its log.", errors.New("no cache for remote objects"))
-	}
 	o, err := s.Head(ctx, bucket, key)
 	if err != nil {
 		return nil, err
+	}
+	return s.Cached(o)
+}
+
+// Cached opens an object of another endpoint as Local does, without asking the endpoint: whether it is still there, and the same, shows when
+// something of it is fetched.
+func (s *Store) Cached(o Object) (*File, error) {
+	if s.cache == nil {
+		return nil, fault.New(fault.Internal, "bucket.local", "internal", "Something went wrong on the server; see its log.", errors.New("no cache for remote objects"))
 	}
 	e, err := s.cache.open(o)
 	if err != nil {

@@ -9,8 +9,8 @@
 // Playlists and MPDs are filtered and ordered for the device, and where the signature is in the address, each of their references gets it too.
 //
 // Cost. One question to the catalog per generation and two seconds, however many ask; one public-key operation per signature, however often it is shown. A local object goes from the page cache to the
-// socket (sendfile), provided that no middleware hides net/http's ResponseWriter; a remote one costs a HEAD and
-// a GET of just the wanted bytes. Manifests are kept in memory, up to a bound, cut where signatures go.
+// socket (sendfile), provided that no middleware hides net/http's ResponseWriter; a remote one is kept on
+// this machine's disk, as much of it as was wanted, and fetched once for all who want it; where it can't be kept it costs a HEAD and a GET of just the wanted bytes. Manifests are kept in memory, up to a bound, cut where signatures go.
 //
 // Failure. Whatever isn't a proper path is a 404 problem document. Who can't prove to be somebody who may see a video gets a 403 with a reason, the same whether there is such a video or not;
 // what isn't there is 404 to who could see it. While
@@ -19,6 +19,7 @@
 package delivery
 
 import (
+	"container/list"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -71,6 +72,7 @@ type edge struct {
 	gate      *gate[generation, watched]
 	keys      *keyring
 	manifests *shelf
+	described *descriptions
 }
 
 // watched is what the gate keeps.
@@ -81,7 +83,7 @@ type watched struct {
 
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
 func New(c Config) (http.Handler, error) {
-	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes)}
+	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}}
 	for _, a := range c.Addresses {
 		u, err := url.Parse(a)
 		if err != nil {

@@ -71,6 +71,9 @@ func (c *catalog) Playback(ctx context.Context, name string, n int) (p video.Pla
 	return c.playbacks[name], served, err
 }
 
+// keptBytes is less than two segments.
+const keptBytes = 150_000
+
 // stage is an edge over real storage.
 type stage struct {
 	*catalog
@@ -78,16 +81,18 @@ type stage struct {
 	server *httptest.Server
 	log    *bytes.Buffer
 	store  *bucket.Store
+	kept   string           // the folder of what is kept of remote objects
+	remote *httptest.Server // the storage, where that is remote
 
 	mu     sync.Mutex
 	ranges []string // of the GETs that reached the storage by S3
 	breaks bool     // make them end halfway
 }
 
-// stages are the two ways to storage: the file beside us, and any S3 endpoint.
+// stages are the ways to storage: the file beside us, any S3 endpoint, and what is kept of one.
 func stages(t *testing.T, run func(t *testing.T, s *stage)) {
 	t.Helper()
-	for _, way := range []string{"local", "remote"} {
+	for _, way := range []string{"local", "remote", "kept"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			run(t, newStage(t, way))
@@ -140,12 +145,19 @@ func newStage(t *testing.T, way string, changes ...func(*Config)) *stage {
 		t.Fatal(err)
 	}
 	objects := local
-	if way == "remote" {
+	if way != "local" {
 		s3 := httptest.NewServer(s.watch(embedded.Handler()))
 		t.Cleanup(s3.Close)
-		if objects, err = bucket.Open(t.Context(), bucket.Config{Endpoint: s3.URL, Region: "us-east-1", Credentials: keys}); err != nil {
+		s.remote = s3
+		c := bucket.Config{Endpoint: s3.URL, Region: "us-east-1", Credentials: keys}
+		if way == "kept" {
+			s.kept = t.TempDir()
+			c.Cache, c.CacheBytes = s.kept, keptBytes
+		}
+		if objects, err = bucket.Open(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = objects.Close() })
 	}
 	s.server = httptest.NewUnstartedServer(nil)
 	own := "http://" + s.server.Listener.Addr().String()

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"time"
 )
@@ -54,20 +55,30 @@ func (p *paced) ReadFrom(src io.Reader) (n int64, err error) {
 		return io.Copy(struct{ io.Writer }{p}, src)
 	}
 	whole, limited := src.(*io.LimitedReader)
-	for {
-		part := &io.LimitedReader{R: src, N: stride}
-		if limited {
-			part = &io.LimitedReader{R: whole.R, N: min(stride, whole.N)}
+	if !limited {
+		whole = &io.LimitedReader{R: src, N: math.MaxInt64}
+	}
+	for whole.N > 0 {
+		part := &io.LimitedReader{R: whole.R, N: min(stride, whole.N)}
+		kept, isKept := whole.R.(*keptFile)
+		if isKept {
+			file, there, err := kept.ahead()
+			if err != nil || there == 0 {
+				return n, err
+			}
+			part.R, part.N = file, min(part.N, there)
 		}
 		want := part.N
 		p.extend()
 		sent, err := to.ReadFrom(part)
 		n += sent
-		if limited {
-			whole.N -= sent
+		whole.N -= sent
+		if isKept {
+			kept.at += sent
 		}
-		if err != nil || sent < want || limited && whole.N == 0 {
+		if err != nil || sent < want {
 			return n, err
 		}
 	}
+	return n, nil
 }

@@ -11,31 +11,49 @@ import (
 	"sluice/internal/fault"
 )
 
-// serveRemote answers from the bucket. An error means that nothing was written yet.
+// serveRemote answers from a bucket on another machine, through the files that are kept of it here, if there are any. An error means that nothing was written yet.
 func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, v *visit) error {
 	key := v.key(v.Prefix)
-	object, err := e.Objects.Head(r.Context(), e.MediaBucket, key)
+	object, err := e.described.head(r.Context(), e.Objects, e.MediaBucket, key)
 	if err != nil {
 		return unkeyed(err)
 	}
-	get := func(span string) (io.ReadCloser, error) {
-		body, now, err := e.Objects.Get(r.Context(), e.MediaBucket, key, span)
-		if err == nil && now.ETag != object.ETag {
-			return nil, errors.Join(errors.New("the object changed while it was sent"), body.Close())
+	from, end := span(r.Header.Get("Range"), object.Size)
+	var content source
+	if kept := e.kept(r, object, from, end); kept != nil {
+		content = kept
+	} else {
+		// What was remembered may be what is wrong.
+		if object, err = e.Objects.Head(r.Context(), e.MediaBucket, key); err != nil {
+			return unkeyed(err)
 		}
-		return body, err
+		get := func(span string) (io.ReadCloser, error) {
+			body, now, err := e.Objects.Get(r.Context(), e.MediaBucket, key, span)
+			if err == nil && now.ETag != object.ETag {
+				return nil, errors.Join(errors.New("the object changed while it was sent"), body.Close())
+			}
+			return body, err
+		}
+		_, end = span(r.Header.Get("Range"), object.Size)
+		content = &reader{get: get, size: object.Size, end: end}
 	}
-	reader := &reader{get: get, size: object.Size, end: last(r.Header.Get("Range"), object.Size)}
-	defer reader.drop()
+	defer content.drop()
 	e.describe(w.Header(), v, object.ETag)
-	http.ServeContent(w, r, "", object.Modified, reader)
-	if reader.err != nil {
+	http.ServeContent(w, r, "", object.Modified, content)
+	if err := content.failure(); err != nil {
 		if r.Context().Err() == nil {
-			e.Logger.ErrorContext(r.Context(), "a stream broke off", "path", r.URL.Path, "error", reader.err)
+			e.Logger.ErrorContext(r.Context(), "a stream broke off", "path", r.URL.Path, "error", err)
 		}
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 	return nil
+}
+
+// source is a remote object as http.ServeContent reads it.
+type source interface {
+	io.ReadSeeker
+	failure() error // why reading failed
+	drop()          // ends reading
 }
 
 // unkeyed is err where it isn't that no object can have such a key: then there is none.
@@ -104,6 +122,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (r *reader) failure() error { return r.err }
+
 // drop closes what is being read, if anything is. Nobody wants more of it, so it doesn't matter how that goes.
 func (r *reader) drop() {
 	if r.body != nil {
@@ -112,14 +132,24 @@ func (r *reader) drop() {
 	}
 }
 
-// last is the last byte of the one range that a Range header asks for, of an object of size bytes; the object's own last
-// byte where the header is absent, open-ended, or for ServeContent to refuse.
-func last(header string, size int64) int64 {
-	span, ok := strings.CutPrefix(header, "bytes=")
-	from, to, dash := strings.Cut(span, "-")
-	end, err := strconv.ParseInt(strings.TrimSpace(to), 10, 64)
-	if !ok || !dash || err != nil || strings.TrimSpace(from) == "" || end >= size {
-		return size - 1
+// span is the first and the last byte of the one range that a Range header asks for, of an object of size bytes; all of the object
+// where the header is absent, or for ServeContent to refuse.
+func span(header string, size int64) (first, last int64) {
+	whole, ok := strings.CutPrefix(header, "bytes=")
+	from, to, dash := strings.Cut(whole, "-")
+	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
+	if !ok || !dash {
+		return 0, size - 1
 	}
-	return end
+	first, err := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	switch {
+	case from == "" && err2 == nil && last > 0:
+		return max(0, size-last), size - 1
+	case err != nil || first < 0 || first >= size:
+		return 0, size - 1
+	case err2 != nil || last >= size || last < first:
+		return first, size - 1
+	}
+	return first, last
 }

@@ -16,6 +16,8 @@ type Objects interface {
 	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
 	// Get reads an object, or the part of it that a Range header ("bytes=0-99") names. The caller closes it.
 	Get(ctx context.Context, bucket, key, rangeHeader string) (io.ReadCloser, bucket.Object, error)
+	// Cached opens an object of another machine as a file of this one, of which nothing need be there yet; an error where none is kept. The caller closes it.
+	Cached(o bucket.Object) (*bucket.File, error)
 }
 
 // Playbacks knows what may be watched, and by whom.
