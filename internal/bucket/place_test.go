@@ -14,6 +14,7 @@ import (
 // place is where objects are, and a Store over it.
 type place struct {
 	store *bucket.Store
+	name  string // of the server
 	url   string // of its S3 endpoint
 	keys  bucket.Credentials
 }
@@ -25,6 +26,9 @@ func (p place) aws() *s3.Client {
 		Credentials: credentials.NewStaticCredentialsProvider(p.keys.Access, p.keys.Secret, ""),
 	})
 }
+
+// ours reports whether the server is the embedded endpoint.
+func (p place) ours() bool { return p.name == "embedded" || p.name == "own door" }
 
 // places are the S3 servers, each as a Store reaches it: ours by its shortcuts, ours by S3 alone, and those of others, processes of their own.
 var places = []struct {
@@ -60,7 +64,9 @@ func everywhere(t *testing.T, test func(t *testing.T, p place)) {
 	for _, at := range places {
 		t.Run(at.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, at.open(t))
+			p := at.open(t)
+			p.name = at.name
+			test(t, p)
 		})
 	}
 }
@@ -72,7 +78,9 @@ func elsewhere(t *testing.T, test func(t *testing.T, p place)) {
 		if at.remote {
 			t.Run(at.name, func(t *testing.T) {
 				t.Parallel()
-				test(t, at.open(t))
+				p := at.open(t)
+				p.name = at.name
+				test(t, p)
 			})
 		}
 	}

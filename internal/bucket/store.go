@@ -171,10 +171,11 @@ func (s *Store) Get(ctx context.Context, bucket, key, rangeHeader string) (io.Re
 	}, nil
 }
 
-// List walks the objects whose keys begin with prefix, in the order of their keys. It ends at the first error.
+// List walks the objects whose keys begin with prefix, in the order of their keys. It ends at the first error. Keys are asked for in an encoding that XML can
+// carry: a key may hold characters that no XML document may, and one such key would make the listing unreadable (Amazon S3 API, ListObjectsV2, encoding-type).
 func (s *Store) List(ctx context.Context, bucket, prefix string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: optional(prefix)})
+		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: optional(prefix), EncodingType: types.EncodingTypeUrl})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
@@ -182,11 +183,12 @@ func (s *Store) List(ctx context.Context, bucket, prefix string) iter.Seq2[Objec
 				return
 			}
 			for _, o := range page.Contents {
-				if strings.HasSuffix(aws.ToString(o.Key), "/") { // a folder marker
+				key := listed(aws.ToString(o.Key), page.EncodingType)
+				if strings.HasSuffix(key, "/") { // a folder marker
 					continue
 				}
 				if !yield(Object{
-					Bucket: bucket, Key: aws.ToString(o.Key), ETag: bare(o.ETag), Size: aws.ToInt64(o.Size),
+					Bucket: bucket, Key: key, ETag: bare(o.ETag), Size: aws.ToInt64(o.Size),
 					Modified: second(aws.ToTime(o.LastModified)),
 				}, nil) {
 					return
@@ -194,6 +196,14 @@ func (s *Store) List(ctx context.Context, bucket, prefix string) iter.Seq2[Objec
 			}
 		}
 	}
+}
+
+// listed is a key as it was before a listing encoded it. Not every server does as it is asked; those that do say so.
+func listed(key string, as types.EncodingType) string {
+	if plain, err := url.QueryUnescape(key); err == nil && as == types.EncodingTypeUrl {
+		return plain
+	}
+	return key
 }
 
 // Delete removes an object; that there is none is no error.

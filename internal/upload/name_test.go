@@ -93,6 +93,9 @@ func TestWhichObjectsStartAVideoIsASetting(t *testing.T) {
 		{"uploads", "a.txt", false, false},
 		{"uploads", "mp4", false, false},
 		{"uploads", "a.mp4/", false, false},
+		{"uploads", "a\x00.mp4", false, false},
+		{"uploads", "a\xff.mp4", false, false},
+		{"uploads", id + "/a\x00.mp4", false, false},
 		{"uploads", ".a.mp4.sgwtmp.123", false, false},
 		{"uploads", id + "/a.mkv", true, true}, // granted
 		{"uploads", id + "/deep/a.txt", false, false},

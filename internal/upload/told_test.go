@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -230,6 +232,57 @@ func TestWhatMinIOTellsBecomesVideos(t *testing.T) {
 }
 
 // TestAFloodOfEventsMakesEachObjectOneVideo tells of each object three times, in any order, save of some that it never tells of: those the reconciler finds.
+// TestAKeyThatNoRecordCanKeepHoldsUpNoOther tells of keys that Amazon S3 takes and PostgreSQL doesn't, beside others, and looks for them.
+func TestAKeyThatNoRecordCanKeepHoldsUpNoOther(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		records, err := catalog.Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer records.Close()
+		door := upload.New(upload.Config{Store: records, Bucket: "uploads", MediaBucket: "media", Objects: odd{}})
+		notices, err := upload.ParseNotices([]byte(`{"Records":[
+			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"a%00.mp4"}}},
+			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"%FF.mp4"}}},
+			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"b.mp4"}}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := door.Tell(t.Context(), notices); err != nil {
+			t.Error(err)
+		}
+		var kept int
+		if err := records.DB().Read.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job WHERE args ->> 'keys' LIKE '%b.mp4%'`).Scan(&kept); err != nil || kept != 1 {
+			t.Errorf("%d jobs look for the other, %v", kept, err)
+		}
+		if _, err := door.Reconcile(t.Context()); !errors.Is(err, errReached) {
+			t.Errorf("the search ended with %v, not at the last object", err)
+		}
+	})
+}
+
+// odd is a storage with odd keys, and one that shows that it was reached.
+type odd struct{ upload.Objects }
+
+var errReached = errors.New("reached")
+
+func (odd) List(context.Context, string, string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		for _, key := range []string{"a\x00.mp4", "\xff.mp4", "b.mp4"} {
+			if !yield(bucket.Object{Bucket: "uploads", Key: key, ETag: "e"}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (odd) Head(_ context.Context, _, key string) (bucket.Object, error) {
+	if key == "b.mp4" {
+		return bucket.Object{}, errReached
+	}
+	return bucket.Object{}, errors.New("asked for " + key)
+}
+
 func TestAFloodOfEventsMakesEachObjectOneVideo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds versitygw")
