@@ -288,7 +288,7 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), mail), Stage: stageDuties, Logger: a.log, Queues: queues,
+		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), mail), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {

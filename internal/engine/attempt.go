@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -67,7 +68,7 @@ func (e *Engine) attempt(h Handle, row *rivertype.JobRow) (Attempt, error) {
 		err = fault.New(fault.Invalid, "engine.run", "bad_job", "The job's row can't be read.", err)
 	}
 	return Attempt{
-		Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: h.worker, Handle: h, wait: so, mayWait: e.mayWait(so, time.Now()),
+		Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: h.worker, Handle: h, wait: so, mayWait: e.mayWait(so, e.cfg.Now()),
 	}, err
 }
 
@@ -109,6 +110,7 @@ func (e *Engine) leave(t *try) {
 // settle moves a job to where its try's end leaves it. A database that is away is waited for, with the try's slot held: a job left running by a live
 // process would never be tried again.
 func (e *Engine) settle(ctx context.Context, a Attempt, err error) {
+	began := e.cfg.Now()
 	to := e.outcome(ctx, a, err)
 	ctx = context.WithoutCancel(ctx)
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
@@ -117,7 +119,11 @@ func (e *Engine) settle(ctx context.Context, a Attempt, err error) {
 			if err != nil || !held {
 				return err
 			}
-			return e.client.set(ctx, tx, to)
+			now, err := clock(ctx, tx)
+			if err != nil {
+				return err
+			}
+			return e.client.set(ctx, tx, shifted(*to, now.Sub(began)))
 		})
 		if serr == nil {
 			return
@@ -131,9 +137,21 @@ func (e *Engine) settle(ctx context.Context, a Attempt, err error) {
 	}
 }
 
-// outcome decides what a try's end means for its job.
+// shifted is a job's next state with its times by the database's clock, which is by that much ahead of this machine's: by a clock that is an hour fast a failed
+// job would wait for an hour, and by one that is slow use all its tries up at once.
+func shifted(to riverdriver.JobSetStateIfRunningParams, by time.Duration) *riverdriver.JobSetStateIfRunningParams {
+	for _, at := range []**time.Time{&to.ScheduledAt, &to.FinalizedAt} {
+		if *at != nil {
+			moved := (*at).Add(by)
+			*at = &moved
+		}
+	}
+	return &to
+}
+
+// outcome decides what a try's end means for its job. Its times are by this machine's clock.
 func (e *Engine) outcome(ctx context.Context, a Attempt, err error) *riverdriver.JobSetStateIfRunningParams {
-	now := time.Now()
+	now := e.cfg.Now()
 	if err == nil {
 		return riverdriver.JobSetStateCompleted(a.ID, now, nil)
 	}
@@ -179,9 +197,10 @@ func (b Backoff) after(n int) time.Duration {
 	return d - fifth + rand.N(2*fifth+1)
 }
 
-// failure is the entry in the job row's list of errors.
+// failure is the entry in the job row's list of errors. PostgreSQL's JSON holds no NUL (8.14), and an end that can't be recorded is never over.
 func failure(a Attempt, at time.Time, err error) []byte {
-	b, merr := json.Marshal(rivertype.AttemptError{At: at, Attempt: a.Number, Error: err.Error()})
+	text := strings.ReplaceAll(err.Error(), "\x00", "\uFFFD")
+	b, merr := json.Marshal(rivertype.AttemptError{At: at, Attempt: a.Number, Error: text})
 	if merr != nil {
 		return []byte(`{}`)
 	}

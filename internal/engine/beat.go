@@ -53,6 +53,13 @@ var (
 // epoch is one of River's times as epoch milliseconds, 0 for none.
 func (d dialect) epoch(column string) string { return fmt.Sprintf(d.time, column) }
 
+// clock reads the database's clock.
+func clock(ctx context.Context, tx Tx) (time.Time, error) {
+	var now int64
+	err := tx.QueryRowContext(ctx, `SELECT `+tx.dialect().millis).Scan(&now)
+	return time.UnixMilli(now), err
+}
+
 func (tx Tx) dialect() dialect {
 	if tx.pgx != nil {
 		return postgres

@@ -59,6 +59,7 @@ type Config struct {
 	// Nil holds nothing.
 	Hold   func(queue string) bool
 	Stage  func(Duties) Duties // wraps what duties are kept by; drills fail there. Nil leaves it as it is
+	Now    func() time.Time    // this machine's clock, which may be wrong; nil means time.Now
 	Logger *slog.Logger        // nil discards
 }
 
@@ -104,6 +105,9 @@ func New(db DB, cfg Config) (*Engine, error) {
 	}
 	if cfg.Backoff.Max == 0 {
 		cfg.Backoff.Max = 5 * time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -275,6 +275,50 @@ func TestAFailedJobIsTriedAgainLaterAndLater(t *testing.T) {
 	})
 }
 
+func TestAWrongClockDoesNotChangeWhenAFailedJobIsTriedAgain(t *testing.T) {
+	for name, off := range map[string]time.Duration{"an hour fast": time.Hour, "an hour slow": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, dsn string) {
+				db := open(t, dsn)
+				var first time.Time
+				waited := make(chan time.Duration, 1)
+				e, err := engine.New(db, engine.Config{
+					Workers: map[string]engine.Worker{"work": func(_ context.Context, a engine.Attempt) error {
+						if a.Number == 1 {
+							first = time.Now()
+							return errors.New("try again")
+						}
+						waited <- time.Since(first)
+						return nil
+					}},
+					Queues: []engine.Queue{{Name: "default", Workers: 1}},
+					Now:    func() time.Time { return time.Now().Add(off) },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := e.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { stop(t, e) })
+				insert(t, db, engine.Job{})
+				if got := receive(t, waited); got < 700*time.Millisecond {
+					t.Errorf("tried again after %v; want 1 s, give or take a fifth", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAnErrorOfAnyTextEndsItsTry(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		start(t, db, 1, func(context.Context, engine.Attempt) error { return errors.New("open a\x00b\xff: no such file") })
+		insert(t, db, engine.Job{Attempts: 1})
+		await(t, db, "discarded")
+	})
+}
+
 func TestAPermanentFailureAndALastOneLeaveADeadJob(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error

@@ -299,12 +299,12 @@ func (t *tail) trim() {
 	}
 }
 
-// String returns whole lines, as valid UTF-8.
+// String returns whole lines, as valid UTF-8 without NUL, which PostgreSQL keeps in no text.
 func (t *tail) String() string {
 	t.trim()
 	b := t.b
 	if t.cut {
 		b = b[bytes.IndexByte(b, '\n')+1:]
 	}
-	return strings.ToValidUTF8(string(b), "?")
+	return strings.ReplaceAll(strings.ToValidUTF8(string(b), "?"), "\x00", "?")
 }
