@@ -66,6 +66,12 @@ func (c *Backup) Run() error {
 	if _, err := os.Stat(database); err != nil {
 		return fmt.Errorf("%s holds no %s; name the data folder with --data, and back up PostgreSQL and S3 by their own means", c.Data, databaseFile)
 	}
+	switch here, err := readMoved(c.Data); {
+	case err != nil:
+		return err
+	case !here.Done.IsZero():
+		return fmt.Errorf("%s was moved to %s on %s and keeps only the state of then; back up PostgreSQL and S3 by their own means", c.Data, here.To, here.Done.Format(time.RFC3339))
+	}
 	if rest, err := filepath.Rel(c.Data, c.To); err == nil && rest != ".." && !strings.HasPrefix(rest, "../") {
 		return fmt.Errorf("%s lies in the data folder; name a folder outside of it, best on another disk", c.To)
 	}
@@ -186,7 +192,7 @@ func (c *Backup) copyState(ctx context.Context, part, before string, m *manifest
 		if err := c.copyObjects(ctx, part, before, m); err != nil {
 			return err
 		}
-		deleted, retired, err := catalog.RemovedAfter(ctx, database, newest)
+		deleted, retired, err := catalog.RemovedAfter(ctx, database, newest, m.Taken)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,5 +96,70 @@ func TestOnlyTheNewestBackupsAreKept(t *testing.T) {
 	c.To = filepath.Join(data, "backups")
 	if err := c.Run(); err == nil {
 		t.Error("a backup into the data folder was taken")
+	}
+}
+
+func TestWhatWasMovedAwayIsNotBackedUpAsIfItWereServedStill(t *testing.T) {
+	t.Parallel()
+	data, to := t.TempDir(), filepath.Join(t.TempDir(), "backups")
+	store, err := catalog.Open(t.Context(), filepath.Join(data, databaseFile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := os.MkdirAll(filepath.Join(data, "objects", "uploads"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeMoved(data, moved{ID: "begun"}); err != nil {
+		t.Fatal(err)
+	}
+	c := Backup{Data: data, To: to, Keep: 2}
+	if err := c.Run(); err != nil {
+		t.Errorf("a folder whose move has only begun is not backed up: %v", err)
+	}
+	if err := writeMoved(data, moved{ID: "done", Done: time.Now(), To: "elsewhere"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(); err == nil || !strings.Contains(err.Error(), "elsewhere") {
+		t.Errorf("the old state is backed up: %v", err)
+	}
+}
+
+func TestARestoreWritesNothingButWhatABackupHolds(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	data, to, target := filepath.Join(top, "data"), filepath.Join(top, "backups"), filepath.Join(top, "target", "data")
+	if err := os.MkdirAll(filepath.Join(data, "objects", "uploads"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, err := catalog.Open(t.Context(), filepath.Join(data, databaseFile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	c := Backup{Data: data, To: to}
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := backups(to)
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	file := filepath.Join(to, names[0], manifestFile)
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = []byte(strings.Replace(string(body), `"files": {`, `"files": {"../planted": "00",`, 1))
+	for name, text := range map[string][]byte{file: body, filepath.Join(to, "planted"): []byte("planted")} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (&Restore{Data: target, From: to}).Run(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(top, "target", "planted")); err == nil {
+		t.Error("a file was written beside the data folder")
 	}
 }

@@ -137,8 +137,8 @@ func (c *Restore) restore(ctx context.Context, dir string, m manifest) error {
 	if err := c.objects(ctx, dir, m, filepath.Join(c.Data, "objects")); err != nil {
 		return err
 	}
-	for name := range m.Files {
-		if name == listFile {
+	for _, name := range append([]string{databaseFile}, secretFiles...) { // and nothing else that a manifest may name: open has looked at these
+		if _, kept := m.Files[name]; !kept {
 			continue
 		}
 		if err := copyFile(filepath.Join(dir, name), filepath.Join(c.Data, name)); err != nil {

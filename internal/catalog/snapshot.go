@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
@@ -38,8 +39,9 @@ func Snapshot(ctx context.Context, file, to string) (newest int64, err error) {
 	return newest, err
 }
 
-// RemovedAfter returns what the database in file says was removed after an event: the videos, and whether generations of others were.
-func RemovedAfter(ctx context.Context, file string, newest int64) (videos []video.ID, generations bool, err error) {
+// RemovedAfter returns what the database in file says was removed after an event, which was the newest at that moment: the videos, and whether generations of
+// others were, or are being removed since then: their event comes when all their objects are gone.
+func RemovedAfter(ctx context.Context, file string, newest int64, then time.Time) (videos []video.ID, generations bool, err error) {
 	db, err := engine.OpenDB(ctx, file)
 	if err != nil {
 		return nil, false, err
@@ -54,7 +56,10 @@ func RemovedAfter(ctx context.Context, file string, newest int64) (videos []vide
 				generations = true
 			}
 		}
-		return err
+		if err != nil || generations {
+			return err
+		}
+		return st.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM generation WHERE state = $1 AND updated >= $2)`, retiring, then.UnixMilli()).Scan(&generations)
 	})
 	return videos, generations, err
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"sluice/internal/engine"
 	"sluice/internal/video"
@@ -18,9 +19,10 @@ func TestASnapshotIsWhatTheDatabaseWasAndKnowsWhatWasRemovedSince(t *testing.T) 
 	kept, deleted, earlier := w.received("kept.mp4"), w.received("deleted.mp4"), w.received("earlier.mp4")
 	w.published(kept, 1)
 	w.must(w.Delete(t.Context(), earlier, nil))
+	then := time.Now()
 	newest, err := Snapshot(t.Context(), file, copied)
 	w.must(err)
-	videos, generations, err := RemovedAfter(t.Context(), file, newest)
+	videos, generations, err := RemovedAfter(t.Context(), file, newest, then)
 	w.must(err)
 	if len(videos) != 0 || generations {
 		t.Errorf("removed although nothing was: %v, %v", videos, generations)
@@ -28,7 +30,7 @@ func TestASnapshotIsWhatTheDatabaseWasAndKnowsWhatWasRemovedSince(t *testing.T) 
 
 	w.must(w.Delete(t.Context(), deleted, nil))
 	late := w.received("late.mp4")
-	videos, generations, err = RemovedAfter(t.Context(), file, newest)
+	videos, generations, err = RemovedAfter(t.Context(), file, newest, then)
 	w.must(err)
 	if !slices.Equal(videos, []video.ID{deleted}) || generations {
 		t.Errorf("removed %v and generations %v, want only %s", videos, generations, deleted)
@@ -38,8 +40,14 @@ func TestASnapshotIsWhatTheDatabaseWasAndKnowsWhatWasRemovedSince(t *testing.T) 
 	w.published(kept, 2)
 	_, err = w.Retirable(t.Context(), kept, 1, engine.Handle{})
 	w.must(err)
+	if _, generations, err = RemovedAfter(t.Context(), file, newest, then); err != nil || !generations {
+		t.Errorf("a generation that is being removed isn't told: %v", err)
+	}
+	if _, generations, err = RemovedAfter(t.Context(), file, newest, time.Now().Add(time.Minute)); err != nil || generations {
+		t.Errorf("a generation whose removal was due before is told: %v", err)
+	}
 	w.must(w.Retire(t.Context(), kept, 1, engine.Handle{}))
-	if _, generations, err = RemovedAfter(t.Context(), file, newest); err != nil || !generations {
+	if _, generations, err = RemovedAfter(t.Context(), file, newest, then); err != nil || !generations {
 		t.Errorf("a retired generation isn't told: %v", err)
 	}
 
