@@ -18,22 +18,25 @@ func TestThePolicyOfEachRole(t *testing.T) {
 	reader := person(Editor, "a")
 	reader.Scopes = Scopes{VideosRead}
 	for name, c := range map[string]struct {
-		who                                              Principal
-		seeHere, seeDraft, seeThere, change, put, manage bool
+		who                                                    Principal
+		seeHere, seeDraft, seeThere, work, change, put, manage bool
 	}{
-		"nobody":                {Principal{}, false, false, false, false, false, false},
-		"a role alone":          {Principal{Role: Admin}, false, false, false, false, false, false},
-		"operator":              {Operator(), true, true, true, true, true, true},
-		"admin":                 {person(Admin), true, true, true, true, true, true},
-		"editor":                {person(Editor, "a"), true, true, false, true, true, false},
-		"editor elsewhere":      {person(Editor, "b"), false, false, true, false, false, false},
-		"viewer":                {person(Viewer, "a"), true, false, false, false, false, false},
-		"must change":           {bound, false, false, false, false, false, false},
-		"token that only reads": {reader, true, true, false, false, false, false},
+		"nobody":                {Principal{}, false, false, false, false, false, false, false},
+		"a role alone":          {Principal{Role: Admin}, false, false, false, false, false, false, false},
+		"operator":              {Operator(), true, true, true, true, true, true, true},
+		"admin":                 {person(Admin), true, true, true, true, true, true, true},
+		"editor":                {person(Editor, "a"), true, true, false, true, true, true, false},
+		"editor elsewhere":      {person(Editor, "b"), false, false, true, false, false, false, false},
+		"viewer":                {person(Viewer, "a"), true, false, false, false, false, false, false},
+		"must change":           {bound, false, false, false, false, false, false, false},
+		"token that only reads": {reader, true, true, false, true, false, false, false},
 	} {
 		p := c.who
 		if p.MaySee(here) != c.seeHere || p.MaySee(draft) != c.seeDraft || p.MaySee(there) != c.seeThere {
 			t.Errorf("%s sees %v %v %v", name, p.MaySee(here), p.MaySee(draft), p.MaySee(there))
+		}
+		if p.MaySeeWork(here) != c.work {
+			t.Errorf("%s sees the work %v", name, p.MaySeeWork(here))
 		}
 		if p.MayChange(here) != c.change || p.MayPut("a") != c.put || (p.Allow(UsersAdmin) == nil) != c.manage {
 			t.Errorf("%s: change %v, put %v, %v", name, p.MayChange(here), p.MayPut("a"), p.Allow(UsersAdmin))

@@ -49,6 +49,9 @@ func (r Reach) Holds(s Subject) bool {
 // MaySee reports whether p may see a video and its history.
 func (p Principal) MaySee(s Subject) bool { return p.Reach().Holds(s) }
 
+// MaySeeWork reports whether p may see how a video that it sees is made: every try at it, what failed and why, and what the tools said.
+func (p Principal) MaySeeWork(s Subject) bool { return p.Reach().Making().Holds(s) }
+
 // MayChange reports whether p may change, encode again or remove a video that it sees.
 func (p Principal) MayChange(s Subject) bool {
 	return p.MaySee(s) && p.Scopes.Has(VideosWrite) && (p.Role == Admin || p.Role == Editor)

@@ -189,14 +189,14 @@ func (s *service) changeable(ctx context.Context, text string) (video.Video, err
 	return v, err
 }
 
-// remembered is the id of a video that a request's principal may see, or that was deleted: what is left of those is for who sees everything, since
-// nothing tells any more where they lay.
-func (s *service) remembered(ctx context.Context, text string) (video.ID, error) {
+// remembered returns a video that a request's principal may see, or no more than the id of one that was deleted: what is left of those is for who sees
+// everything, since nothing tells any more where they lay.
+func (s *service) remembered(ctx context.Context, text string) (video.Video, error) {
 	v, err := s.seen(ctx, text)
 	if id, ok := video.ParseID(text); ok && fault.Is(err, fault.NotFound) && who(ctx).Reach().All {
-		return id, nil
+		return video.Video{ID: id}, nil
 	}
-	return v.ID, err
+	return v, err
 }
 
 // home is the workspace that a principal puts a video into: the named one, or its own.

@@ -38,22 +38,22 @@ type eventsOutput struct {
 func (s *service) routeEvents() {
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/v1/videos/{id}/events", Tags: []string{"events"},
 		Summary:     "List what happened to a video",
-		Description: "Events are written in the transaction that made them true and never change. They outlive their video; those of a deleted one are for administrators."},
+		Description: "Events are written in the transaction that made them true and never change. They outlive their video; those of a deleted one are for administrators. What failed and why is in the data for editors and administrators alone."},
 		problems{http.StatusNotFound: {codeNoVideo}}, s.events)
 }
 
 func (s *service) events(ctx context.Context, in *eventsInput) (*eventsOutput, error) {
-	id, err := s.remembered(ctx, in.ID)
+	v, err := s.remembered(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.History.Events(ctx, id, in.After, in.Limit+1)
+	found, err := s.History.Events(ctx, v.ID, in.After, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
 		// A video has events from its first moment on, so none at all means that there was never such a video.
-		first, err := s.History.Events(ctx, id, 0, 1)
+		first, err := s.History.Events(ctx, v.ID, 0, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -61,11 +61,15 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*eventsOutput, e
 			return nil, noVideo()
 		}
 	}
+	work := who(ctx).MaySeeWork(subject(v))
 	page := EventPage{Items: make([]Event, 0, len(found))}
 	for i, e := range found {
 		if i == in.Limit {
 			page.Next = page.Items[i-1].ID
 			break
+		}
+		if !work && e.Type.Failure() {
+			e.Data = nil
 		}
 		page.Items = append(page.Items, Event{ID: e.ID, Video: e.Video, Type: string(e.Type), Time: Time(e.Time), Data: e.Data})
 	}

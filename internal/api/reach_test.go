@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sluice/internal/account"
+	"sluice/internal/event"
 	"sluice/internal/video"
 )
 
@@ -188,5 +189,40 @@ func TestWhoSeesOnlyWhatIsReadySeesNoFailures(t *testing.T) {
 	}
 	if n := len(s.ask(t, person(account.Viewer, "main"), "GET", "/v1/errors/summary", "").object(t)["groups"].([]any)); n != 0 {
 		t.Errorf("a viewer sees %d groups of errors", n)
+	}
+}
+
+func TestWhoMayOnlyWatchIsNotToldWhatFailed(t *testing.T) {
+	s := start(t)
+	id := s.add(video.Video{Workspace: "films", Status: video.Ready, Published: 1, Newest: 2, Failure: &video.Failure{Code: "tool_failed", Message: "secret-of-the-works"}})
+	s.steps[id] = []video.Step{{StepRef: video.StepRef{Video: id, Generation: 2, Name: video.Encode}, State: video.StepFailed, Attempts: []video.Attempt{
+		{Number: 1, Worker: "secret-of-the-works", Failure: &video.Failure{Code: "tool_failed", Message: "secret-of-the-works"}, Detail: "secret-of-the-works"},
+	}}}
+	for _, failed := range []event.Type{event.StepFailed, event.VideoFailed, event.SourceLost, event.OutputsLost} {
+		s.events[id] = append(s.events[id], event.Event{ID: int64(len(s.events[id]) + 1), Video: string(id), Type: failed, Data: json.RawMessage(`{"message":"secret-of-the-works"}`)})
+	}
+	s.events[id] = append(s.events[id], event.Event{ID: int64(len(s.events[id]) + 1), Video: string(id), Type: event.VideoReady, Data: json.RawMessage(`{"generation":1}`)})
+	at := "/v1/videos/" + string(id)
+	careless := person(account.Viewer, "films")
+	careless.Scopes = account.AllScopes()
+	for path, secrets := range map[string]int{at: 4, "/v1/videos": 1, at + "/events": 4} {
+		for name, p := range map[string]account.Principal{"a viewer": person(account.Viewer, "films"), "a viewer with every scope": careless} {
+			if a := s.ask(t, p, "GET", path, ""); a.status != 200 || strings.Contains(string(a.body), "secret-of-the-works") || !strings.Contains(string(a.body), string(id)) {
+				t.Errorf("%s, %s: %d %s", name, path, a.status, a.body)
+			}
+		}
+		for name, p := range map[string]account.Principal{"an editor": person(account.Editor, "films"), "an admin": person(account.Admin), "the operator": account.Operator()} {
+			if a := s.ask(t, p, "GET", path, ""); strings.Count(string(a.body), "secret-of-the-works") != secrets {
+				t.Errorf("%s, %s: %d %s", name, path, a.status, a.body)
+			}
+		}
+	}
+	watched := s.ask(t, person(account.Viewer, "films"), "GET", at, "").object(t)
+	if step := watched["steps"].([]any)[0].(map[string]any); step["state"] != "failed" || len(step["attempts"].([]any)) != 0 {
+		t.Errorf("a viewer's step: %v", step)
+	}
+	events := s.ask(t, person(account.Viewer, "films"), "GET", at+"/events", "").object(t)["items"].([]any)
+	if last := events[len(events)-1].(map[string]any); len(events) != 6 || fmt.Sprint(last["data"]) != "map[generation:1]" {
+		t.Errorf("a viewer's events: %v", events)
 	}
 }

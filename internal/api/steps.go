@@ -12,7 +12,7 @@ type Step struct {
 	Progress float64   `json:"progress" minimum:"0" maximum:"1" example:"1" doc:"How far it is, 0 to 1"`
 	Started  Time      `json:"started,omitzero" doc:"When its first attempt began; absent before"`
 	Finished Time      `json:"finished,omitzero" doc:"When it ended; absent before"`
-	Attempts []Attempt `json:"attempts" doc:"Every try at it, first to last"`
+	Attempts []Attempt `json:"attempts" doc:"Every try at it, first to last; empty for those who may only watch"`
 }
 
 // Attempt is one try at a step.

@@ -74,7 +74,8 @@ func (s *service) routeVideos() {
 		Description: "Those that may be seen: all to administrators, those of their workspaces to editors, what is ready of these to viewers. Pages stay whole while videos come and go: none is told twice, and none that was there from the first page on is missed."},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.list)
 	route(s, needs(account.VideosRead), huma.Operation{OperationID: "getVideo", Method: http.MethodGet, Path: "/v1/videos/{id}", Tags: tags,
-		Summary: "Get one video, with the steps of its newest generation"}, missing, s.get)
+		Summary:     "Get one video, with the steps of its newest generation",
+		Description: "The tries at each step, what failed and what the tools said are for editors and administrators alone."}, missing, s.get)
 	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "editVideo", Method: http.MethodPatch, Path: "/v1/videos/{id}", Tags: tags,
 		Summary:     "Change title, description, tags or metadata, who may watch, or the workspace",
 		Description: "What is absent stays as it is. A video goes only to a workspace that its editor may put videos into.", MaxBodyBytes: editBody},
@@ -107,7 +108,7 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 			page.Next = cursor(found[i-1].ID)
 			break
 		}
-		page.Items = append(page.Items, s.view(v))
+		page.Items = append(page.Items, s.shown(ctx, v))
 	}
 	return &listOutput{Body: page}, nil
 }
@@ -121,7 +122,22 @@ func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return &detailOutput{Body: VideoDetail{Video: s.view(v), Steps: steps(all)}}, nil
+	shown := steps(all)
+	if !who(ctx).MaySeeWork(subject(v)) {
+		for i := range shown {
+			shown[i].Attempts = []Attempt{}
+		}
+	}
+	return &detailOutput{Body: VideoDetail{Video: s.shown(ctx, v), Steps: shown}}, nil
+}
+
+// shown tells v as JSON to who asks, without what failed where that is not for them.
+func (s *service) shown(ctx context.Context, v video.Video) Video {
+	out := s.view(v)
+	if !who(ctx).MaySeeWork(subject(v)) {
+		out.Error = nil
+	}
+	return out
 }
 
 func (s *service) edit(ctx context.Context, in *editInput) (*videoOutput, error) {

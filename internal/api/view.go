@@ -22,7 +22,7 @@ type Video struct {
 	Playable       bool              `json:"playable" example:"true" doc:"Whether playback can start now"`
 	Progress       float64           `json:"progress" minimum:"0" maximum:"1" example:"1" doc:"How far the newest generation is, 0 to 1"`
 	ETA            *int64            `json:"eta_ms,omitempty" example:"42000" doc:"Milliseconds until the newest generation is ready, if its steps go on as they went; absent while nothing runs or that is unknown"`
-	Error          *Error            `json:"error,omitempty" doc:"Why the newest generation failed; absent unless it did. While an older one plays, status is ready all the same"`
+	Error          *Error            `json:"error,omitempty" doc:"Why the newest generation failed; absent unless it did. While an older one plays, status is ready all the same. For editors and administrators alone"`
 	Playback       *Playback         `json:"playback,omitempty" doc:"Where to play it; absent until playable"`
 	Renditions     []Rendition       `json:"renditions" doc:"What was made of the picture, largest first; empty until playable and for audio alone"`
 	Audio          []AudioRendition  `json:"audio" doc:"What was made of the sound; empty until playable and for silent sources"`

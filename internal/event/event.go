@@ -30,6 +30,11 @@ const (
 	GenerationRetired Type = "generation.retired"
 )
 
+// Failure reports whether the data of such events tells what failed and why.
+func (t Type) Failure() bool {
+	return t == StepFailed || t == VideoFailed || t == SourceLost || t == OutputsLost
+}
+
 // Event is one thing that happened to a video.
 type Event struct {
 	ID    int64           `json:"id"` // grows with time
