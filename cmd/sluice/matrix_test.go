@@ -3,204 +3,91 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"sluice/internal/account"
-	"sluice/internal/engine"
-	"sluice/internal/fault"
-	"sluice/internal/video"
 )
 
-// sample is what a route is asked with. Which routes there are, and whom each lets in, the matrix reads from the server's own description: a route without a
-// sample fails it.
-type sample struct {
-	id   func(house) string // what stands for {id} or {name} in the path
-	body string
-	also int // what somebody who may is answered beside 2xx: the route was reached and found nothing to do
+// cast is a house that serves, and everybody who asks it.
+type cast struct {
+	house
+	app                      program
+	admin, viewer, temporary caller
+	all                      []caller
+	played                   string // a video in main that is ready
+	witness                  string // one that is not, and which nobody changes
 }
 
-func theVideo(h house) string { return string(h.add()) }
-func theJob(h house) string   { return fmt.Sprint(h.job(h.add())) }
-func aName(name string) func(house) string {
-	return func(house) string { return name }
-}
-
-var samples = map[string]sample{
-	"createUpload":      {body: `{"filename":"a.mp4","workspace":"main"}`},
-	"listVideos":        {},
-	"getVideo":          {id: theVideo},
-	"editVideo":         {id: theVideo, body: `{"title":"x"}`},
-	"deleteVideo":       {id: theVideo},
-	"encodeVideo":       {id: theVideo, body: `{}`, also: http.StatusConflict},
-	"redriveVideo":      {id: theVideo, body: `{}`, also: http.StatusConflict},
-	"listEvents":        {id: theVideo},
-	"listErrors":        {},
-	"summarizeErrors":   {},
-	"sweep":             {body: `{}`},
-	"subscribe":         {body: `{"address":"ops@example.com"}`},
-	"listSubscriptions": {},
-	"unsubscribe":       {id: aName("01jq3v8k2m4n5p6r7s8t9v0w1x"), also: http.StatusNotFound},
-	"listOutbox":        {},
-	"listJobs":          {},
-	"getJob":            {id: theJob},
-	"redriveJob":        {id: theJob, also: http.StatusConflict},
-	"cancelJob":         {id: theJob},
-	"listQueues":        {},
-	"editQueue":         {id: aName("ingest"), body: `{"paused":false}`, also: http.StatusNotFound},
-	"tellObjects":       {body: `{"Records":[]}`},
-
-	// The cast has no browsers: what is one's own asks for a session.
-	"signIn":          {body: `{"email":"nobody@example.com","password":"x"}`, also: http.StatusUnauthorized},
-	"whoAmI":          {},
-	"signOut":         {also: http.StatusForbidden},
-	"changePassword":  {body: `{"current":"x","password":"y"}`, also: http.StatusForbidden},
-	"forgotPassword":  {body: `{"email":"nobody@example.com"}`},
-	"resetPassword":   {body: `{"code":"x","password":"y"}`, also: http.StatusGone},
-	"listSessions":    {also: http.StatusForbidden},
-	"endSession":      {id: aName("x"), also: http.StatusForbidden},
-	"endSessions":     {also: http.StatusForbidden},
-	"makeToken":       {body: `{"name":"x","scopes":["videos/read"]}`, also: http.StatusForbidden},
-	"listTokens":      {also: http.StatusForbidden},
-	"revokeToken":     {id: aName("x"), also: http.StatusForbidden},
-	"inviteUser":      {body: `{"email":"ada@example.com","role":"viewer"}`},
-	"listUsers":       {},
-	"getUser":         {id: aName("x"), also: http.StatusNotFound},
-	"editUser":        {id: aName("x"), body: `{"role":"viewer"}`, also: http.StatusNotFound},
-	"removeUser":      {id: aName("x"), also: http.StatusNotFound},
-	"inviteUserAgain": {id: aName("x"), also: http.StatusNotFound},
-	"resetUser":       {id: aName("x"), also: http.StatusNotFound},
-	"listWorkspaces":  {},
-	"makeWorkspace":   {body: `{"id":"w","name":"W"}`},
-	"editWorkspace":   {id: aName("main"), body: `{"name":"Main"}`},
-	"removeWorkspace": {id: aName("main"), also: http.StatusConflict},
-	"listAudit":       {},
-	"listLetters":     {},
-	"readLetter":      {id: aName("7"), also: http.StatusNotFound},
-
-	"addClient":          {body: `{"name":"x","kind":"service","role":"viewer","scopes":["videos/read"]}`},
-	"listClients":        {},
-	"getClient":          {id: aName("x"), also: http.StatusNotFound},
-	"editClient":         {id: aName("x"), body: `{"name":"y"}`, also: http.StatusNotFound},
-	"removeClient":       {id: aName("x"), also: http.StatusNotFound},
-	"rotateClientSecret": {id: aName("x"), also: http.StatusNotFound},
-	"getAuthorization":   {also: http.StatusUnprocessableEntity}, // a request that this server signed
-	"authorize":          {body: `{"request":"x"}`, also: http.StatusGone},
-}
-
-// house is a whole server on a data folder of its own, which takes no jobs.
-type house struct {
-	*App
-	t    *testing.T
-	door http.Handler
-}
-
-// cast are the principals of the matrix, by the token that stands for them.
-type cast map[string]account.Principal
-
-func (c cast) Authenticate(r *http.Request) (account.Principal, bool, error) {
-	token, _ := bearerOf(r)
-	if token == "disabled" {
-		return account.Principal{}, false, fault.New(fault.Unauthorized, "test", "unauthorized", "The account is disabled.", nil)
-	}
-	p, ok := c[token]
-	return p, ok, nil
-}
-
-func newHouse(t *testing.T) house {
+// assembled fills a house: who may be here with all that may be had by a session, a personal token, a token of a program and one of a service; and who was here once.
+func assembled(t *testing.T) cast {
 	t.Helper()
-	var c Serve
-	parser, err := kong.New(&c)
-	if err != nil {
-		t.Fatal(err)
+	c := cast{house: newHouse(t)}
+	c.serves()
+	c.done(c.root(), "POST", "/v1/workspaces", `{"id":"other","name":"Other"}`)
+	c.app = c.program()
+	c.admin, c.viewer, c.temporary = c.person(account.Admin, "main"), c.person(account.Viewer, "main"), c.bound()
+	editor, stranger := c.person(account.Editor, "main"), c.person(account.Editor, "other")
+	c.all = []caller{
+		{name: "nobody"},
+		{name: "a token that nobody gave", token: "sluice_pat_bm9uc2Vuc2U", refusal: "unauthorized"},
+		{name: "a cookie that nobody gave", cookie: strings.Split(c.admin.cookie, "=")[0] + "=bm9uc2Vuc2U"},
+		c.root(), c.admin, c.viewer, c.temporary, editor, stranger,
+		c.personal(c.admin, account.AllScopes()), c.personal(c.viewer, account.Viewer.Scopes()), c.personal(editor, account.Editor.Scopes()), c.personal(stranger, account.Editor.Scopes()),
+		c.given(c.admin, c.app), c.given(c.viewer, c.app), c.given(editor, c.app), c.given(stranger, c.app),
+		c.service(account.Admin, "main", account.AllScopes()), c.service(account.Viewer, "main", account.Viewer.Scopes()),
+		c.service(account.Editor, "main", account.Editor.Scopes()), c.service(account.Editor, "other", account.Editor.Scopes()),
 	}
-	if _, err := parser.Parse([]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--events-token", "a-token-for-the-events"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.finish(); err != nil {
-		t.Fatal(err)
-	}
-	c.Roles = []string{roleAPI, roleEdge}
-	a, err := Open(t.Context(), c.Settings, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	people := cast{}
-	person := func(token string, role account.Role, workspaces ...string) account.Principal {
-		people[token] = account.Principal{Kind: account.Person, ID: token, Role: role, Workspaces: workspaces, Scopes: role.Scopes()}
-		return people[token]
-	}
-	person("editor", account.Editor, "main")
-	person("stranger", account.Editor, "other")
-	bound := person("admin", account.Admin)
-	bound.MustChange = true
-	people["bound"] = bound
 	for _, lacking := range account.AllScopes() {
-		p := people["admin"]
-		p.Scopes = slices.DeleteFunc(account.AllScopes(), func(s account.Scope) bool { return s == lacking })
-		people["without "+string(lacking)] = p
+		rest := slices.DeleteFunc(account.AllScopes(), func(s account.Scope) bool { return s == lacking })
+		for _, one := range []caller{c.personal(c.admin, rest), c.service(account.Admin, "main", rest)} {
+			one.lacks, one.name = lacking, one.name+" without "+string(lacking)
+			c.all = append(c.all, one)
+		}
 	}
-	a.access.chain = append(a.access.chain, people)
-	return house{App: a, t: t, door: a.routes()}
+	elsewhere := c.admin
+	elsewhere.name, elsewhere.origin = "the session of an admin, from another site's page", "https://evil.example.com"
+	c.all = append(c.all, elsewhere)
+	c.all = append(c.all, c.departed()...)
+	c.played, c.witness = string(c.ready()), string(c.uploaded())
+	return c
 }
 
-// add makes a video in main that has a source and waits for ingest.
-func (h house) add() video.ID {
-	h.t.Helper()
-	id := video.NewID(now())
-	src := video.Source{Bucket: "uploads", Key: string(id) + ".mp4", ETag: "e", Size: 1, Modified: time.Now()}
-	if _, _, err := h.store.Received(h.t.Context(), video.Video{ID: id, Name: "a.mp4", Prefix: "streams/" + string(id)}, src, func(id video.ID) []engine.Job {
-		return h.encodeJobs(id)
-	}); err != nil {
-		h.t.Fatal(err)
+// departed are those whose credentials were good, and are not any more.
+func (c cast) departed() (all []caller) {
+	c.t.Helper()
+	disabled := c.person(account.Admin, "main")
+	disabled.name = "the session of a disabled admin"
+	left := c.signedIn(c.admin)
+	left.name = "a session that was left"
+	revoked := c.personal(c.admin, account.AllScopes())
+	revoked.name, revoked.refusal = "a token that was revoked", "unauthorized"
+	key := c.personal(disabled, account.AllScopes())
+	key.refusal = "unauthorized"
+	access := c.given(disabled, c.app)
+	access.refusal = "invalid_token"
+	all = []caller{disabled, left, revoked, key, access}
+	for _, one := range all {
+		c.done(one, "GET", "/v1/users", "") // each was good
 	}
-	return id
-}
-
-func (h house) encodeJobs(id video.ID) []engine.Job { return []engine.Job{h.uploads.Ingest(id, 1)} }
-
-// job is the number of a video's job.
-func (h house) job(id video.ID) int64 {
-	h.t.Helper()
-	found, err := h.store.Jobs().Jobs(h.t.Context(), engine.JobQuery{Group: string(id), Limit: 1})
-	if err != nil || len(found) != 1 {
-		h.t.Fatal(found, err)
+	c.done(left, "DELETE", "/v1/session", "")
+	for _, k := range c.done(c.admin, "GET", "/v1/tokens", "").body["items"].([]any)[:1] { // the newest
+		c.done(c.admin, "DELETE", "/v1/tokens/"+k.(map[string]any)["id"].(string), "")
 	}
-	return found[0].ID
-}
-
-// ask sends a request with a token, or with none.
-func (h house) ask(token, method, path, body string) (status int, code, text string) {
-	h.t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+	c.done(c.root(), "PATCH", "/v1/users/"+disabled.who.ID, `{"state":"disabled"}`)
+	for until := time.Now().Add(time.Minute); c.send(access, "GET", "/v1/session", "").status != http.StatusUnauthorized; time.Sleep(100 * time.Millisecond) { // docs: within 5 s
+		if time.Now().After(until) {
+			c.t.Fatal("the access token of a disabled user is still good")
+		}
 	}
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
+	for i := range all {
+		all[i].who = account.Principal{}
 	}
-	w := httptest.NewRecorder()
-	h.door.ServeHTTP(w, r)
-	all, err := io.ReadAll(w.Body)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var problem struct{ Code string }
-	_ = json.Unmarshal(all, &problem) // not every answer is a problem
-	return w.Code, problem.Code, string(all)
+	return all
 }
 
 // described is what the matrix reads of the server's own description.
@@ -209,8 +96,12 @@ type described struct {
 	scope            account.Scope // empty for none
 	open, elsewhere  bool
 	bound            bool // somebody whose password is temporary may
+	own              bool // asks for a session
+	video            bool // is about one video
+	done             int  // the status of who may
 }
 
+// described reads them.
 func (h house) described() (all []described) {
 	h.t.Helper()
 	var doc struct {
@@ -226,7 +117,7 @@ func (h house) described() (all []described) {
 	}
 	for path, item := range doc.Paths {
 		for method, op := range item {
-			d := described{method: strings.ToUpper(method), path: path, id: op.OperationID, open: len(op.Security) == 0}
+			d := described{method: strings.ToUpper(method), path: path, id: op.OperationID, open: len(op.Security) == 0, video: strings.HasPrefix(path, "/v1/videos/")}
 			if !d.open {
 				d.elsewhere = op.Security[0]["events"] != nil
 				if scopes := op.Security[0]["bearer"]; len(scopes) > 0 {
@@ -234,190 +125,136 @@ func (h house) described() (all []described) {
 				}
 			}
 			d.bound = !strings.Contains(op.Responses["403"].Description, "password_change_required")
+			d.own = strings.Contains(op.Responses["403"].Description, "session_required")
+			for status := range op.Responses {
+				if strings.HasPrefix(status, "2") {
+					d.done, _ = strconv.Atoi(status)
+				}
+			}
 			all = append(all, d)
 		}
 	}
 	return all
 }
 
-// TestNobodyGetsMoreOrLessThanTheyMay asks every route as everybody: {nobody, wrong scope, other workspace, must change the password, disabled, right}.
+// want is what a caller is to be answered, about what lies in main and is not ready.
+func (d described) want(c caller) string {
+	switch {
+	case d.elsewhere && c.token == eventsToken:
+	case d.elsewhere:
+		return "401 unauthorized"
+	case c.refusal != "":
+		return "401 " + c.refusal
+	case c.origin != "" && d.method != http.MethodGet:
+		return "403 cross_site"
+	case d.open:
+	case c.who.Kind == "":
+		return "401 unauthorized"
+	case c.who.MustChange && !d.bound:
+		return "403 password_change_required"
+	case d.scope != "" && !c.who.Scopes.Has(d.scope):
+		return "403 missing_scope"
+	case d.own && c.cookie == "":
+		return "403 session_required"
+	case d.video && (c.who.Role == account.Viewer || c.who.Role == account.Editor && c.who.Workspaces[0] != "main"):
+		return "404 no_video"
+	case d.id == "createUpload" && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
+		return "403 forbidden"
+	}
+	return fmt.Sprint(d.done)
+}
+
+func (d described) may(c caller) bool { return d.want(c) == fmt.Sprint(d.done) }
+
+// asks has a caller ask of what id names.
+func (c cast) asks(who caller, d described, s sample, id string) reply {
+	c.t.Helper()
+	if s.as != nil && who.cookie != "" && who.who.Kind != "" && d.may(who) {
+		who = s.as(c, who)
+	}
+	signs := who
+	if signs.who.Kind != account.Person {
+		signs = c.viewer
+	}
+	fill := strings.NewReplacer("{id}", id, "{name}", id, "{n}", fmt.Sprint(c.fresh()), "{email}", signs.email, "{password}", signs.password)
+	return c.send(who, d.method, fill.Replace(d.path+s.query), fill.Replace(s.body))
+}
+
+// TestNobodyGetsMoreOrLessThanTheyMay asks every route as everybody, and knocks at every entrance, over the network, with credentials that the server itself gave.
 func TestNobodyGetsMoreOrLessThanTheyMay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	witness := h.add() // lies in main, and is asked of by nobody who may change it
-	before, err := h.store.Video(t.Context(), witness)
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked, routes := 0, h.described()
+	c := assembled(t)
+	routes, asked := c.described(), 0
 	for id := range samples {
 		if !slices.ContainsFunc(routes, func(d described) bool { return d.id == id }) {
 			t.Errorf("the sample %s is of no route", id)
 		}
 	}
+	before := c.done(c.root(), "GET", "/v1/videos/"+c.witness, "").text
 	for _, d := range routes {
 		s, ok := samples[d.id]
 		if !ok {
 			t.Errorf("%s %s (%s) has no sample", d.method, d.path, d.id)
 			continue
 		}
-		at := func(id string) string { return strings.NewReplacer("{id}", id, "{name}", id).Replace(d.path) }
-		// Whoever may not, asks of the witness where the route is about a video.
-		id := string(witness)
-		if s.id != nil && !strings.HasPrefix(d.path, "/v1/videos/") {
-			id = s.id(h)
-		}
-		for token, want := range d.refusals() {
-			asked++
-			status, code, text := h.ask(token, d.method, at(id), s.body)
-			if got := fmt.Sprint(status, " ", code); got != want {
-				t.Errorf("%s %s as %q: %s, want %s: %s", d.method, at(id), token, got, want, text)
-			}
-		}
-		if d.scope == "" && !d.elsewhere || strings.HasPrefix(d.path, "/v1/videos/") || d.refused("stranger") {
-			// said above
-		} else if status, _, text := h.ask("stranger", d.method, at(id), s.body); !d.elsewhere && (status/100 != 2 || strings.Contains(text, string(witness))) {
-			t.Errorf("%s %s as a stranger: %d %s", d.method, at(id), status, text)
-		}
-		for _, token := range d.allowed() {
-			asked++
-			if s.id != nil {
-				id = s.id(h)
-			}
-			if status, _, text := h.ask(token, d.method, at(id), s.body); status/100 != 2 && status != s.also {
-				t.Errorf("%s %s as %q, who may: %d %s", d.method, at(id), token, status, text)
-			}
-		}
+		asked += c.walk(d, s)
 	}
-	after, err := h.store.Video(t.Context(), witness)
-	if err != nil || !after.Updated.Equal(before.Updated) || after.Title != before.Title {
-		t.Errorf("somebody who may not changed a video: %+v %v", after, err)
+	if after := c.done(c.root(), "GET", "/v1/videos/"+c.witness, "").text; after != before {
+		t.Errorf("somebody changed a video: %s, it was %s", after, before)
 	}
-	t.Logf("%d routes, %d requests", len(routes), asked)
+	t.Logf("%d routes, %d callers: %d requests", len(routes), len(c.all), asked)
+	t.Logf("%d entrances: %d requests; %d in all, with those that prepared them", len(c.entrances()), c.knock(), c.asked.Load())
 }
 
-// refusals are the answers that who may not is given, by token.
-func (d described) refusals() map[string]string {
-	if d.open {
-		return nil
+// walk asks one route as everybody: who may not first, of what is to be there still when who may comes.
+func (c cast) walk(d described, s sample) (asked int) {
+	c.t.Helper()
+	ask := func(who caller, id, want string) {
+		c.t.Helper()
+		asked++
+		got := c.asks(who, d, s, id)
+		if got.said() != want {
+			c.t.Errorf("%s %s as %s: %s, want %s: %.300s", d.method, d.path, who.name, got.said(), want, got.text)
+		}
+		if outside := who.who.Role == account.Viewer || len(who.who.Workspaces) > 0 && who.who.Workspaces[0] == "other"; outside && strings.Contains(got.text, c.witness) {
+			c.t.Errorf("%s %s as %s tells of a video out of reach: %s", d.method, d.path, who.name, got.text)
+		}
 	}
+	id := ""
+	if s.id != nil {
+		id = s.id(c, caller{})
+	}
+	var may []caller
+	for _, who := range c.callers(d) {
+		if d.may(who) {
+			may = append(may, who)
+		} else {
+			ask(who, id, d.want(who))
+		}
+		if d.video && d.method == http.MethodGet && who.who.Role == account.Viewer { // what is ready is theirs to watch
+			asked++
+			if got := c.send(who, d.method, strings.Replace(d.path, "{id}", c.played, 1), ""); got.status != http.StatusOK {
+				c.t.Errorf("%s %s of what is ready as %s: %d %s", d.method, d.path, who.name, got.status, got.text)
+			}
+		}
+	}
+	if len(may) == 0 {
+		c.t.Errorf("%s %s lets nobody in", d.method, d.path)
+	}
+	for i, who := range may {
+		if s.id != nil && (i > 0 || d.own) {
+			id = s.id(c, who)
+		}
+		ask(who, id, fmt.Sprint(d.done))
+	}
+	return asked
+}
+
+// callers are who ask a route. One who lacks a scope that it doesn't ask for is as one who lacks none.
+func (c cast) callers(d described) []caller {
+	all := slices.Clone(c.all)
 	if d.elsewhere {
-		return map[string]string{"": "401 unauthorized", "admin": "401 unauthorized", "disabled": "401 unauthorized"}
+		all = append(all, caller{name: "the token of events", token: eventsToken})
 	}
-	want := map[string]string{"": "401 unauthorized", "disabled": "401 unauthorized", "nonsense": "401 unauthorized"}
-	if !d.bound {
-		want["bound"] = "403 password_change_required"
-	}
-	if d.scope == "" {
-		return want
-	}
-	want["without "+string(d.scope)] = "403 missing_scope"
-	switch {
-	case !account.Editor.Scopes().Has(d.scope):
-		want["editor"], want["stranger"] = "403 missing_scope", "403 missing_scope"
-	case strings.HasPrefix(d.path, "/v1/videos/"):
-		want["stranger"] = "404 no_video"
-	case d.scope == account.UploadsWrite:
-		want["stranger"] = "403 forbidden"
-	}
-	return want
-}
-
-func (d described) refused(token string) bool { return d.refusals()[token] != "" }
-
-// allowed are those who may.
-func (d described) allowed() []string {
-	switch {
-	case d.elsewhere:
-		return []string{"a-token-for-the-events"}
-	case d.scope != "" && !account.Editor.Scopes().Has(d.scope):
-		return []string{"admin"}
-	case d.bound && d.scope == "" && !d.open:
-		return []string{"editor", "admin", "bound"}
-	default:
-		return []string{"editor", "admin"}
-	}
-}
-
-func TestWhatIsNoRouteIsRefusedToo(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	known := map[string][]string{}
-	for _, d := range h.described() {
-		known[d.path] = append(known[d.path], d.method)
-	}
-	for path, methods := range known {
-		if path == "/v1/events/s3" { // has a door of its own
-			continue
-		}
-		at := strings.NewReplacer("{id}", "7", "{name}", "x").Replace(path)
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "MOVE"} {
-			if slices.Contains(methods, method) || method == "HEAD" && slices.Contains(methods, "GET") {
-				continue
-			}
-			nobody, _, _ := h.ask("", method, at, "")
-			admin, _, _ := h.ask("admin", method, at, "")
-			if nobody != 401 || admin != 405 {
-				t.Errorf("%s %s: %d to nobody and %d to an admin, want 401 and 405", method, at, nobody, admin)
-			}
-		}
-	}
-	for _, path := range []string{"/v1/", "/v1/nowhere", "/v1/videos/", "/v1/VIDEOS", "/v1/videos/x/y/z"} {
-		nobody, _, _ := h.ask("", "GET", path, "")
-		admin, _, _ := h.ask("admin", "GET", path, "")
-		if nobody != 401 || admin != 404 {
-			t.Errorf("%s: %d to nobody and %d to an admin, want 401 and 404", path, nobody, admin)
-		}
-	}
-}
-
-// The mux itself says by which entrance a request comes in: none comes in by another.
-func TestEachAddressComesInByItsEntrance(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	mux := http.NewServeMux()
-	guards := map[string]string{}
-	for _, e := range h.entrances() {
-		guards[e.pattern] = e.guard
-		if e.match == nil {
-			mux.Handle(e.pattern, e.serve)
-		}
-	}
-	paths := []string{"/", "/reference", "/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/stream/x", "/assets/x.js", "/admin.token", "/debug/pprof/", "/metrics", "/v2/videos"}
-	for _, d := range h.described() {
-		paths = append(paths, strings.NewReplacer("{id}", "7", "{name}", "x").Replace(d.path))
-	}
-	for _, path := range paths {
-		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS"} {
-			_, pattern := mux.Handler(httptest.NewRequest(method, path, nil))
-			if guards[pattern] == "" {
-				t.Errorf("%s %s comes in by %q, which is no entrance", method, path, pattern)
-			}
-			if strings.HasPrefix(path, "/v1/") != strings.HasPrefix(pattern, "/v1/") {
-				t.Errorf("%s %s comes in by %q", method, path, pattern)
-			}
-		}
-	}
-}
-
-func TestEveryAnswerTellsBrowsersToBeCareful(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	for _, path := range []string{"/", "/nowhere", "/reference", "/healthz", "/readyz", "/openapi.json", "/v1/videos", "/v1/nowhere", "/stream/x", "/uploads/x?X-Amz-Signature=0"} {
-		w := httptest.NewRecorder()
-		h.door.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		policy := w.Header().Get("Content-Security-Policy")
-		if w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Referrer-Policy") == "" || !strings.Contains(policy, "default-src 'none'") && !strings.Contains(policy, "default-src 'self'") {
-			t.Errorf("%s: %v", path, w.Header())
-		}
-		if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "script-src 'unsafe") || w.Header().Get("Strict-Transport-Security") != "" {
-			t.Errorf("%s: policy %q, and HSTS without TLS %q", path, policy, w.Header().Get("Strict-Transport-Security"))
-		}
-	}
-	h.settings.PublicURL = "https://sluice.test"
-	w := httptest.NewRecorder()
-	h.routes().ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
-	if got := w.Header().Get("Strict-Transport-Security"); got != "max-age=31536000" {
-		t.Errorf("behind TLS: %q", got)
-	}
+	return slices.DeleteFunc(all, func(one caller) bool { return one.lacks != "" && one.lacks != d.scope })
 }

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+
+	"sluice/internal/account"
+	"sluice/internal/identity"
+)
+
+// sample is what a route is asked with. Which routes there are, and whom each lets in, the matrix reads from the server's own description: a route without a
+// sample fails it. In query and body {id}, {n}, {email} and {password} stand for what id returns, a number that nothing else has, and what the caller signs in with.
+type sample struct {
+	id    func(cast, caller) string // what stands for {id} or {name} in the path, made anew for each who may; nil for none
+	query string
+	body  string
+	as    func(cast, caller) caller // who asks instead of a caller whose session would not outlive it; nil for none
+}
+
+func aVideo(c cast, _ caller) string    { return string(c.uploaded()) }
+func aCanceled(c cast, _ caller) string { return string(c.canceled()) }
+func aJob(c cast, _ caller) string      { return c.job(c.uploaded()) }
+func aDeadJob(c cast, _ caller) string  { return c.job(c.canceled()) }
+func aUser(c cast, _ caller) string {
+	return c.invited(account.Viewer, account.DefaultWorkspace).who.ID
+}
+func aRequest(c cast, _ caller) string   { return c.request(c.app) }
+func aWorkspace(c cast, _ caller) string { return c.made("/v1/workspaces", `{"id":"w%d","name":"W"}`) }
+func aSubscription(c cast, _ caller) string {
+	return c.made("/v1/subscriptions", `{"address":"ops%d@example.com"}`)
+}
+func aClient(c cast, _ caller) string {
+	return c.made("/v1/clients", `{"name":"x%d","kind":"service","role":"viewer","scopes":["videos/read"]}`)
+}
+
+// made is the id of what an administrator makes.
+func (c cast) made(path, body string) string {
+	c.t.Helper()
+	return c.done(c.root(), "POST", path, fmt.Sprintf(body, c.fresh())).str("id")
+}
+
+func aLetter(c cast, _ caller) string {
+	c.t.Helper()
+	return fmt.Sprintf("%.0f", c.done(c.root(), "GET", "/v1/outbox/letters?limit=1", "").body["items"].([]any)[0].(map[string]any)["id"])
+}
+
+// aCode is one by which somebody gets a new password.
+func aCode(c cast, _ caller) string {
+	c.t.Helper()
+	who := c.person(account.Viewer, account.DefaultWorkspace)
+	c.done(caller{}, "POST", "/v1/password/forgot", fmt.Sprintf(`{"email":%q}`, who.email))
+	return c.letter(account.ForgottenLetter, who.who.ID)
+}
+
+// owner is whose session or token a route about one's own is asked of: the caller's, or an admin's where the caller is not to get at it.
+func (c cast) owner(who caller) caller {
+	if who.cookie == "" || who.who.Kind == "" || who.who.MustChange {
+		who = c.admin
+	}
+	who.origin = ""
+	return who
+}
+
+func aSession(c cast, who caller) string {
+	c.t.Helper()
+	return c.done(c.signedIn(c.owner(who)), "GET", "/v1/session", "").body["session"].(map[string]any)["id"].(string)
+}
+
+func aToken(c cast, who caller) string {
+	c.t.Helper()
+	return c.done(c.owner(who), "POST", "/v1/tokens", `{"name":"x","scopes":["videos/read"]}`).str("id")
+}
+
+// again is a caller with another session.
+func again(c cast, who caller) caller {
+	if who.who.MustChange {
+		return c.bound()
+	}
+	return c.signedIn(who)
+}
+
+// knowing is a caller with another session, who signs in as somebody who can.
+func knowing(c cast, who caller) caller {
+	who = again(c, who)
+	who.email, who.password = c.viewer.email, c.viewer.password
+	return who
+}
+
+// other is somebody else who may the same.
+func other(c cast, who caller) caller {
+	if who.who.MustChange {
+		return c.bound()
+	}
+	return c.person(who.who.Role, who.who.Workspaces[0])
+}
+
+var samples = map[string]sample{
+	"createUpload":    {body: `{"filename":"a.mp4","workspace":"main"}`},
+	"listVideos":      {},
+	"getVideo":        {id: aVideo},
+	"editVideo":       {id: aVideo, body: `{"title":"x"}`},
+	"deleteVideo":     {id: aVideo},
+	"encodeVideo":     {id: aCanceled, body: `{}`},
+	"redriveVideo":    {id: aCanceled, body: `{}`},
+	"listEvents":      {id: aVideo},
+	"listErrors":      {},
+	"summarizeErrors": {},
+
+	"sweep":             {body: `{}`},
+	"subscribe":         {body: `{"address":"ops{n}@example.com"}`},
+	"listSubscriptions": {},
+	"unsubscribe":       {id: aSubscription},
+	"listOutbox":        {},
+	"listJobs":          {},
+	"getJob":            {id: aJob},
+	"redriveJob":        {id: aDeadJob},
+	"cancelJob":         {id: aJob},
+	"listQueues":        {},
+	"editQueue":         {id: func(cast, caller) string { return identity.Queue }, body: `{"paused":false}`},
+	"tellObjects":       {body: `{"Records":[]}`},
+
+	"signIn":           {body: `{"email":"{email}","password":"{password}"}`, as: knowing},
+	"whoAmI":           {},
+	"signOut":          {as: again},
+	"changePassword":   {body: `{"current":"{password}","password":"correct horse staple {n}"}`, as: other},
+	"forgotPassword":   {body: `{"email":"nobody{n}@example.com"}`},
+	"resetPassword":    {id: aCode, body: `{"code":"{id}","password":"correct horse staple {n}"}`},
+	"listSessions":     {},
+	"endSession":       {id: aSession},
+	"endSessions":      {as: other},
+	"makeToken":        {body: `{"name":"x","scopes":["videos/read"]}`},
+	"listTokens":       {},
+	"revokeToken":      {id: aToken},
+	"getAuthorization": {id: aRequest, query: "?request={id}"},
+	"authorize":        {id: aRequest, body: `{"request":"{id}"}`},
+
+	"inviteUser":      {body: `{"email":"invited{n}@example.com","role":"viewer"}`},
+	"listUsers":       {},
+	"getUser":         {id: aUser},
+	"editUser":        {id: aUser, body: `{"role":"viewer"}`},
+	"removeUser":      {id: aUser},
+	"inviteUserAgain": {id: aUser},
+	"resetUser":       {id: aUser},
+	"listWorkspaces":  {},
+	"makeWorkspace":   {body: `{"id":"v{n}","name":"V"}`},
+	"editWorkspace":   {id: aWorkspace, body: `{"name":"W"}`},
+	"removeWorkspace": {id: aWorkspace},
+	"listAudit":       {},
+	"listLetters":     {},
+	"readLetter":      {id: aLetter},
+
+	"addClient":          {body: `{"name":"x","kind":"service","role":"viewer","scopes":["videos/read"]}`},
+	"listClients":        {},
+	"getClient":          {id: aClient},
+	"editClient":         {id: aClient, body: `{"name":"y"}`},
+	"removeClient":       {id: aClient},
+	"rotateClientSecret": {id: aClient},
+}
