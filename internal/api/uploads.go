@@ -18,7 +18,7 @@ type UploadRequest struct {
 	Size        int64     `json:"size,omitempty" minimum:"1" maximum:"9007199254740991" example:"73400320" doc:"Bytes of the file. It is signed, so the PUT must carry exactly as many. Absent: any"`
 	Settings    *Settings `json:"settings,omitempty" doc:"How to encode it"`
 	Workspace   string    `json:"workspace,omitempty" maxLength:"60" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" example:"main" doc:"Id of the workspace where the video will lie. Absent: main, or the first of the uploader's own"`
-	Policy      string    `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch it; heeded from the next version on. Absent: the server's default"`
+	Policy      string    `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch it. Absent: the server's default"`
 }
 
 // Settings are what may be chosen for one encode.

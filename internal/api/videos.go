@@ -26,7 +26,7 @@ type VideoEdit struct {
 	Tags        change[[]string]          `json:"tags,omitempty" maxItems:"50" minLength:"1" maxLength:"100" example:"[\"sea\",\"summer\"]" doc:"Takes the place of all tags; one that is repeated counts once; null removes all"`
 	Metadata    change[map[string]string] `json:"metadata,omitempty" maxProperties:"50" example:"{\"project\":\"7\"}" doc:"Takes the place of all metadata: keys of 1 to 100 characters, values of up to 1000; null removes all"`
 	Workspace   change[string]            `json:"workspace,omitempty" maxLength:"60" example:"main" doc:"Id of the workspace that it goes to; null for the one where uploads go that name none"`
-	Policy      change[string]            `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch; null for the server's default. Heeded from the next version on"`
+	Policy      change[string]            `json:"playback_policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch; null for the server's default"`
 }
 
 // EncodeRequest asks for a new generation.

@@ -12,7 +12,7 @@ type Video struct {
 	ID             string            `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Names the video; ids sort by the time they were made"`
 	Owner          string            `json:"owner" example:"admin" doc:"Whose video it is: owners share the server's work fairly"`
 	Workspace      string            `json:"workspace" example:"main" doc:"Id of the workspace whose members may see it"`
-	Policy         string            `json:"playback_policy" enum:"public,signed,members" example:"signed" doc:"Who may watch: public, who knows the address; signed, who has a signature of this server; members, who is signed in and may see it. Heeded from the next version on: until then a stream is open to who knows its address"`
+	Policy         string            `json:"playback_policy" enum:"public,signed,members" example:"signed" doc:"Who may watch: public, who knows the address; signed, who has a signature of this server; members, who is signed in and may see it."`
 	Name           string            `json:"name" example:"holiday.mp4" doc:"The filename of the upload, or the key of an object that an S3 client put"`
 	Title          string            `json:"title" example:"Our holiday" doc:"Set by people; empty until then"`
 	Description    string            `json:"description" example:"Two weeks by the sea." doc:"Set by people; empty until then"`

@@ -127,7 +127,7 @@ func (e *edge) verify(r *http.Request, v *visit, c signing.Credential, inQuery b
 
 // look has the rights of who asks; otherwise is the refusal of a request that says nobody.
 func (e *edge) look(r *http.Request, v *visit, otherwise error) (rights, error) {
-	who, known, err := e.Viewer(r)
+	who, known, err := e.viewers.who(r, e.Viewer, e.Now())
 	switch {
 	case err != nil:
 		return rights{}, err

@@ -431,7 +431,7 @@ func TestAClientThatTakesNothingIsCutOffAndOneThatIsSlowIsNot(t *testing.T) {
 			t.Fatal(err)
 		}
 		conns := make(pipes)
-		server := &http.Server{Handler: edge, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+		server := &http.Server{Handler: edge, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 		go func() { _ = server.Serve(conns) }()
 		take := func(pause time.Duration) (n int64, took time.Duration) {
 			here, there := net.Pipe()

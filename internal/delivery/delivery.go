@@ -73,6 +73,7 @@ type edge struct {
 	keys      *keyring
 	manifests *shelf
 	described *descriptions
+	viewers   *viewers
 }
 
 // watched is what the gate keeps.
@@ -83,7 +84,7 @@ type watched struct {
 
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
 func New(c Config) (http.Handler, error) {
-	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}}
+	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}, viewers: &viewers{known: map[[sha256.Size]byte]*list.Element{}}}
 	for _, a := range c.Addresses {
 		u, err := url.Parse(a)
 		if err != nil {

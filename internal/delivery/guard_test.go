@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/account"
 	"sluice/internal/fault"
 	"sluice/internal/signing"
 	"sluice/internal/video"
@@ -399,5 +400,40 @@ func TestAnAddressOfClientsBinds(t *testing.T) {
 		if got := c.g.ask(t, file+query(c.g.sign(t, c.g.user, "/stream/*", only(c.network))), c.lines...); got.status != c.want {
 			t.Errorf("%s: %s, want %d", name, got, c.want)
 		}
+	}
+}
+
+func TestWhoAsksIsRememberedForAMoment(t *testing.T) {
+	t.Parallel()
+	var looked atomic.Int64
+	var out atomic.Bool
+	g := newGuarded(t, video.Members, func(c *Config) {
+		c.Viewer = func(r *http.Request) (account.Principal, bool, error) {
+			looked.Add(1)
+			if out.Load() {
+				return account.Principal{}, false, nil
+			}
+			return viewer(r)
+		}
+	})
+	file := at(folder, "1080p/00001.m4s")
+	for range 5 {
+		if got := g.ask(t, file, "Authorization: Bearer main"); got.status != 200 {
+			t.Fatal(got)
+		}
+	}
+	for name, lines := range map[string][]string{"another": {"Authorization: Bearer nowhere"}, "nobody": nil, "the same in a cookie": {"Cookie: Bearer main"}, "two": {"Authorization: Bearer main", "Cookie: x"}} {
+		before := looked.Load()
+		if got := g.ask(t, file, lines...); looked.Load() == before || got.status == 200 && name != "two" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if n := looked.Load(); n != 5 {
+		t.Errorf("looked %d times", n)
+	}
+	out.Store(true)
+	g.ahead.Store(2)
+	if got := g.ask(t, file, "Authorization: Bearer main"); got.String() != "403 signature_missing" {
+		t.Errorf("two seconds after signing out: %s", got)
 	}
 }

@@ -16,9 +16,8 @@ import (
 
 // CDN is how the edge knows that a request comes from a CDN which has checked it. The zero CDN is none.
 type CDN struct {
-	Header       string   // that carries a secret
-	Secrets      []string // each is good, so that they can be changed one after the other
-	Certificates bool     // a client certificate that the listener has verified is as good
+	Header  string   // that carries a secret
+	Secrets []string // each is good, so that they can be changed one after the other
 }
 
 // address is the scheme and host that a signature has to be for: the edge's own, whatever the client calls it, unless that is another one of its names.
@@ -36,9 +35,6 @@ func (e *edge) address(r *http.Request) (scheme, host string) {
 
 // vouched reports whether a CDN that is trusted has sent a request.
 func (e *edge) vouched(r *http.Request) bool {
-	if e.CDN.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return true
-	}
 	if len(e.secrets) == 0 {
 		return false
 	}

@@ -62,7 +62,7 @@ type Failure struct {
 // Policy is who may watch a video.
 type Policy string
 
-// The policies. The edge heeds them from its next version on; until then every stream is open to who knows its address.
+// The policies. The edge heeds them.
 const (
 	Public  Policy = "public"  // whoever knows the address
 	Signed  Policy = "signed"  // whoever has a signature of this server
