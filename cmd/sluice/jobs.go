@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -32,15 +30,9 @@ type Operate struct {
 
 // do connects and calls f; what the server refuses is a wrong use.
 func (o Operate) do(command string, f func(ctx context.Context, c *client.Client, out io.Writer) error) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	c, _, err := o.connect(command)
-	if err != nil {
-		return err
-	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	if err := f(ctx, c, table); err != nil {
-		return refusedBy(ctx, command, err)
+	if err := o.ask(command, func(ctx context.Context, c *client.Client) error { return f(ctx, c, table) }); err != nil {
+		return err
 	}
 	return table.Flush()
 }

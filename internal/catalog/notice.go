@@ -103,6 +103,9 @@ func (s *Store) Wake(ctx context.Context) (woken int, err error) {
 		}
 		for _, each := range all {
 			sub, err := t.LockSubscription(ctx, each.ID)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue // ended meanwhile
+			}
 			if err != nil {
 				return err
 			}

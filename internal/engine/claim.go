@@ -81,10 +81,15 @@ func (e *Engine) claim(ctx context.Context, queue string, most int) ([]*rivertyp
 
 // due asks whether there may be something to take, without keeping anybody from writing.
 func (e *Engine) due(ctx context.Context, queue string) (due bool, err error) {
-	d := e.db.dialect()
-	err = e.db.Read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $1 AND scheduled_at <= `+d.now+`)
-		AND NOT EXISTS (SELECT 1 FROM job_queue WHERE name = $1 AND paused > 0)`, queue).Scan(&due)
+	err = e.db.Read.QueryRowContext(ctx, dueQuery(e.db.dialect()), queue).Scan(&due)
 	return due, err
+}
+
+// dueQuery asks for the first job in the order of an index. Asked whether there is any, PostgreSQL expects to meet one soon and reads the table from its
+// beginning, where the jobs are that are over.
+func dueQuery(d dialect) string {
+	return `SELECT (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $1 AND scheduled_at <= ` + d.now + ` ORDER BY priority, scheduled_at, id LIMIT 1) IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM job_queue WHERE name = $1 AND paused > 0)`
 }
 
 // turn waits until no other claim of this queue is under way, until tx ends. It returns the count of slots served before, and whether the queue is open.

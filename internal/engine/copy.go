@@ -119,7 +119,7 @@ func canonical(text string) (string, error) {
 }
 
 // CopyJobs puts the unfinished jobs of a SQLite database, at rest, into to, a transaction on PostgreSQL whose tables of jobs are empty. Ids stay, and none is given
-// twice later on; queues stay paused.
+// twice later on. Which queues are paused is in a table of ours (job_queue); those of River each process makes for itself.
 func CopyJobs(ctx context.Context, from Statements, to Tx) error {
 	const insert = `INSERT INTO river_job (id, attempt, max_attempts, priority, kind, queue, state, args, metadata, tags, created_at, scheduled_at, attempted_at,
 			attempted_by, errors, finalized_at, unique_key, unique_states)
@@ -144,28 +144,7 @@ func CopyJobs(ctx context.Context, from Statements, to Tx) error {
 	if _, err := to.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('river_job', 'id'), GREATEST(CAST($1 AS BIGINT), 1), $1 > 0)`, newest); err != nil {
 		return fmt.Errorf("copy jobs: %w", err)
 	}
-	return copyQueues(ctx, from, to)
-}
-
-func copyQueues(ctx context.Context, from Statements, to Tx) (err error) {
-	rows, err := from.QueryContext(ctx, `SELECT name, CAST(created_at AS TEXT), json(metadata), CAST(paused_at AS TEXT), CAST(updated_at AS TEXT) FROM river_queue`)
-	if err != nil {
-		return fmt.Errorf("copy queues: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var name, created, metadata, updated string
-		var paused sql.NullString
-		if err := rows.Scan(&name, &created, &metadata, &paused, &updated); err != nil {
-			return err
-		}
-		if _, err := to.ExecContext(ctx, `INSERT INTO river_queue (name, created_at, metadata, paused_at, updated_at)
-			VALUES ($1, CAST($2 || '+00' AS TIMESTAMPTZ), CAST($3 AS JSONB), CAST($4 || '+00' AS TIMESTAMPTZ), CAST($5 || '+00' AS TIMESTAMPTZ))
-			ON CONFLICT (name) DO UPDATE SET metadata = excluded.metadata, paused_at = excluded.paused_at`, name, created, metadata, paused, updated); err != nil {
-			return fmt.Errorf("copy queues: %w", err)
-		}
-	}
-	return rows.Err()
+	return nil
 }
 
 // Alive counts the processes that were heard within that time.
