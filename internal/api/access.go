@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -129,14 +132,35 @@ func (s *service) guard(a access, operation string) func(huma.Context, func(huma
 		if s.Refused != nil {
 			s.Refused(ctx.Context(), operation, err)
 		}
-		p := problemOf(err)
 		if c := challenge(err, a.scope); c != "" {
 			ctx.SetHeader("WWW-Authenticate", c)
 		}
-		ctx.SetHeader("Content-Type", p.ContentType(""))
-		ctx.SetStatus(p.Status)
-		_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client is gone if this fails
+		refuse(ctx, problemOf(err))
 	}
+}
+
+// refuse answers with a problem document before an operation begins.
+func refuse(ctx huma.Context, p *Problem) {
+	ctx.SetHeader("Content-Type", p.ContentType(""))
+	ctx.SetStatus(p.Status)
+	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client is gone if this fails
+}
+
+// textual refuses an address that holds what is no text: U+0000, which PostgreSQL's TEXT does not hold, and bytes that are not UTF-8.
+func textual(ctx huma.Context, next func(huma.Context)) {
+	u := ctx.URL()
+	bad := func(text string) bool { return strings.Contains(text, "\x00") || !utf8.ValidString(text) }
+	if bad(u.Path) {
+		refuse(ctx, invalid(codeInvalid, "path", "expected text without the character U+0000"))
+		return
+	}
+	for name, values := range u.Query() {
+		if slices.ContainsFunc(values, bad) {
+			refuse(ctx, invalid(codeInvalid, "query."+strings.ToValidUTF8(name, "?"), "expected text without the character U+0000"))
+			return
+		}
+	}
+	next(ctx)
 }
 
 // challenge is the WWW-Authenticate header of a refusal (RFC 6750 §3), empty where other credentials would not help.

@@ -212,7 +212,7 @@ func route[I, O any](s *service, a access, op huma.Operation, codes problems, ha
 		panic("api: " + op.OperationID + " does not say who may use it")
 	}
 	op.Security = a.security()
-	op.Middlewares = huma.Middlewares{s.guard(a, op.OperationID)}
+	op.Middlewares = huma.Middlewares{s.guard(a, op.OperationID), textual}
 	op.Description = strings.TrimSpace(op.Description + "\n\n" + a.sentence())
 	all := a.problems(op.Method)
 	all[http.StatusInternalServerError] = []string{"internal"}

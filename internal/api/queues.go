@@ -36,7 +36,7 @@ type Machine struct {
 type QueueEdit struct {
 	Paused  *bool        `json:"paused,omitempty" example:"true" doc:"true begins nothing more, on any machine; what runs goes on"`
 	Workers change[*int] `json:"workers,omitempty" minimum:"0" maximum:"128" example:"4" doc:"Jobs side by side in each process, from within a second on; 0 begins nothing; null goes back to the configuration"`
-	Machine string       `json:"machine,omitempty" maxLength:"60" example:"media-1" doc:"Whose limit workers is. Absent: every machine without one of its own"`
+	Machine string       `json:"machine,omitempty" maxLength:"60" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" example:"media-1" doc:"Whose limit workers is. Absent: every machine without one of its own"`
 }
 
 type queueInput struct {
