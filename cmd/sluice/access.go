@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -119,8 +120,8 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, err error) {
 type asking struct{ method, path, from string }
 
 // noted keeps what the log would tell of a request.
-func noted(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), askingKey{}, asking{method: r.Method, path: r.URL.Path, from: r.RemoteAddr}))
+func noted(r *http.Request, proxies []netip.Prefix) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), askingKey{}, asking{method: r.Method, path: r.URL.Path, from: clientAddress(r, proxies)}))
 }
 
 type askingKey struct{}

@@ -52,7 +52,7 @@ func door(t *testing.T, chain ...Authenticator) (http.Handler, *bytes.Buffer) {
 		p, _ := account.From(r.Context())
 		fmt.Fprintf(w, "%s, cookies %d", p.ID, len(r.Cookies()))
 	}))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, noted(r)) }), log
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, noted(r, nil)) }), log
 }
 
 func TestOneOfSeveralCredentialsDecides(t *testing.T) {

@@ -349,8 +349,8 @@ func (a *App) Serve(ctx context.Context) error {
 	if a.queue != nil {
 		go a.queue.Run(ctx)
 	}
-	if a.mailer != nil {
-		go a.mailer.Wake(ctx)
+	if a.mailer != nil { // of those that know a mail server, one at a time
+		go a.engine.Serve(ctx, engine.Duty{Name: "outbox", Every: wakeEvery, Do: a.mailer.Wake})
 	}
 	err := a.writeServerFile()
 	if err == nil {

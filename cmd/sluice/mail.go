@@ -49,6 +49,9 @@ func (n Notify) check() error {
 	return nil
 }
 
+// wakeEvery is how often what waits in the outbox without a job is looked for: a process without these settings may have written it.
+const wakeEvery = 30 * time.Second
+
 // openMail has notices and letters sent where there is a mail server; else it returns nil, and they wait in the outbox.
 func (a *App) openMail() (*notify.Mailer, error) {
 	s := a.settings.SMTP

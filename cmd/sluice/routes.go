@@ -52,7 +52,7 @@ func isStream(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/str
 
 // routes serves the entrances.
 func (a *App) routes() http.Handler {
-	mux := http.NewServeMux()
+	mux, proxies := http.NewServeMux(), a.proxies()
 	var first []entrance
 	for _, e := range a.entrances() {
 		if e.match == nil {
@@ -68,7 +68,7 @@ func (a *App) routes() http.Handler {
 				return
 			}
 		}
-		mux.ServeHTTP(w, noted(r))
+		mux.ServeHTTP(w, noted(r, proxies))
 	})))
 }
 

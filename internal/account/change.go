@@ -24,6 +24,15 @@ type NewPassword struct {
 	Act      Act
 }
 
+// NewToken is a personal token that a user gets, with all that goes with it.
+type NewToken struct {
+	Token   Token
+	Hash    string // of the token itself
+	Session string // id of the session that asked: where it ended meanwhile, so does what it asked for
+	Most    int    // tokens that a user may have
+	Act     Act
+}
+
 // Temporary is a temporary password that a user gets, with the letter that tells it. Sessions, codes and temporary passwords from before end.
 type Temporary struct {
 	User    string // id

@@ -9,6 +9,7 @@ import (
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
+	"sluice/internal/video"
 )
 
 // Strike reads the strikes of these names, has change say what they are then, and records an act where there is one, all at once: of several that ask side by
@@ -224,26 +225,35 @@ func (s *Store) CodeOwner(ctx context.Context, hash string, now time.Time) (l ac
 	return l, err
 }
 
-// AddToken adds a personal token of a user who has less than most of them. fault.Conflict, code "too_many_tokens", where they have as many.
-func (s *Store) AddToken(ctx context.Context, k account.Token, hash string, most int, act account.Act) error {
+// AddToken adds a personal token of a user. fault.Conflict, code "too_many_tokens", where they have as many as they may; video.ErrStale where the session that asked
+// for it has ended: a request that was under way while all tokens of its user ended leaves none behind.
+func (s *Store) AddToken(ctx context.Context, made account.NewToken) error {
+	k := made.Token
 	return s.write(ctx, func(t tx) error {
 		row, err := t.LockAccount(ctx, k.User)
 		if err != nil {
 			return absent(err, noUser())
 		}
+		open, err := t.SessionsOf(ctx, row.ID)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(open, func(s sqlc.Session) bool { return s.ID == made.Session }) {
+			return video.ErrStale
+		}
 		n, err := t.CountTokens(ctx, row.ID)
 		if err != nil {
 			return err
 		}
-		if int(n) >= most {
+		if int(n) >= made.Most {
 			return fault.New(fault.Conflict, "catalog.token", "too_many_tokens", "You have as many tokens as you may; revoke one first.", nil)
 		}
 		if err := t.InsertToken(ctx, sqlc.InsertTokenParams{
-			ID: k.ID, Hash: hash, Account: k.User, Name: k.Name, Scopes: k.Scopes.String(), Created: k.Created.UnixMilli(), Expires: k.Expires.UnixMilli(),
+			ID: k.ID, Hash: made.Hash, Account: k.User, Name: k.Name, Scopes: k.Scopes.String(), Created: k.Created.UnixMilli(), Expires: k.Expires.UnixMilli(),
 		}); err != nil {
 			return err
 		}
-		return t.act(ctx, act)
+		return t.act(ctx, made.Act)
 	})
 }
 

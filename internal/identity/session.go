@@ -2,22 +2,24 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
 	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/video"
 )
 
 // Authenticate returns who a request's personal token or cookie stands for. ok is false where it carries neither; a bearer token that isn't a personal one is another's
 // matter, and so is the cookie beside it. fault.Unauthorized, code "unauthorized", where what it carries is no good any more.
 func (s *Service) Authenticate(r *http.Request) (p account.Principal, ok bool, err error) {
 	if header := r.Header.Get("Authorization"); header != "" {
-		token, ok := strings.CutPrefix(header, "Bearer "+patPrefix)
-		if !ok {
+		scheme, token, _ := strings.Cut(header, " ") // a scheme's name has no case (RFC 9110 §11.1)
+		if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || !strings.HasPrefix(token, patPrefix) {
 			return p, false, nil
 		}
-		p, err = s.byToken(r.Context(), patPrefix+strings.TrimSpace(token))
+		p, err = s.byToken(r.Context(), token)
 		return p, true, err
 	}
 	c, err := r.Cookie(s.Config.Cookie)
@@ -172,7 +174,13 @@ func (s *Service) MakeToken(ctx context.Context, by account.Principal, k account
 	}
 	k.ID, k.User, k.Created = s.id(), u.ID, now
 	token := patPrefix + secret()
-	err = s.Store.AddToken(ctx, k, digest(token), mostTokens, s.act(ctx, account.TokenMade, by, u, "token", k.ID, "name", k.Name, "scopes", k.Scopes.String()))
+	err = s.Store.AddToken(ctx, account.NewToken{
+		Token: k, Hash: digest(token), Session: by.Session, Most: mostTokens,
+		Act: s.act(ctx, account.TokenMade, by, u, "token", k.ID, "name", k.Name, "scopes", k.Scopes.String()),
+	})
+	if errors.Is(err, video.ErrStale) {
+		err = unknown("The session is over; sign in again.")
+	}
 	return k, token, err
 }
 

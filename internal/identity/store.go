@@ -72,8 +72,8 @@ type Passwords interface {
 
 // Tokens are personal API tokens.
 type Tokens interface {
-	// AddToken adds one to a user who has less than most. fault.Conflict, "too_many_tokens".
-	AddToken(ctx context.Context, k account.Token, hash string, most int, act account.Act) error
+	// AddToken adds one to a user. fault.Conflict, "too_many_tokens"; video.ErrStale where the session that asked has ended.
+	AddToken(ctx context.Context, k account.NewToken) error
 	// Token returns the token of a hash, with its user. fault.NotFound, "no_token".
 	Token(ctx context.Context, hash string) (account.Token, account.User, error)
 	// SeeToken notes that a token was used.

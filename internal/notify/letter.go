@@ -50,15 +50,6 @@ func (m *Mailer) LetterHandlers() map[string]engine.Worker {
 	return map[string]engine.Worker{letterKind: m.letter}
 }
 
-func (m *Mailer) wakeLetters(ctx context.Context) {
-	switch woken, err := m.Letters.WakeLetters(ctx); {
-	case err != nil && ctx.Err() == nil:
-		m.Log.Error("looking for letters that wait failed", "error", err)
-	case woken > 0:
-		m.Log.Info("found letters that wait", "letters", woken)
-	}
-}
-
 // letter is one try at a letter.
 func (m *Mailer) letter(ctx context.Context, a engine.Attempt) error {
 	var which letterArgs

@@ -86,15 +86,17 @@ func (m *Mailer) Handlers() map[string]engine.Worker {
 	return map[string]engine.Worker{kind: m.mail}
 }
 
-// Wake has what waited in the outbox sent, now that there is a mail server. What fails is logged: a job may wake the others yet.
-func (m *Mailer) Wake(ctx context.Context) {
-	m.wakeLetters(ctx)
-	switch woken, err := m.Store.Wake(ctx); {
-	case err != nil && ctx.Err() == nil:
-		m.Log.Error("looking for notices that wait failed", "error", err)
-	case woken > 0:
-		m.Log.Info("found notices that wait", "subscriptions", woken)
+// Wake has what waits in the outbox without a job sent: it was written by a process that knows no mail server, before there was one, or its job was lost.
+func (m *Mailer) Wake(ctx context.Context) error {
+	letters, err := m.Letters.WakeLetters(ctx)
+	if letters > 0 {
+		m.Log.Info("found letters that wait", "letters", letters)
 	}
+	notices, nerr := m.Store.Wake(ctx)
+	if notices > 0 {
+		m.Log.Info("found notices that wait", "subscriptions", notices)
+	}
+	return errors.Join(err, nerr)
 }
 
 // mail is one try at a message.

@@ -1,0 +1,211 @@
+package identity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/internal/account"
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/identity"
+)
+
+func TestEveryFailedSignInIsTheSameAnswerForTheSameWork(t *testing.T) {
+	each(t, func(w *world) {
+		store := &counted{Store: w.Store}
+		w.Store = store
+		w.user("ada@example.com", account.Viewer)
+		gone, _ := w.user("gone@example.com", account.Viewer)
+		yes := true
+		w.must(edit(w, gone.ID, account.UserEdit{Disabled: &yes}))
+		late := w.invite("late@example.com", account.Viewer)
+		password := w.secret(late.ID)
+		w.pass(8 * 24 * time.Hour)
+		var want, work string
+		for i, try := range [][2]string{{"nobody@example.com", own}, {"ada@example.com", "wrong"}, {"gone@example.com", own}, {"late@example.com", password}, {"no address at all", own}, {"", ""}} {
+			before, _ := w.Hashes()
+			acts := len(audit(w, ""))
+			store.asked = nil
+			_, err := w.SignIn(w.from(fmt.Sprint("198.51.100.", i), ""), try[0], try[1])
+			if did := fmt.Sprint(store.asked); work == "" {
+				work = did
+			} else if did != work {
+				w.Errorf("%s: %s, others %s", try[0], did, work)
+			}
+			after, _ := w.Hashes()
+			if got := sprint(err); want == "" {
+				want = got
+			} else if got != want {
+				w.Errorf("%s: %s, others get %s", try[0], got, want)
+			}
+			if after-before != 1 || len(audit(w, ""))-acts != 1 {
+				w.Errorf("%s: %d hashes, %d records", try[0], after-before, len(audit(w, ""))-acts)
+			}
+		}
+		if !strings.Contains(want, "sign_in_failed") {
+			w.Error(want)
+		}
+	})
+}
+
+func TestFailuresMakeTheNextTryWaitAndNeverForEver(t *testing.T) {
+	each(t, func(w *world) {
+		w.user("ada@example.com", account.Viewer)
+		from := 0
+		fail := func() error { // from another address each time: the limit is the user's
+			from++
+			_, err := w.SignIn(w.from(fmt.Sprintf("198.51.100.%d", from), ""), "ADA@example.com", "wrong")
+			return err
+		}
+		for range 5 {
+			w.refused(fail(), "sign_in_failed")
+		}
+		var waits []time.Duration
+		for range 14 {
+			err := fail()
+			w.refused(err, "try_later")
+			var wait identity.Wait
+			if !errors.As(err, &wait) {
+				w.Fatal(err)
+			}
+			waits = append(waits, time.Duration(wait.RetryAfter())*time.Second)
+			w.pass(waits[len(waits)-1])
+			w.refused(fail(), "sign_in_failed")
+		}
+		_, err := w.SignIn(w.from("203.0.113.1", ""), "ada@example.com", own)
+		w.refused(err, "try_later")
+		w.pass(15 * time.Minute)
+		if waits[0] != time.Second || waits[1] != 2*time.Second || waits[2] != 4*time.Second || waits[13] != 15*time.Minute {
+			w.Errorf("%v", waits)
+		}
+		w.signIn("203.0.113.1", "ada@example.com", own) // nobody is locked out, and it is forgiven:
+		w.refused(fail(), "sign_in_failed")
+	})
+}
+
+func TestWhoComesFromAKnownAddressIsNotKeptOut(t *testing.T) {
+	each(t, func(w *world) {
+		w.user("ada@example.com", account.Viewer) // signed in at home
+		for i := range 12 {
+			_, err := w.SignIn(w.from(fmt.Sprintf("198.51.100.%d", i), ""), "ada@example.com", "wrong")
+			if code := fault.Of(err).Code; code != "sign_in_failed" && code != "try_later" {
+				w.Fatal(err)
+			}
+		}
+		_, err := w.SignIn(w.from("203.0.113.1", ""), "ada@example.com", own)
+		w.refused(err, "try_later")
+		w.signIn(home, "ada@example.com", own)
+	})
+}
+
+func TestAnAddressThatGuessesManyUsersWaitsToo(t *testing.T) {
+	each(t, func(w *world) {
+		refused := 0
+		for i := range 25 {
+			_, err := w.SignIn(w.from("2001:db8::1", ""), fmt.Sprintf("u%d@example.com", i), "wrong")
+			if fault.Of(err).Code == "try_later" {
+				refused++
+			}
+		}
+		if refused == 0 {
+			w.Error("25 users were guessed at without a wait")
+		}
+		_, err := w.SignIn(w.from("2001:db8::ffff", ""), "x@example.com", "wrong") // the same customer's
+		w.refused(err, "try_later")
+		_, err = w.SignIn(w.from("2001:db8:0:1::1", ""), "x@example.com", "wrong")
+		w.refused(err, "sign_in_failed")
+		w.pass(time.Minute)
+		_, err = w.SignIn(w.from("2001:db8::1", ""), "x@example.com", "wrong")
+		w.refused(err, "sign_in_failed")
+	})
+}
+
+func TestManySignInsAtOnceHashAFewAtATime(t *testing.T) {
+	each(t, func(w *world) {
+		var all sync.WaitGroup
+		for i := range 40 { // test/bench has 200, and looks at the memory
+			all.Go(func() {
+				_, err := w.SignIn(w.from(fmt.Sprintf("203.0.113.%d", i), ""), fmt.Sprintf("u%d@example.com", i), own)
+				if fault.Of(err).Code != "sign_in_failed" {
+					w.Errorf("%v", err)
+				}
+			})
+		}
+		all.Wait()
+		if runs, peak := w.Hashes(); runs < 40 || peak > 2 {
+			w.Errorf("%d hashes, %d at once", runs, peak)
+		}
+	})
+}
+
+func TestAskingTooOftenForAMailboxIsDroppedWithoutAWord(t *testing.T) {
+	each(t, func(w *world) {
+		jobs := func() int {
+			all, err := w.store.Jobs().Jobs(w.Context(), engine.JobQuery{Queue: identity.Queue, Limit: 100})
+			w.must(err)
+			return len(all)
+		}
+		for i := range 8 {
+			for _, email := range []string{"root@example.com", "nobody@example.com"} {
+				w.must(w.Forgot(w.from(fmt.Sprintf("198.51.100.%d", i), ""), email))
+			}
+		}
+		if n := jobs(); n != 6 {
+			w.Errorf("%d jobs, want 3 for each mailbox, whether there is a user or not", n)
+		}
+		var last error
+		for i := range 25 {
+			last = w.Forgot(w.from("203.0.113.1", ""), fmt.Sprintf("u%d@example.com", i))
+		}
+		w.refused(last, "try_later")
+	})
+}
+
+func TestAHashOfAnotherCostIsMadeAnewAtTheNextSignIn(t *testing.T) {
+	each(t, func(w *world) {
+		u, _ := w.user("ada@example.com", account.Viewer)
+		login, err := w.store.Account(w.Context(), u.ID)
+		w.must(err)
+		cheap, err := identity.Cheap(own)
+		w.must(err)
+		w.must(w.store.SetPassword(w.Context(), account.NewPassword{Login: login, Fresh: cheap, Act: account.Act{Time: w.now()}}))
+		w.signIn(home, u.Email, own)
+		login, err = w.store.Account(w.Context(), u.ID)
+		w.must(err)
+		if !strings.HasPrefix(login.Hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+			w.Error(login.Hash)
+		}
+		w.signIn(home, u.Email, own)
+	})
+}
+
+// counted tells which transactions a Service asks for.
+type counted struct {
+	identity.Store
+	asked []string
+}
+
+func (c *counted) Login(ctx context.Context, email, client string) (account.Login, error) {
+	c.asked = append(c.asked, "Login")
+	return c.Store.Login(ctx, email, client)
+}
+
+func (c *counted) Account(ctx context.Context, id string) (account.Login, error) {
+	c.asked = append(c.asked, "Account")
+	return c.Store.Account(ctx, id)
+}
+
+func (c *counted) Strike(ctx context.Context, names []string, change func(string, account.Strikes) account.Strikes, act *account.Act) error {
+	c.asked = append(c.asked, fmt.Sprint("Strike ", len(names), " ", act != nil))
+	return c.Store.Strike(ctx, names, change, act)
+}
+
+func (c *counted) Open(ctx context.Context, o account.Opening) error {
+	c.asked = append(c.asked, "Open")
+	return c.Store.Open(ctx, o)
+}
