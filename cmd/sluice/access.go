@@ -126,7 +126,7 @@ func noted(r *http.Request, proxies []netip.Prefix) *http.Request {
 
 type askingKey struct{}
 
-const longestTold = 200 // bytes of a client's text in a line of the log
+const longestTold = 200 // characters of a client's text in a line of the log
 
 // refused writes down that a request may not be made. operation is empty where it is not known.
 func (a *App) refused(ctx context.Context, operation string, err error) {
@@ -137,7 +137,7 @@ func (a *App) refused(ctx context.Context, operation string, err error) {
 	of, _ := ctx.Value(askingKey{}).(asking)
 	who, _ := account.From(ctx)
 	e := fault.Of(err)
-	line := []any{"status", e.Kind.Status(), "code", e.Code, "method", clip(of.method), "path", clip(of.path), "from", of.from}
+	line := []any{"status", e.Kind.Status(), "code", e.Code, "method", printable(of.method, longestTold), "path", printable(of.path, longestTold), "from", of.from}
 	if operation != "" {
 		line = append(line, "operation", operation)
 	}
@@ -148,14 +148,6 @@ func (a *App) refused(ctx context.Context, operation string, err error) {
 		line = append(line, "refused_before_without_a_line", n)
 	}
 	a.log.InfoContext(ctx, "request refused", line...)
-}
-
-// clip cuts a client's text.
-func clip(text string) string {
-	if len(text) <= longestTold {
-		return text
-	}
-	return text[:longestTold] + "…"
 }
 
 // hardened puts on every answer what a browser is to heed. The page's own policy takes the place of the one here, which lets a document do nothing: what

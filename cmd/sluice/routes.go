@@ -86,7 +86,7 @@ func (a *App) recovered(next http.Handler) http.Handler {
 				if v == http.ErrAbortHandler { //nolint:errorlint // the value net/http itself compares by identity
 					panic(v)
 				}
-				a.log.Error("panic", "value", v, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+				a.log.Error("panic", "value", v, "method", printable(r.Method, longestTold), "path", printable(r.URL.Path, longestTold), "stack", string(debug.Stack()))
 				fault.Write(w, fault.New(fault.Internal, "http", "internal", "Something went wrong on the server; try again, and see the server's log if it goes on.", nil))
 			}
 		}()

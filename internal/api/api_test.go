@@ -283,6 +283,8 @@ func TestAnEditLeavesAbsentFieldsAndEmptiesNullOnes(t *testing.T) {
 		{`{"title":"T"}`, `T d [a] map[k:v]`},
 		{`{"tags":["x","y","x"]}`, `T d [x y] map[k:v]`},
 		{`{"metadata":{"n":"1"}}`, `T d [x y] map[n:1]`},
+		{`{"description":"l\nm\r\n\tn"}`, "T l\nm\r\n\tn [x y] map[n:1]"},
+		{`{"description":"d","title":"ن\u200cا"}`, "ن\u200cا d [x y] map[n:1]"},
 		{`{"title":null,"tags":null}`, ` d [] map[n:1]`},
 		{`{"description":"","metadata":null}`, `  [] map[]`},
 	} {
@@ -301,7 +303,7 @@ func TestAnEditLeavesAbsentFieldsAndEmptiesNullOnes(t *testing.T) {
 func TestMarkupComesBackAsTheSameJSONText(t *testing.T) {
 	s := start(t)
 	id := s.add(video.Video{})
-	evil := `<script>alert("1")</script>` + "\u2028"
+	evil := `<script>alert("1")</script>` + " &amp; \u200d"
 	body, _ := json.Marshal(map[string]any{"title": evil, "tags": []string{evil}, "metadata": map[string]string{evil: evil}})
 	req, _ := http.NewRequestWithContext(t.Context(), "PATCH", s.url+"/v1/videos/"+string(id), bytes.NewReader(body))
 	req.Header.Set("Accept", "text/html")

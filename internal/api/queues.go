@@ -78,6 +78,9 @@ func (s *service) queues(ctx context.Context, _ *struct{}) (*queuesOutput, error
 }
 
 func (s *service) editQueue(ctx context.Context, in *queueInput) (*queueOutput, error) {
+	if err := plainText("body.machine", in.Body.Machine); err != nil {
+		return nil, err
+	}
 	change := engine.QueueChange{Paused: in.Body.Paused, Machine: in.Body.Machine, Workers: in.Body.Workers.pointer()}
 	q, err := s.Queues.SetQueue(ctx, in.Name, change)
 	if err != nil {

@@ -207,9 +207,14 @@ func (e VideoEdit) edit() (video.Edit, error) {
 	return video.Edit{Title: e.Title.pointer(), Description: e.Description.pointer(), Tags: e.Tags.pointer(), Metadata: e.Metadata.pointer()}, nil
 }
 
-// check refuses what the schema cannot describe: the length of metadata, and U+0000, which PostgreSQL's TEXT does not hold.
+// lines are what a text of several lines may hold beside showable ones.
+var lines = strings.NewReplacer("\r\n", "", "\n", "", "\t", "")
+
+// check refuses what the schema cannot describe: the length of metadata, and characters that people can't see but that change what they do.
 func (e VideoEdit) check() error {
-	texts := map[string]string{"body.title": e.Title.value, "body.description": e.Description.value, "body.workspace": e.Workspace.value, "body.tags": strings.Join(e.Tags.value, "")}
+	texts := map[string]string{
+		"body.title": e.Title.value, "body.description": lines.Replace(e.Description.value), "body.workspace": e.Workspace.value, "body.tags": strings.Join(e.Tags.value, ""),
+	}
 	for k, v := range e.Metadata.value {
 		field := "body.metadata." + k
 		switch {
@@ -218,11 +223,11 @@ func (e VideoEdit) check() error {
 		case len([]rune(v)) > maxValue:
 			return invalid(codeInvalid, field, "expected length <= 1000")
 		}
-		texts[field] = k + v
+		texts[field] = k + lines.Replace(v)
 	}
 	for field, s := range texts {
-		if strings.ContainsRune(s, 0) {
-			return invalid(codeInvalid, field, "expected text without the character U+0000")
+		if strings.ContainsFunc(s, hidden) {
+			return invalid(codeInvalid, field, "expected text without control characters")
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-
+	"strings"
 	"time"
 
 	"sluice/internal/account"
@@ -45,7 +45,7 @@ func (s *Service) Forgot(ctx context.Context, email string) error {
 		return was
 	}, nil)
 	switch {
-	case err != nil || drop:
+	case err != nil || drop || wait == 0 && strings.ContainsFunc(email, func(r rune) bool { return r <= ' ' || r > '~' }): // nobody has such an address
 		return err
 	case wait > 0:
 		return later(wait)
