@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -142,6 +141,9 @@ func scopesOf(names []string) account.Scopes {
 
 // checkClient refuses what a client of its kind can't have.
 func checkClient(c account.Client) error {
+	if err := plainText("body.name", c.Name); err != nil { // a person decides by it
+		return err
+	}
 	service := c.Kind == account.ServiceClient
 	switch {
 	case service && len(c.Redirects)+len(c.Logouts) > 0:
@@ -172,8 +174,8 @@ func oauthClient(c account.Client) OAuthClient {
 	for _, one := range c.Scopes {
 		scopes = append(scopes, string(one))
 	}
-	return OAuthClient{ID: c.ID, Name: c.Name, Kind: string(c.Kind), Redirects: slices.Concat([]string{}, c.Redirects), Logouts: slices.Concat([]string{}, c.Logouts),
-		Scopes: scopes, Role: string(c.Role), Workspaces: slices.Concat([]string{}, c.Workspaces), Created: Time(c.Created), Rotated: Time(c.Rotated)}
+	return OAuthClient{ID: c.ID, Name: c.Name, Kind: string(c.Kind), Redirects: list(c.Redirects), Logouts: list(c.Logouts),
+		Scopes: scopes, Role: string(c.Role), Workspaces: list(c.Workspaces), Created: Time(c.Created), Rotated: Time(c.Rotated)}
 }
 
 func (s *service) listClients(ctx context.Context, _ *struct{}) (*clientsOutput, error) {

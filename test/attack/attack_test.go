@@ -44,8 +44,6 @@ var attacks = []attack{
 	{"the cookie under another name", "GET /v1/videos", []string{"Cookie: __Host-sluice={ada's cookie}; Sluice={ada's cookie}"}, "", "401 unauthorized", nil},
 	{"half of a cookie", "GET /v1/videos", []string{"Cookie: sluice=" + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "", "401 unauthorized", nil},
 	{"a password by Basic", "GET /v1/videos", []string{"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("ada@example.com:"+own))}, "", "401 unauthorized", nil},
-	{"a JWT without a signature", "GET /v1/videos", []string{"Authorization: Bearer eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJyb290Iiwic2NvcGUiOiJ1c2Vycy9hZG1pbiJ9."}, "", "401 unauthorized", nil},
-	{"a JWT that brings its key", "GET /v1/videos", []string{"Authorization: Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImp3ayI6e319.eyJzdWIiOiJyb290In0.AAAA"}, "", "401 unauthorized", nil},
 	{"the admin token with something after it", "GET /v1/users", []string{"Authorization: Bearer {operator}x"}, "", "401 unauthorized", nil},
 	{"the admin token in other letters", "GET /v1/users", []string{"Authorization: Bearer {OPERATOR}"}, "", "401 unauthorized", nil},
 

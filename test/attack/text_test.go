@@ -39,12 +39,15 @@ var bodies = map[string]string{
 	"editWorkspace":   `{"name":"x"}`,
 	"inviteUserAgain": `{}`,
 	"tellObjects":     `{"Records":[]}`,
+	"addClient":       `{"name":"x","kind":"spa","redirects":["https://app.example.com/cb"],"scopes":["videos/read"]}`,
+	"editClient":      `{"name":"x"}`,
+	"authorize":       `{"request":"x"}`,
 }
 
 // kept are the texts that are stored for people to read: the printable ones come back as they are, and the others are refused.
 var kept = map[string]string{
 	"editVideo title": "title", "editVideo description": "description", "makeToken name": "name", "inviteUser name": "name", "editUser name": "name",
-	"makeWorkspace name": "name", "editWorkspace name": "name",
+	"makeWorkspace name": "name", "editWorkspace name": "name", "addClient name": "name", "editClient name": "name",
 }
 
 func TestATextIsATextInEveryField(t *testing.T) {
@@ -55,6 +58,7 @@ func TestATextIsATextInEveryField(t *testing.T) {
 			s := newStage(t, format)
 			s.person("ada", "admin", "main", "videos/read")
 			s.names["{video}"] = s.operator(201, "POST /v1/uploads", `{"filename":"a.mp4"}`)["id"].(string)
+			s.names["{client}"] = s.operator(201, "POST /v1/clients", bodies["addClient"])["id"].(string)
 			asked := 0
 			for _, r := range s.bodied() {
 				base, ok := bodies[r.id]
@@ -123,7 +127,7 @@ func (s *stage) bodied() (all []bodied) {
 			if !ok {
 				continue
 			}
-			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "{name}", "ingest").Replace(path)
+			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "/clients/{id}", "/clients/"+s.names["{client}"], "{name}", "ingest").Replace(path)
 			r := bodied{ask: strings.ToUpper(method) + " " + at, id: op.OperationID}
 			for name, p := range doc.Components.Schemas[content.Schema.Ref[strings.LastIndexByte(content.Schema.Ref, '/')+1:]].Properties {
 				if strings.Contains(fmt.Sprint(p.Type), "string") && len(p.Enum) == 0 {
@@ -226,7 +230,7 @@ func (s *stage) inPlaces() {
 // readAll reads back whatever was kept: as JSON that no browser takes for a page.
 func (s *stage) readAll() {
 	s.t.Helper()
-	for _, path := range []string{"/v1/users", "/v1/workspaces", "/v1/videos", "/v1/videos/{video}", "/v1/videos/{video}/events", "/v1/tokens", "/v1/sessions", "/v1/audit", "/v1/outbox/letters", "/v1/subscriptions", "/v1/errors", "/v1/jobs"} {
+	for _, path := range []string{"/v1/users", "/v1/workspaces", "/v1/videos", "/v1/videos/{video}", "/v1/videos/{video}/events", "/v1/tokens", "/v1/sessions", "/v1/audit", "/v1/outbox/letters", "/v1/subscriptions", "/v1/errors", "/v1/jobs", "/v1/clients"} {
 		got := s.send(s.told("GET "+path), []string{s.told("Cookie: sluice={ada's cookie}")}, "")
 		if got.status != 200 {
 			s.t.Errorf("%s: %s %s", path, got, got.body)
