@@ -31,7 +31,7 @@ type room struct {
 // The floors of the law.
 var (
 	ground    = []string{"fault", "telemetry"}
-	values    = []string{"video", "account", "event", "signing", "manifest"}
+	values    = []string{"video", "account", "event", "signing", "manifest", "seal"}
 	machinery = []string{"engine", "bucket", "sandbox", "ffmpeg"}
 )
 
@@ -49,6 +49,7 @@ func law() map[string]room {
 		"account":  value,
 		"event":    value,
 		"signing":  value,
+		"seal":     value, // docs/adr/0009-grants.md
 		"manifest": {may: join(ground, []string{"video"}), pure: true}, // docs/adr/0003-manifests-read-tracks.md
 
 		"engine":  machine,
@@ -63,10 +64,11 @@ func law() map[string]room {
 		"picture":      feature(),
 		"oauth":        feature(),
 		"identity":     feature(), // docs/adr/0007-identity.md
+		"grant":        feature(), // docs/adr/0009-grants.md
 		"sweep":        feature(),
 		"notify":       feature(),
 		"mediaconvert": feature(),
-		"api":          feature("upload", "sweep"), // docs/adr/0004-sweep.md
+		"api":          feature("upload", "sweep", "grant"), // docs/adr/0004-sweep.md, 0009-grants.md
 
 		"catalog": {may: []string{"fault", "telemetry", "video", "account", "event", "signing", "engine"}},
 

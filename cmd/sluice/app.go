@@ -19,6 +19,7 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
+	"sluice/internal/grant"
 	"sluice/internal/identity"
 	"sluice/internal/notify"
 	"sluice/internal/oauth"
@@ -52,6 +53,7 @@ type App struct {
 	first    string // the temporary password of an administrator whom this start made
 	engine   *engine.Engine
 	mailer   *notify.Mailer // nil where no mail server is known
+	keyPairs *grant.Keys    // that playback is signed with
 
 	api, edge, page, s3 http.Handler
 	access              access
@@ -195,6 +197,9 @@ func (a *App) openRoles() error {
 		if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity, tokens); err != nil {
 			return err
 		}
+		if err := a.openKeys(); err != nil {
+			return err
+		}
 	}
 	if s.has(roleAPI) {
 		if err := a.openAPI(); err != nil {
@@ -247,6 +252,7 @@ func (a *App) openAPI() (err error) {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
 		Identity: a.identity, Mail: a.identity.Mail, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
+		KeyPairs: a.keyPairs, Playbacks: a.store, Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
 		Logger: a.log, Refused: a.refused, Clients: a.store, SignIns: a.signIns(), ClientSecret: oauth.NewSecret,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})

@@ -38,6 +38,9 @@ type Settings struct {
 	Suffixes       []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
 	MaxResolution  int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
 	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video." default:"public" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
+	Grants         Grants        `embed:"" prefix:"grants-" envprefix:"SLUICE_GRANTS_"`
+	Cookies        CookieRules   `embed:"" prefix:"playback-cookies-" envprefix:"SLUICE_PLAYBACK_COOKIES_"`
+	SealKey        Secret        `help:"What the private keys in the database are sealed with; the same for all processes with the roles api and edge. Default: one in the data folder." env:"SLUICE_SEAL_KEY" placeholder:"TEXT"`
 	UploadExpiry   time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
 	RetireAfter    time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
 	EdgeAliases    []string      `help:"Other addresses of the edge, for whose hosts signatures are good too: scheme and host." env:"SLUICE_EDGE_ALIASES"`
@@ -160,7 +163,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return errors.Join(s.SMTP.check(), s.Notify.check(), s.OIDC.check(), s.validateTopology(), s.checkIdentity())
+	return errors.Join(s.SMTP.check(), s.Notify.check(), s.OIDC.check(), s.Grants.check(), s.Cookies.check(s.EdgeURL), s.validateTopology(), s.checkIdentity())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.
@@ -251,9 +254,9 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "oidc", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "oidc", "grants", "playback-cookies", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
-			return group + "." + strings.ReplaceAll(rest, "-", "_")
+			return strings.ReplaceAll(group, "-", "_") + "." + strings.ReplaceAll(rest, "-", "_")
 		}
 	}
 	return strings.ReplaceAll(flag, "-", "_")

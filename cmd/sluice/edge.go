@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"sluice/internal/account"
 	"sluice/internal/delivery"
 	"sluice/internal/fault"
-	"sluice/internal/signing"
 )
 
 // CDN says how a CDN in front proves that a request is its own.
@@ -37,19 +35,11 @@ func (s *Settings) validateEdge() error {
 	return nil
 }
 
-// keyless has no key pairs: until some can be made, no signature is good, and who is signed in watches.
-type keyless struct{}
-
-// KeyPairs implements delivery.Keys.
-func (keyless) KeyPairs(context.Context) (users, internal []signing.KeyPair, err error) {
-	return nil, nil, nil
-}
-
 // openEdge wires what plays.
 func (a *App) openEdge() (err error) {
 	s := a.settings
 	c := delivery.Config{
-		Objects: a.objects, Playbacks: a.store, Keys: keyless{}, Viewer: a.viewer, MediaBucket: s.S3.MediaBucket,
+		Objects: a.objects, Playbacks: a.store, Keys: a.keyPairs, Viewer: a.viewer, MediaBucket: s.S3.MediaBucket,
 		Addresses: append([]string{s.EdgeURL}, s.EdgeAliases...), Pages: a.pages(), Proxies: a.proxies(),
 		Origins: s.CORSOrigins, CDN: delivery.CDN{Header: s.CDN.Header}, Now: now, Logger: a.log,
 	}

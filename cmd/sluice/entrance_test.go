@@ -69,6 +69,7 @@ func (c cast) knocks() map[string][]knock {
 		"/stream/":             c.streams(),
 		"S3":                   c.objectsKnocks(),
 		"/v1/":                 {{as: caller{}, method: "GET", at: "/v1/nowhere", status: 401}, {as: c.root(), method: "GET", at: "/v1/nowhere", status: 404}, {as: c.admin, method: "GET", at: "/v1/nowhere", status: 404}},
+		"/keys":                {{as: caller{}, method: "GET", at: "/keys", status: 401}, {as: c.root(), method: "GET", at: "/keys", status: 200}, {as: c.root(), method: "POST", at: "/keys", status: 405}},
 		"/v1/events/s3":        c.tellers(),
 		"GET /oauth/authorize": c.authorizations(),
 		"GET /oauth/logout":    {{as: caller{}, method: "GET", at: "/oauth/logout", status: 302, leads: "/#/"}},

@@ -35,6 +35,7 @@ type commands struct {
 	Jobs          Jobs          `cmd:"" help:"Show the work on videos, try it again, or cancel it."`
 	Queues        Queues        `cmd:"" help:"Show the kinds of work, hold them up, and limit them."`
 	Users         Users         `cmd:"" help:"Who may sign in: invite, change, shut out, reset."`
+	Keys          KeyPairs      `cmd:"" help:"The key pairs that playback is signed with: make, bring and retire them."`
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
 	Clients       Clients       `cmd:"" help:"Which programs may ask for tokens by OAuth 2.0."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`

@@ -176,7 +176,8 @@ func (c cast) asks(who caller, d described, s sample, id string) reply {
 	if signs.who.Kind != account.Person {
 		signs = c.viewer
 	}
-	fill := strings.NewReplacer("{id}", id, "{name}", id, "{n}", fmt.Sprint(c.fresh()), "{email}", signs.email, "{password}", signs.password)
+	id, playback, _ := strings.Cut(id, " ")
+	fill := strings.NewReplacer("{playback}", playback, "{id}", id, "{name}", id, "{n}", fmt.Sprint(c.fresh()), "{email}", signs.email, "{password}", signs.password)
 	return c.send(who, d.method, fill.Replace(d.path+s.query), fill.Replace(s.body))
 }
 
@@ -231,7 +232,7 @@ func (c cast) walk(d described, s sample) (asked int) {
 		} else {
 			ask(who, id, d.want(who))
 		}
-		if d.video && d.method == http.MethodGet && who.who.Role == account.Viewer { // what is ready is theirs to watch
+		if d.video && d.scope == account.VideosRead && d.method == http.MethodGet && who.who.Role == account.Viewer { // what is ready is theirs to watch
 			asked++
 			if got := c.send(who, d.method, strings.Replace(d.path, "{id}", c.played, 1), ""); got.status != http.StatusOK {
 				c.t.Errorf("%s %s of what is ready as %s: %d %s", d.method, d.path, who.name, got.status, got.text)

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +15,6 @@ import (
 
 // OIDC says who gives access tokens: this server, or the issuer that is named.
 type OIDC struct {
-	Key        Secret        `help:"What the keys that sign tokens are sealed with in the database; best the same for all processes with the role api. Default: one in the data folder." env:"KEY" placeholder:"TEXT"`
 	Access     time.Duration `help:"How long an access token of this server is good." default:"15m" env:"ACCESS"`
 	Refresh    time.Duration `help:"How long a refresh token is good that is not used." default:"720h" env:"REFRESH"`
 	RefreshMax time.Duration `help:"How long a program gets new tokens without its user signing in again." default:"2160h" env:"REFRESH_MAX"`
@@ -45,8 +40,6 @@ func (o OIDC) external() bool { return o.Issuer != "" }
 
 func (o OIDC) check() error {
 	switch {
-	case o.Key != "" && len(o.Key) < 16:
-		return fmt.Errorf("oidc.key is shorter than 16 characters; use a long random one")
 	case o.Access < time.Minute || o.Access > time.Hour:
 		return fmt.Errorf("oidc.access is %s; use 1m to 1h", o.Access)
 	case o.Refresh < time.Hour || o.RefreshMax < o.Refresh:
@@ -108,34 +101,13 @@ func checkIssuer(value string) error {
 	return nil
 }
 
-// sealKey is what seals the signing keys: of the settings, or of the data folder, where it is made on the first start.
-func (s *Settings) sealKey() ([]byte, error) {
-	if s.OIDC.Key != "" {
-		return []byte(s.OIDC.Key), nil
-	}
-	path := filepath.Join(s.Data, sealFile)
-	body, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		text := secret(32)
-		return []byte(text), writeFile(path, []byte(text+"\n"), 0o600)
-	}
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(body))
-	if b, err := base64.RawURLEncoding.DecodeString(text); err != nil || len(b) < 16 {
-		return nil, fmt.Errorf("%s holds no key; delete it to have a new one made", path)
-	}
-	return []byte(text), nil
-}
-
 // openTokens wires what gives access tokens, or the issuer whose tokens are taken instead, and returns who knows them.
 func (a *App) openTokens() (Authenticator, error) {
 	o := a.settings.OIDC
 	if o.external() {
 		return oauth.NewExternal(o.config(a)), nil
 	}
-	key, err := a.settings.sealKey()
+	key, err := a.settings.sealSecret()
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,6 @@ func TestSettingsOfIssuersThatCannotWorkAreRefused(t *testing.T) {
 		}
 	}
 	for want, change := range map[string]func(*OIDC){
-		"oidc.key":                           func(o *OIDC) { o.Key = "short" },
 		"oidc.access":                        func(o *OIDC) { o.Access = 2 * time.Hour },
 		"oidc.refresh":                       func(o *OIDC) { o.RefreshMax = time.Minute },
 		"oidc.rotate":                        func(o *OIDC) { o.Rotate = time.Hour },
@@ -58,7 +57,7 @@ func TestSettingsOfIssuersThatCannotWorkAreRefused(t *testing.T) {
 func TestASecretOfTheDataFolderSealsTheKeys(t *testing.T) {
 	t.Parallel()
 	s := Settings{Data: t.TempDir()}
-	first, err := s.sealKey()
+	first, err := s.sealSecret()
 	if err != nil || len(first) < 32 {
 		t.Fatalf("%q %v", first, err)
 	}
@@ -66,18 +65,18 @@ func TestASecretOfTheDataFolderSealsTheKeys(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
-	if again, err := s.sealKey(); err != nil || !bytes.Equal(again, first) {
+	if again, err := s.sealSecret(); err != nil || !bytes.Equal(again, first) {
 		t.Errorf("%q %v", again, err)
 	}
-	s.OIDC.Key = "a key of the settings"
-	if set, err := s.sealKey(); err != nil || string(set) != "a key of the settings" {
+	s.SealKey = "a key of the settings"
+	if set, err := s.sealSecret(); err != nil || string(set) != "a key of the settings" {
 		t.Errorf("%q %v", set, err)
 	}
-	s.OIDC.Key = ""
+	s.SealKey = ""
 	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.sealKey(); err == nil || !strings.Contains(err.Error(), "delete it") {
+	if _, err := s.sealSecret(); err == nil || !strings.Contains(err.Error(), "delete it") {
 		t.Errorf("%v", err)
 	}
 }

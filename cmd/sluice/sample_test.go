@@ -10,7 +10,7 @@ import (
 // sample is what a route is asked with. Which routes there are, and whom each lets in, the matrix reads from the server's own description: a route without a
 // sample fails it. In query and body {id}, {n}, {email} and {password} stand for what id returns, a number that nothing else has, and what the caller signs in with.
 type sample struct {
-	id    func(cast, caller) string // what stands for {id} or {name} in the path, made anew for each who may; nil for none
+	id    func(cast, caller) string // what stands for {id} or {name} in the path, and behind a space for {playback}, made anew for each who may; nil for none
 	query string
 	body  string
 	as    func(cast, caller) caller // who asks instead of a caller whose session would not outlive it; nil for none
@@ -30,6 +30,23 @@ func aSubscription(c cast, _ caller) string {
 }
 func aClient(c cast, _ caller) string {
 	return c.made("/v1/clients", `{"name":"x%d","kind":"service","role":"viewer","scopes":["videos/read"]}`)
+}
+
+func aKeyPair(c cast, _ caller) string {
+	c.t.Helper()
+	return c.done(c.root(), "POST", "/v1/key-pairs", `{}`).str("id")
+}
+
+func aRetiredKeyPair(c cast, who caller) string {
+	id := aKeyPair(c, who)
+	c.done(c.root(), "POST", "/v1/key-pairs/"+id+"/retire", `{"after":0}`)
+	return id
+}
+
+// aPlayback is a video and one of its playback ids.
+func aPlayback(c cast, who caller) string {
+	id := aVideo(c, who)
+	return id + " " + c.done(c.root(), "POST", "/v1/videos/"+id+"/playbacks", `{}`).str("id")
 }
 
 // made is the id of what an administrator makes.
@@ -117,6 +134,18 @@ var samples = map[string]sample{
 	"listQueues":        {},
 	"editQueue":         {id: func(cast, caller) string { return identity.Queue }, body: `{"paused":false}`},
 	"tellObjects":       {body: `{"Records":[]}`},
+
+	"listKeyPairs":   {},
+	"addKeyPair":     {body: `{}`},
+	"retireKeyPair":  {id: aKeyPair, body: `{}`},
+	"removeKeyPair":  {id: aRetiredKeyPair},
+	"listPlaybacks":  {id: aVideo},
+	"addPlayback":    {id: aVideo, body: `{}`},
+	"getPlayback":    {id: aPlayback},
+	"editPlayback":   {id: aPlayback, body: `{"name":"x"}`},
+	"revokePlayback": {id: aPlayback},
+	"createKey":      {body: `{"all":true}`},
+	"getKeys":        {},
 
 	"signIn":           {body: `{"email":"{email}","password":"{password}"}`, as: knowing},
 	"whoAmI":           {},

@@ -20,7 +20,7 @@ import (
 const (
 	tokenFile  = "admin.token" // mode 0600
 	keyFile    = "s3.json"     // mode 0600
-	sealFile   = "oauth.key"   // mode 0600
+	sealFile   = "seal.key"    // mode 0600
 	serverFile = "server.json"
 	lockFile   = "lock"
 )

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice/internal/engine"
+	"sluice/internal/seal"
 )
 
 // The roles that a process may have.
@@ -64,6 +65,9 @@ func (s *Settings) validateTopology() error {
 		return fmt.Errorf("roles is empty; use some of api, worker and edge")
 	case s.AdminToken != "" && len(s.AdminToken) < 16:
 		return fmt.Errorf("admin_token is shorter than 16 characters; use a long random one")
+	}
+	if s.SealKey != "" && len(s.SealKey) < seal.Least {
+		return fmt.Errorf("seal_key is shorter than 16 characters; use a long random one")
 	}
 	for _, r := range s.Roles {
 		if !slices.Contains([]string{roleAPI, roleWorker, roleEdge}, r) {

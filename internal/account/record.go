@@ -62,6 +62,9 @@ const (
 	WorkspaceRemoved   = "workspace.removed"
 	LetterRead         = "letter.read" // an administrator has read a secret that waited for a mail server
 	FirstAdministrator = "user.first"
+	KeyPairMade        = "key_pair.made" // or brought
+	KeyPairRetired     = "key_pair.retired"
+	KeyPairRemoved     = "key_pair.removed"
 )
 
 // Act is something that was done and that matters for security. It holds no secret.

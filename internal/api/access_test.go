@@ -85,7 +85,7 @@ func TestTheDocumentationNamesEachRouteByItsScope(t *testing.T) {
 			continue
 		}
 		for i, part := range strings.Split(cells[2], "`") {
-			if i%2 == 1 && strings.Contains(part, " /v1/") {
+			if i%2 == 1 && (strings.Contains(part, " /v1/") || part == "GET /keys") {
 				named[part] = strings.TrimSpace(cells[1])
 			}
 		}

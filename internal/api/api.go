@@ -47,6 +47,11 @@ type Config struct {
 	Clients      ClientStore
 	SignIns      SignIns                    // nil where an external issuer signs people in
 	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it
+	KeyPairs     KeyPairs
+	Playbacks    Playbacks
+	Giver        Giver
+	CookieRules  CookieRules   // of the cookies that grants travel in
+	LongestGrant time.Duration // that may be asked for
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
 	Delete func(v video.Video) []engine.Job
 	Encode func(id video.ID, generation int) []engine.Job
@@ -110,6 +115,9 @@ func New(c Config) http.Handler {
 	s.routeAudit()
 	s.routeClients()
 	s.routeAuthorize()
+	s.routeKeyPairs()
+	s.routePlaybacks()
+	s.routeKeys()
 	serveDocument(mux, s.api.OpenAPI())
 	mux.HandleFunc("/", fallback(mux))
 	return headers(mux)
@@ -131,6 +139,7 @@ func document(version string) huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: "uploads", Description: "The right to put one source."},
 		{Name: "videos", Description: "What is watched: its state, its renditions and where it plays."},
+		{Name: "playback", Description: "Who may watch, and by what: key pairs, playback ids, and grants."},
 		{Name: "events", Description: "What happened to a video."},
 		{Name: "errors", Description: "What went wrong, over all videos."},
 		{Name: "storage", Description: "Storage that tells of its objects, and what is left over there."},

@@ -12,6 +12,7 @@ import (
 
 	"sluice/internal/catalog"
 	"sluice/internal/engine"
+	"sluice/internal/grant"
 	"sluice/internal/pipeline"
 	"sluice/internal/upload"
 	"sluice/internal/video"
@@ -26,6 +27,16 @@ func (d door) Grant(ctx context.Context, r upload.Request) (video.Upload, error)
 	up := video.Upload{Video: id, Bucket: "uploads", Key: string(id) + "/" + r.Filename, Expires: now.Add(time.Minute), URL: "http://s3.test/x"}
 	v := video.Video{ID: id, Name: r.Filename, Status: video.Waiting, Prefix: "streams/" + string(id), Created: now, Updated: now, Settings: r.Settings}
 	return up, d.store.Grant(ctx, v, up)
+}
+
+// keysOf is the key pairs of a store.
+func keysOf(t *testing.T, store *catalog.Store) *grant.Keys {
+	t.Helper()
+	keys, err := grant.OpenKeys(store, []byte("what seals, in the API's tests"), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 // startCatalog is an API over the real store on SQLite.
@@ -45,8 +56,12 @@ func startCatalog(t *testing.T) (server, *catalog.Store) {
 		t.Fatal(err)
 	}
 	job := func(kind string) []engine.Job { return []engine.Job{{Kind: kind, Args: []byte(`{}`), Queue: "test"}} }
-	h := New(Config{Videos: store, History: store, Errors: store, Subscriptions: store, Uploads: door{store}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-		URL:    func(edge, key string) string { return edge + key },
+	keys := keysOf(t, store)
+	address := func(edge, key string) string { return edge + "/" + strings.Replace(key, "streams/", "stream/", 1) }
+	giver := grant.New(grant.Config{Store: store, Keys: keys, EdgeURL: "https://edge.test", Address: address, Usual: time.Hour, Longest: 24 * time.Hour, Members: time.Minute, Now: time.Now})
+	h := New(Config{KeyPairs: keys, Playbacks: store, Giver: giver, LongestGrant: 24 * time.Hour, CookieRules: CookieRules{Secure: true, Set: true}, EdgeURL: "https://edge.test",
+		Videos: store, History: store, Errors: store, Subscriptions: store, Uploads: door{store}, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		URL:    address,
 		Delete: func(video.Video) []engine.Job { return job("delete") },
 		Encode: func(video.ID, int) []engine.Job { return job("ingest") },
 		Jobs:   jobs, Queues: jobs, Redriver: store, StepOf: pipeline.StepOf,

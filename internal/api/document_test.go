@@ -192,7 +192,7 @@ func TestNullIsForEditsAlone(t *testing.T) {
 	for name, s := range read(t).Components.Schemas {
 		for field, p := range s.Properties {
 			types, _ := p.Type.([]any)
-			edit := name == "VideoEdit" || name == "QueueEdit" && field == "workers"
+			edit := name == "VideoEdit" || name == "PlaybackEdit" || name == "QueueEdit" && field == "workers"
 			if nullable := slices.Contains(types, any("null")); nullable != edit {
 				t.Errorf("%s.%s has the type %v", name, field, p.Type)
 			}

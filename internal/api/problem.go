@@ -60,6 +60,8 @@ const (
 	codeCrossSite    = "cross_site"
 	codeForbidden    = "forbidden"
 	codeNoWorkspace  = "no_workspace"
+	codeNoKeyPair    = "no_key_pair"
+	codeNoPlayback   = "no_playback"
 )
 
 // meaning of the codes that operations list in the reference.
@@ -126,6 +128,22 @@ var meaning = map[string]string{
 	codeNoSecret:             "a client of this kind has no secret",
 	codeRequestGone:          "the sign-in for a program has expired, or the program is no longer registered",
 	codeSignInAgain:          "the program asks for a newer sign-in",
+	codeNoKeyPair:            "there is no key pair with this id",
+	codeNoPlayback:           "the video has no such playback id, or it was revoked",
+	"key_id_taken":           "another key pair has this id",
+	"key_ends_earlier":       "the key pair ends earlier, and an end is not put off",
+	"key_not_retired":        "the key pair is not retired yet",
+	"key_malformed":          "the PEM is not one key",
+	"key_unsupported":        "the key is neither RSA with 2048 bits nor ECDSA on P-256",
+	"key_encrypted":          "the key is encrypted",
+	"key_bad_id":             "the id has characters that don't fit into a URL",
+	"too_many_key_pairs":     "there are as many key pairs as may be (1,000)",
+	"too_many_playbacks":     "the video has had as many playback ids as may be (1,000)",
+	"playback_follows":       "a grant with a cap made this playback id, and it follows another",
+	"not_playable":           "the video can't be watched yet",
+	"grant_bad_time":         "the grant would be too long, or end before it begins",
+	"grant_bad_path":         "the path is not that of a file below a generation",
+	"grant_not_whole":        "everything can't be granted with a path, a cap or a manifest",
 }
 
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
@@ -207,6 +225,11 @@ func invalid(code, field, message string) *Problem {
 	p := problemOf(fault.New(fault.Invalid, "api", code, "The request is not valid: "+field+": "+message+".", nil))
 	p.Errors = []FieldError{{Field: field, Message: message}}
 	return p
+}
+
+// noPlayback is the problem of a playback id that is none.
+func noPlayback() *Problem {
+	return problemOf(fault.New(fault.NotFound, "api", codeNoPlayback, "There is no such playback id, or it was revoked.", nil))
 }
 
 // noVideo is the problem of an id that names no video, well formed or not.

@@ -34,7 +34,7 @@ func (s *Store) Remove(ctx context.Context, id video.ID, done engine.Handle) err
 			return err
 		}
 		for _, remove := range []func(context.Context, string) error{
-			t.RemoveRenditions, t.RemoveAttempts, t.RemoveSteps, t.RemoveGenerations, t.RemoveFacts, t.RemoveUploads, t.RemoveVideo,
+			t.RemoveRenditions, t.RemoveAttempts, t.RemoveSteps, t.RemoveGenerations, t.RemoveFacts, t.RemoveUploads, t.RemovePlaybacks, t.RemoveVideo,
 		} {
 			if err := remove(ctx, string(id)); err != nil {
 				return err

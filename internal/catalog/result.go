@@ -42,9 +42,14 @@ func (s *Store) Progress(ctx context.Context, ref video.StepRef, fraction float6
 	})
 }
 
-// Playback is the one that a folder of the edge's addresses ("<stem>-<id>") names, the zero Playback where there is none, and whether viewers may have
+// Playback is the one that a folder of the edge's addresses ("<stem>-<id>", or a playback id, which counts where it could be both) names, the zero Playback where there is none, and whether viewers may have
 // generation n of its video: whether that was published and not retired, and the video is not deleted.
 func (s *Store) Playback(ctx context.Context, folder string, n int) (p video.Playback, served bool, err error) {
+	if id, ok := video.ParsePlaybackID(folder); ok {
+		if p, served, err = s.PlaybackByID(ctx, id, n); err != nil || p.ID != "" {
+			return p, served, err
+		}
+	}
 	id, ok := video.ParseID(folder[strings.LastIndexByte(folder, '-')+1:])
 	if !ok {
 		return video.Playback{}, false, nil

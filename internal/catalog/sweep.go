@@ -30,7 +30,7 @@ func (s *Store) Abandon(ctx context.Context, id video.ID) (gone bool, err error)
 		if gone = rows > 0; err != nil || !gone {
 			return err
 		}
-		if err := t.RemoveUploads(ctx, string(id)); err != nil {
+		if err := errors.Join(t.RemoveUploads(ctx, string(id)), t.RemovePlaybacks(ctx, string(id))); err != nil {
 			return err
 		}
 		return t.event(ctx, string(id), event.UploadAbandoned, nil)

@@ -111,7 +111,9 @@ func (e *edge) prove(r *http.Request, v *visit) (rights, error) {
 // verify has a signature's rights.
 func (e *edge) verify(r *http.Request, v *visit, c signing.Credential, inQuery bool) (rights, error) {
 	scheme, host := e.address(r)
-	g, known, err := e.keys.verify(r.Context(), c, &signing.Request{Scheme: scheme, Host: host, Path: v.path, Query: v.query, Client: ClientAddress(r, e.Proxies), Now: e.Now()})
+	g, known, err := e.keys.verify(r.Context(), c, &signing.Request{
+		Scheme: scheme, Host: host, Path: v.path, Query: v.query, Client: ClientAddress(r, e.Proxies), Now: e.Now(), Workspace: v.Workspace,
+	})
 	if err != nil {
 		return rights{}, err
 	}

@@ -37,7 +37,9 @@ func (everyone) String() string { return "" }
 type keyring struct {
 	gate *gate[everyone, ring]
 
+	now    func() time.Time
 	mu     sync.Mutex
+	asked  time.Time // last, because of an unknown id
 	recent list.List // of *grant, the last used first
 	grants map[signing.Credential]*list.Element
 }
@@ -70,7 +72,7 @@ func newKeyring(keys Keys, now func() time.Time) *keyring {
 		r.members, err = signing.NewKeyRing(internal...)
 		return r, err
 	}
-	return &keyring{gate: newGate(ask, func(ring) bool { return true }, ringFreshFor, now), grants: map[signing.Credential]*list.Element{}}
+	return &keyring{now: now, gate: newGate(ask, func(ring) bool { return true }, ringFreshFor, now), grants: map[signing.Credential]*list.Element{}}
 }
 
 // verify says what a credential opens, if it opens q. An unknown key id may be one that was made a moment ago.
@@ -97,10 +99,22 @@ func (k *keyring) verify(ctx context.Context, c signing.Credential, q *signing.R
 
 // newer asks for the key pairs, unless that was done a moment ago.
 func (k *keyring) newer(ctx context.Context, known ring) (ring, error) {
-	if last, age, troubled := k.gate.recall(everyone{}); last != nil && (age < askAgainAfter || troubled) {
+	if last, _, troubled := k.gate.recall(everyone{}); last != nil && (troubled || !k.mayAsk()) {
 		return *last, nil
 	}
 	return k.gate.renew(ctx, everyone{}, &known)
+}
+
+// mayAsk reports whether an unknown id may make the edge ask, and counts it. What was read on time doesn't count: a key pair may have been made since.
+func (k *keyring) mayAsk() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if !k.asked.IsZero() && now.Sub(k.asked) < askAgainAfter {
+		return false
+	}
+	k.asked = now
+	return true
 }
 
 func (k *keyring) recall(c signing.Credential) *grant {

@@ -28,6 +28,9 @@ const (
 	SourceLost        Type = "source.lost"
 	OutputsLost       Type = "outputs.lost"
 	GenerationRetired Type = "generation.retired"
+	PlaybackMade      Type = "playback.made"
+	PlaybackChanged   Type = "playback.changed"
+	PlaybackRevoked   Type = "playback.revoked"
 )
 
 // Failure reports whether the data of such events tells what failed and why.

@@ -3,12 +3,8 @@ package oauth
 import (
 	"context"
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -21,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"sluice/internal/account"
+	"sluice/internal/seal"
 )
 
 // How keys take turns.
@@ -36,7 +33,7 @@ const (
 // secret, or a folder that lost its own, work too.
 type ring struct {
 	store  Keys
-	seal   cipher.AEAD
+	seal   *seal.Seal
 	rotate time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -53,18 +50,7 @@ type ringKey struct {
 }
 
 func newRing(store Keys, secret []byte, rotate time.Duration, now func() time.Time, log *slog.Logger) (*ring, error) {
-	if len(secret) < 16 {
-		return nil, errors.New("the secret that seals signing keys has fewer than 16 bytes")
-	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "sluice oauth signing keys", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	seal, err := cipher.NewGCMWithRandomNonce(block)
+	seal, err := seal.New(secret, "sluice oauth signing keys")
 	return &ring{store: store, seal: seal, rotate: rotate, now: now, log: log}, err
 }
 
@@ -133,7 +119,7 @@ func (r *ring) make(ctx context.Context, signs time.Time) error {
 	until := signs.Add(r.rotate)
 	err = r.store.PutSigningKey(ctx, account.SigningKey{
 		ID: public.KeyID, Algorithm: public.Algorithm, Public: string(text),
-		Sealed: base64.RawURLEncoding.EncodeToString(r.seal.Seal(nil, nil, der, []byte(public.KeyID))),
+		Sealed: r.seal.Close(public.KeyID, der),
 		Signs:  signs, Until: until, Expires: until.Add(afterwards),
 	})
 	if err != nil {
@@ -168,12 +154,8 @@ func (r *ring) refresh(ctx context.Context, older time.Duration) error {
 
 // open returns the private half of a key, or nil where it was sealed with another secret.
 func (r *ring) open(k account.SigningKey) *rsa.PrivateKey {
-	sealed, err := base64.RawURLEncoding.DecodeString(k.Sealed)
-	if err != nil {
-		return nil
-	}
-	der, err := r.seal.Open(nil, nil, sealed, []byte(k.ID))
-	if err != nil {
+	der, ok := r.seal.Open(k.ID, k.Sealed)
+	if !ok {
 		return nil
 	}
 	private, err := x509.ParsePKCS8PrivateKey(der)

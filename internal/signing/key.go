@@ -54,6 +54,7 @@ type KeyPair struct {
 	CreatedAt  time.Time
 	RetiringAt time.Time // zero: no such plan
 	RetiredAt  time.Time // zero: no such plan
+	Workspaces []string  // ids of those whose videos it opens, whatever a policy names; nil: all. Check heeds it
 
 	print   [sha256.Size]byte // SHA-256 of the public key
 	public  crypto.PublicKey

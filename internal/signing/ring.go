@@ -3,6 +3,7 @@ package signing
 import (
 	"crypto/sha256"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +33,15 @@ func NewKeyRing(pairs ...KeyPair) (*KeyRing, error) {
 	return r, nil
 }
 
-// Signer is the key pair to sign with: the newest active one that every edge has read; where there is none, the oldest active one.
-func (r *KeyRing) Signer(now time.Time) (KeyPair, error) {
+// Signer is the key pair to sign with, of those that no workspaces bound: the newest active one that every edge has read; where there is none, the oldest
+// active one.
+func (r *KeyRing) Signer(now time.Time) (KeyPair, error) { return r.SignerFor(nil, now) }
+
+// SignerFor is as Signer, of the key pairs that these workspaces bound.
+func (r *KeyRing) SignerFor(workspaces []string, now time.Time) (KeyPair, error) {
 	best := -1
 	for i, k := range r.pairs {
-		if k.private == nil || k.State(now) != Active {
+		if k.private == nil || k.State(now) != Active || !slices.Equal(k.Workspaces, workspaces) {
 			continue
 		}
 		if best < 0 || preferred(k, r.pairs[best], now) {
@@ -81,6 +86,8 @@ type Request struct {
 	Query  string // what FromQuery left
 	Client netip.Addr
 	Now    time.Time
+	// Workspace is where the video lies that is asked for, for key pairs that are bounded; empty: these open nothing.
+	Workspace string
 }
 
 // CanonicalHost is the Host header of a request without the port that its scheme has anyway, in lower case (RFC 3986 §6.2).
@@ -188,6 +195,9 @@ func (g *Grant) Check(r *KeyRing, q *Request) error {
 		return errClient
 	}
 	if q.Path == (Path{}) || !g.covers(q) {
+		return errResource
+	}
+	if key.Workspaces != nil && !slices.Contains(key.Workspaces, q.Workspace) {
 		return errResource
 	}
 	return nil

@@ -30,6 +30,8 @@ var signingMutants = func() []mutant {
 		one("a policy is for its addresses", "ring.go", "!g.policy.Client.Contains(q.Client.Unmap().WithZone(\"\"))", "!g.policy.Client.IsValid()", attacks),
 		one("an address that is mapped into IPv6 is the same", "ring.go", "q.Client.Unmap().WithZone", "q.Client.WithZone", attacks),
 		one("a policy is for its resource", "ring.go", "q.Path == (Path{}) || !g.covers(q) {", "q.Path == (Path{}) {", attacks+"|KeptGrant"),
+		one("a key pair opens its workspaces alone", "ring.go", "!slices.Contains(key.Workspaces, q.Workspace) {", "len(key.Workspaces) == 0 {", "WorkspacesAlone"),
+		one("a bounded key pair signs for its workspaces alone", "ring.go", " || !slices.Equal(k.Workspaces, workspaces)", "", "WorkspacesAlone"),
 		one("a path is canonical or nothing is covered", "ring.go", "if q.Path == (Path{}) || !g.covers(q) {", "if !g.covers(q) {", "WithoutACanonicalPath"),
 		one("a kept Grant is one of that key", "ring.go", "if key.print != g.key {", "if key.print != g.key && false {", "KeptGrant"),
 		one("a canned Grant is for one path", "ring.go", "g.url.Path == q.Path && ", "", "KeptGrant"),

@@ -393,7 +393,7 @@ func (c *checker) gone(id string) {
 	if c.kept(id) {
 		return
 	}
-	for _, table := range []string{"upload", "fact", "generation", "step", "attempt", "rendition"} {
+	for _, table := range []string{"upload", "fact", "generation", "step", "attempt", "rendition", "playback"} {
 		if rows := c.rows(`SELECT * FROM `+table+` WHERE video = $1`, id); len(rows) > 0 {
 			c.Errorf("%d rows in %s are left of %s", len(rows), table, id)
 		}
@@ -414,7 +414,7 @@ func (c *checker) kept(id string) bool {
 	if rows := c.rows(`SELECT 1 FROM video WHERE id = $1 AND status = 'deleting' AND source = ''`, id); len(rows) == 0 {
 		return false
 	}
-	for _, table := range []string{"fact", "generation", "step", "attempt", "rendition"} {
+	for _, table := range []string{"fact", "generation", "step", "attempt", "rendition", "playback"} {
 		if rows := c.rows(`SELECT * FROM `+table+` WHERE video = $1`, id); len(rows) > 0 {
 			c.Errorf("%d rows in %s are there of %s, which never had a source", len(rows), table, id)
 		}

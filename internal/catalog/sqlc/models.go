@@ -91,6 +91,20 @@ type Generation struct {
 	Updated  int64
 }
 
+type KeyPair struct {
+	ID         string
+	Purpose    string
+	Workspaces string
+	Algorithm  string
+	Hash       string
+	Public     string
+	Sealed     string
+	Created    int64
+	Retiring   int64
+	Retired    int64
+	Slot       string
+}
+
 type Letter struct {
 	ID       int64
 	Kind     string
@@ -197,6 +211,19 @@ type OauthRefresh struct {
 	Family  string
 	Expires int64
 	Used    int64
+}
+
+type Playback struct {
+	ID            string
+	Video         string
+	Base          string
+	Name          string
+	Policy        string
+	Origins       string
+	MaxResolution int64
+	Created       int64
+	Revoked       int64
+	Slot          string
 }
 
 type Rendition struct {
