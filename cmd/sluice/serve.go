@@ -65,7 +65,7 @@ func (a *App) greet(w *os.File) {
 	page, token, bearer := s.PublicURL+"/", "in "+filepath.Join(s.Data, tokenFile), "$(cat "+filepath.Join(s.Data, tokenFile)+")"
 	if s.AdminToken != "" {
 		token, bearer = "as set", "$SLUICE_ADMIN_TOKEN"
-	} else if isTerminal(w) {
+	} else if isTerminal(w) && a.first == "" { // else they are to sign in as a person: greetFirst says how
 		page += "#token=" + a.token
 	}
 	keys := "in " + filepath.Join(s.Data, keyFile)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -74,7 +73,7 @@ func (s *service) asked(ctx context.Context, in *askedInput) (*askedOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	return &askedOutput{Body: AuthorizationAsked{Client: c.ID, Name: c.Name, Scopes: slices.Concat([]string{}, strings.Fields(scope))}}, nil
+	return &askedOutput{Body: AuthorizationAsked{Client: c.ID, Name: c.Name, Scopes: list(strings.Fields(scope))}}, nil
 }
 
 func (s *service) authorize(ctx context.Context, in *authorizeInput) (*authorizeOutput, error) {

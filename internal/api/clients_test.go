@@ -58,6 +58,11 @@ func TestAClientIsAddedChangedGivenAnotherSecretAndRemoved(t *testing.T) {
 	if a.status != 201 || o["secret"] != "s" || id == "" || len(o["scopes"].([]any)) != 1 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
+	for _, list := range []string{"logouts", "workspaces"} {
+		if _, ok := o[list].([]any); !ok {
+			t.Errorf("%s is %v and no list", list, o[list])
+		}
+	}
 	if a := s.do(t, "GET", "/v1/clients/"+id, ""); a.status != 200 || a.object(t)["secret"] != nil || strings.Contains(string(a.body), "hash") {
 		t.Errorf("%d %s", a.status, a.body)
 	}

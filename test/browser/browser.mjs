@@ -1,11 +1,16 @@
 // Debian's Chromium, a loopback server for pages and player libraries, and a way to wait for something to become true.
 
+import assert from 'node:assert/strict';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript' };
+
+// patience is how long is waited, in ms, for what must happen: much, as the machine may be slow, and busy with other tests.
+const patience = Number(process.env.PATIENCE ?? 120_000);
 
 // need returns an environment variable, or ends the run with a sentence that names it.
 export function need(name) {
@@ -53,9 +58,42 @@ export async function serve(files) {
   };
 }
 
-// until asks again and again until the answer is true, and returns it; it throws what was waited for after ms, which is much: the machine
-// may be slow, and busy with other tests.
-export async function until(what, ask, ms = 120_000) {
+// visit opens a page in a browser of its own, with its own cookies, that notes what a person would see as a fault: script errors, what the page
+// writes to the console as one, and refusals by the content policy. That an answer was 401 or 404 the browser writes there by itself.
+export async function visit(t, browser, width, height, more = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: 'light', ...more });
+  t.after(() => context.close());
+  context.setDefaultTimeout(patience); // of whatever is waited for
+  const faults = [];
+  await context.exposeFunction('violated', (what) => faults.push(what));
+  await context.addInitScript(() =>
+    document.addEventListener('securitypolicyviolation', (e) =>
+      window.violated(`Content Security Policy: ${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`),
+    ),
+  );
+  const page = await context.newPage();
+  page.on('pageerror', (e) => faults.push(e.message));
+  page.on('console', (m) => {
+    if (m.type() === 'error' && !/^Failed to load resource: (net::|the server responded)/.test(m.text())) faults.push(m.text());
+  });
+  return { page, faults };
+}
+
+// shot keeps a picture in the folder SHOTS, where that is set.
+export async function shot(page, name, more = {}) {
+  if (!process.env.SHOTS) return;
+  await mkdir(process.env.SHOTS, { recursive: true });
+  await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`), ...more });
+}
+
+// fits fails where the page is wider than its window.
+export async function fits(page) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `the page is ${over} pixels wider than its window`);
+}
+
+// until asks again and again until the answer is true, and returns it; it throws what was waited for after ms.
+export async function until(what, ask, ms = patience) {
   const end = Date.now() + ms;
   for (;;) {
     const answer = await ask();

@@ -7,10 +7,9 @@
 //   CHROMIUM      the browser, /usr/bin/chromium unless told
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, need, until } from './browser.mjs';
+import { fits, launch, need, shot, until, visit } from './browser.mjs';
 
 let browser, url, token, file;
 
@@ -18,41 +17,12 @@ before(async () => {
   url = need('SLUICE_URL').replace(/\/$/, '');
   token = need('SLUICE_TOKEN');
   file = need('SLUICE_FILE');
-  if (process.env.SHOTS) await mkdir(process.env.SHOTS, { recursive: true });
   browser = await launch();
 });
 
 after(() => browser?.close());
 
-// open makes a page that notes what a person would see as a fault: script errors and refusals by the content policy.
-async function open(t, width, height) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: 'light' });
-  t.after(() => context.close());
-  context.setDefaultTimeout(120_000); // of whatever is waited for
-  const faults = [];
-  await context.exposeFunction('violated', (what) => faults.push(what));
-  await context.addInitScript(() =>
-    document.addEventListener('securitypolicyviolation', (e) =>
-      window.violated(`Content Security Policy: ${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`),
-    ),
-  );
-  const page = await context.newPage();
-  page.on('pageerror', (e) => faults.push(e.message));
-  page.on('console', (m) => {
-    if (m.type() === 'error' && /Content Security Policy|CORS/.test(m.text())) faults.push(m.text());
-  });
-  return { page, faults };
-}
-
-async function shot(page, name) {
-  if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
-}
-
-// fits fails where the page is wider than its window.
-async function fits(page) {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(over <= 0, `the page is ${over} pixels wider than its window`);
-}
+const open = (t, width, height) => visit(t, browser, width, height);
 
 for (const [device, width, height] of [
   ['desktop', 1440, 900],
@@ -62,11 +32,12 @@ for (const [device, width, height] of [
     const { page, faults } = await open(t, width, height);
 
     await page.goto(url + '/');
+    await page.getByRole('button', { name: 'Use the admin token' }).click();
     await page.getByLabel('Admin token').fill('not the token');
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     await page.getByText('The server does not know this token').waitFor();
     await page.getByLabel('Admin token').fill(token);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     await page.getByRole('heading', { name: 'Videos' }).waitFor();
 
     const id = await upload(page);
@@ -251,10 +222,11 @@ test('The address that the server prints signs in and leaves no token behind', {
   assert.ok(!page.url().includes(token), page.url());
   await page.reload();
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  await page.getByRole('button', { name: 'Account of Admin token' }).click();
   await page.getByRole('button', { name: 'Sign out' }).click();
-  await page.getByLabel('Admin token').waitFor();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   await page.reload();
-  await page.getByLabel('Admin token').waitFor();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   assert.deepEqual(faults, []);
 });
 

@@ -1,12 +1,17 @@
 package e2e
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"sluice/internal/notify/notifytest"
 	"sluice/test/rig"
 )
 
@@ -41,4 +46,41 @@ func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
 	}
 	s := rig.Start(t, rig.Options{})
 	node(t, "page.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_FILE="+rig.Clip(t, "clip.mp4", "640x360", 12))
+}
+
+func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
+	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
+		t.Skip("the page is not built; make build does that")
+	}
+	o, options := office(t, notifytest.Options{})
+	options.Args = append(options.Args, "--admin-email", "root@example.com")
+	s := rig.Start(t, options)
+	postless := rig.Start(t, rig.Options{Token: s.Token})
+	printed := firstPassword.FindStringSubmatch(s.Log())
+	if printed == nil {
+		t.Fatalf("nothing says how to sign in:\n%s", s.Log())
+	}
+	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "640x360", 4), "A clip to watch.mp4"), 2*time.Minute)
+	if v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	mailbox := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		type letter struct {
+			To   string `json:"to"`
+			Text string `json:"text"`
+		}
+		all := []letter{}
+		for _, l := range o.Letters() {
+			all = append(all, letter{l.To, plain(l.Raw)})
+		}
+		_ = json.NewEncoder(w).Encode(all)
+	}))
+	defer mailbox.Close()
+	node(t, "account.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_EMAIL=root@example.com", "SLUICE_PASSWORD="+printed[1],
+		"SLUICE_VIDEO="+v.ID, "SLUICE_MAIL="+mailbox.URL, "SLUICE_POSTLESS="+postless.URL)
+	for _, secret := range []string{printed[1], "marmalade turnip", "seven lamps"} {
+		if strings.Count(s.Log(), secret) > strings.Count(printed[0], secret) {
+			t.Errorf("the log has the secret %q", secret)
+		}
+	}
 }

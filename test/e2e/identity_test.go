@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,9 +99,16 @@ func office(t *testing.T, how notifytest.Options) (*notifytest.Office, rig.Optio
 }
 
 var (
+	firstPassword = regexp.MustCompile(`E-mail\s+root@example.com\s+Password\s+(\S+)`)
+
 	temporary = regexp.MustCompile(`Temporary password: (\S{43})`)
 	resetLink = regexp.MustCompile(`#/reset\?code=([\w-]{43})`)
 )
+
+// plain undoes what quoted-printable (RFC 2045 §6.7) does to ASCII.
+func plain(raw []byte) string {
+	return strings.ReplaceAll(strings.ReplaceAll(string(raw), "=\r\n", ""), "=3D", "=")
+}
 
 // find returns what a letter to an address says, the newest one that matches.
 func find(t *testing.T, o *notifytest.Office, to string, what *regexp.Regexp, after int) (secret string, letters int) {
@@ -110,9 +116,8 @@ func find(t *testing.T, o *notifytest.Office, to string, what *regexp.Regexp, af
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		all := o.Letters()
 		for i := len(all) - 1; i >= after; i-- {
-			text := bytes.ReplaceAll(bytes.ReplaceAll(all[i].Raw, []byte("=\r\n"), nil), []byte("=3D"), []byte("="))
-			if m := what.FindSubmatch(text); m != nil && all[i].To == to {
-				return string(m[1]), len(all)
+			if m := what.FindStringSubmatch(plain(all[i].Raw)); m != nil && all[i].To == to {
+				return m[1], len(all)
 			}
 		}
 		if time.Now().After(deadline) {
@@ -191,7 +196,7 @@ func TestAnInvitationIsALetterAChallengeAndThenTheLibrary(t *testing.T) {
 func TestTheFirstStartMakesAnAdministratorWhoSignsInOnce(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--admin-email", "root@example.com"}})
-	printed := regexp.MustCompile(`E-mail\s+root@example.com\s+Password\s+(\S+)`).FindStringSubmatch(s.Log())
+	printed := firstPassword.FindStringSubmatch(s.Log())
 	if printed == nil {
 		t.Fatalf("nothing says how to sign in:\n%s", s.Log())
 	}

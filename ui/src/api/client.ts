@@ -53,9 +53,16 @@ export interface Step {
   attempts?: Attempt[] | null;
 }
 
+export const policies = ['public', 'signed', 'members'] as const;
+
+export type Policy = (typeof policies)[number];
+
 export interface Video {
   id: string;
   name: string;
+  owner: string; // id of who put it
+  workspace: string; // id
+  playback_policy: Policy;
   title?: string;
   description?: string;
   tags?: string[] | null;
@@ -135,6 +142,8 @@ export interface Edit {
   description?: string;
   tags?: string[];
   metadata?: Record<string, string>;
+  workspace?: string;
+  playback_policy?: Policy;
 }
 
 // Job is one durable piece of work. Dead ones failed for good and are kept.
@@ -205,26 +214,37 @@ async function problem(response: Response): Promise<Problem> {
   const fallback = `The server answered ${response.status} ${response.statusText}`.trim() + '; try again.';
   try {
     const body = (await response.json()) as ProblemDocument;
-    const fields = (body.errors ?? []).map((e) => `${e.field.replace(/^body\./, '')}: ${e.message}`);
-    const said = [body.detail || body.title || fallback, ...fields].join(' ');
-    return new Problem(said, response.status, body.code || 'unknown');
+    const whole = (body.detail || body.title || fallback).replace(/\bbody\./g, '');
+    const fields = (body.errors ?? []).filter((e) => !whole.includes(e.message)).map((e) => `${e.field.replace(/^body\./, '')}: ${e.message}`);
+    const said = [whole, ...fields].join(' ');
+    return new Problem(said + later(response), response.status, body.code || 'unknown');
   } catch {
     return new Problem(fallback, response.status, 'unknown');
   }
 }
 
+// later says how long to wait, where the server says so (RFC 9110 §10.2.3) and it is worth a word.
+function later(response: Response): string {
+  const seconds = Number(response.headers.get('Retry-After'));
+  if (response.status !== 429 || !(seconds > 0)) return '';
+  return seconds < 90 ? ` That is ${Math.ceil(seconds)} s.` : ` That is ${Math.ceil(seconds / 60)} min.`;
+}
+
 export class Client {
   readonly #token: string;
-  readonly #refused: () => void;
+  readonly #refused: (why: Problem) => void;
 
-  // refused is called when the server does not take the token (any more).
-  constructor(token: string, refused: () => void) {
+  // token is sent with each request; without one the browser's session speaks, a cookie that scripts can't read. refused is called when
+  // the server does not know who asks (any more), or wants a temporary password changed first.
+  constructor(token: string, refused: (why: Problem) => void) {
     this.#token = token;
     this.#refused = refused;
   }
 
-  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const headers: Record<string, string> = { Authorization: `Bearer ${this.#token}`, Accept: 'application/json' };
+  // call sends one request and returns what its JSON says, undefined where nothing does. It throws a Problem.
+  async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const headers: Record<string, string> = { Accept: 'application/json' };
+    if (this.#token) headers['Authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     let response: Response;
     try {
@@ -233,13 +253,15 @@ export class Client {
         headers,
         body: body === undefined ? null : JSON.stringify(body),
         cache: 'no-store',
+        credentials: this.#token ? 'omit' : 'same-origin',
       });
     } catch {
       throw new Problem('The server did not answer. Check that it is running and that you are online.', 0, 'unreachable');
     }
     if (!response.ok) {
-      if (response.status === 401) this.#refused();
-      throw await problem(response);
+      const why = await problem(response);
+      if ((why.status === 401 && why.code !== 'sign_in_failed') || why.code === 'password_change_required') this.#refused(why);
+      throw why;
     }
     if (response.status === 204) return undefined as T;
     const text = await response.text();
@@ -250,74 +272,76 @@ export class Client {
     const query = new URLSearchParams({ limit: String(limit) });
     if (status) query.set('status', status);
     if (cursor) query.set('cursor', cursor);
-    return this.#call('GET', `/v1/videos?${query}`);
+    return this.call('GET', `/v1/videos?${query}`);
   }
 
   video(id: string): Promise<Video> {
-    return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}`);
+    return this.call('GET', `/v1/videos/${encodeURIComponent(id)}`);
   }
 
   edit(id: string, edit: Edit): Promise<Video> {
-    return this.#call('PATCH', `/v1/videos/${encodeURIComponent(id)}`, edit);
+    return this.call('PATCH', `/v1/videos/${encodeURIComponent(id)}`, edit);
   }
 
   delete(id: string): Promise<void> {
-    return this.#call('DELETE', `/v1/videos/${encodeURIComponent(id)}`);
+    return this.call('DELETE', `/v1/videos/${encodeURIComponent(id)}`);
   }
 
   encode(id: string, maxResolution: number): Promise<Video> {
-    return this.#call('POST', `/v1/videos/${encodeURIComponent(id)}/encode`, { max_resolution: maxResolution });
+    return this.call('POST', `/v1/videos/${encodeURIComponent(id)}/encode`, { max_resolution: maxResolution });
   }
 
   events(id: string, after: number, limit: number): Promise<EventPage> {
     const query = new URLSearchParams({ after: String(after), limit: String(limit) });
-    return this.#call('GET', `/v1/videos/${encodeURIComponent(id)}/events?${query}`);
+    return this.call('GET', `/v1/videos/${encodeURIComponent(id)}/events?${query}`);
   }
 
   errors(code: string, limit: number, cursor = ''): Promise<Page<StepError>> {
     const query = new URLSearchParams({ limit: String(limit) });
     if (code) query.set('code', code);
     if (cursor) query.set('cursor', cursor);
-    return this.#call('GET', `/v1/errors?${query}`);
+    return this.call('GET', `/v1/errors?${query}`);
   }
 
   async errorGroups(since: Date): Promise<ErrorGroup[]> {
     const query = new URLSearchParams({ since: since.toISOString() });
-    const summary = await this.#call<{ groups: ErrorGroup[] | null }>('GET', `/v1/errors/summary?${query}`);
+    const summary = await this.call<{ groups: ErrorGroup[] | null }>('GET', `/v1/errors/summary?${query}`);
     return summary.groups ?? [];
   }
 
   queues(): Promise<{ items: Queue[] }> {
-    return this.#call('GET', '/v1/queues');
+    return this.call('GET', '/v1/queues');
   }
 
   editQueue(name: string, edit: { paused?: boolean; workers?: number | null }): Promise<Queue> {
-    return this.#call('PATCH', `/v1/queues/${encodeURIComponent(name)}`, edit);
+    return this.call('PATCH', `/v1/queues/${encodeURIComponent(name)}`, edit);
   }
 
   jobs(state: JobState | '', limit: number, before = 0): Promise<JobPage> {
     const query = new URLSearchParams({ limit: String(limit) });
     if (state) query.set('state', state);
     if (before) query.set('before', String(before));
-    return this.#call('GET', `/v1/jobs?${query}`);
+    return this.call('GET', `/v1/jobs?${query}`);
   }
 
   job(id: number): Promise<Job> {
-    return this.#call('GET', `/v1/jobs/${id}`);
+    return this.call('GET', `/v1/jobs/${id}`);
   }
 
   redriveJob(id: number): Promise<JobPage> {
-    return this.#call('POST', `/v1/jobs/${id}/redrive`);
+    return this.call('POST', `/v1/jobs/${id}/redrive`);
   }
 
   cancelJob(id: number): Promise<Job> {
-    return this.#call('POST', `/v1/jobs/${id}/cancel`);
+    return this.call('POST', `/v1/jobs/${id}/cancel`);
   }
 
-  grant(file: File): Promise<Grant> {
+  // grant asks for the right to put a file into a workspace, the caller's first one where it is empty.
+  grant(file: File, workspace: string): Promise<Grant> {
     const ask: Record<string, unknown> = { filename: file.name };
+    if (workspace) ask['workspace'] = workspace;
     if (file.size) ask['size'] = file.size;
     if (file.type) ask['content_type'] = file.type;
-    return this.#call('POST', '/v1/uploads', ask);
+    return this.call('POST', '/v1/uploads', ask);
   }
 }

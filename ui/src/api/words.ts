@@ -1,5 +1,14 @@
 // Numbers and times in words a person reads.
 
+import type { Policy } from './client';
+
+// Who may watch, by playback policy.
+export const policyWords: Record<Policy, string> = {
+  public: 'Anybody with the address',
+  signed: 'Signed addresses, and members',
+  members: 'Members of the workspace',
+};
+
 const units = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 export function bytes(n: number): string {
@@ -80,4 +89,34 @@ export function codec(name: string): string {
 // number prints a rate such as 29.97 without idle zeros.
 export function number(n: number): string {
   return String(Math.round(n * 100) / 100);
+}
+
+// day writes a date.
+export function day(time: string): string {
+  return new Date(time).toLocaleDateString('en', { year: 'numeric', month: 'short', day: 'numeric' });
+}
+
+const browsers: [RegExp, string][] = [
+  [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
+  [/\b(?:OPR|Opera)\//, 'Opera'],
+  [/\b(?:Firefox|FxiOS)\//, 'Firefox'],
+  [/\b(?:Headless)?(?:Chrome|CriOS)\//, 'Chrome'],
+  [/\bSafari\//, 'Safari'],
+];
+
+const systems: [RegExp, string][] = [
+  [/iPhone|iPad/, 'iOS'],
+  [/Android/, 'Android'],
+  [/Windows/, 'Windows'],
+  [/Mac OS X/, 'macOS'],
+  [/CrOS/, 'ChromeOS'],
+  [/Linux/, 'Linux'],
+];
+
+// browser names what a User-Agent header is of, as people would: 'Firefox on Linux'. Others are told as they are.
+export function browser(agent: string): string {
+  const name = browsers.find(([pattern]) => pattern.test(agent))?.[1];
+  const system = systems.find(([pattern]) => pattern.test(agent))?.[1];
+  if (!name) return agent || 'An unknown program';
+  return system ? `${name} on ${system}` : name;
 }

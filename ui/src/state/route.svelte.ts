@@ -1,14 +1,32 @@
-// Where the page is: the list (#/), one video (#/v/<id>), the work (#/jobs) or what went wrong (#/errors, #/errors?code=<code>).
+// Where the page is, by what follows # in its address. There is no address to return to in an address: who signs in stays where they were,
+// so no link can send anybody elsewhere.
+
+const pages = {
+  '/jobs': 'jobs',
+  '/errors': 'errors',
+  '/account': 'account',
+  '/people': 'people',
+  '/workspaces': 'workspaces',
+  '/letters': 'letters',
+  '/programs': 'programs',
+  '/record': 'record',
+  '/signin': 'signin',
+  '/forgot': 'forgot',
+  '/reset': 'reset',
+} as const;
+
+export type Name = 'list' | 'video' | 'person' | (typeof pages)[keyof typeof pages];
 
 class Route {
-  video = $state(''); // id, empty elsewhere
-  jobs = $state(false);
-  errors = $state(false);
+  name = $state<Name>('list');
+  id = $state(''); // of the video or person, empty elsewhere
   code = $state(''); // of the errors on show, empty for all
+  request = $state(''); // of a program that asks somebody to sign in, as the server signed it; empty for none
+  reset = $state(''); // the code of a link for a new password, which is taken out of the address
 
   // place names the view, empty for the list.
   get place(): string {
-    return this.errors ? 'errors' : this.jobs ? 'jobs' : this.video;
+    return this.name === 'list' ? '' : `${this.name} ${this.id}`;
   }
 
   start() {
@@ -17,11 +35,17 @@ class Route {
   }
 
   #read() {
-    this.video = /^#\/v\/([0-9a-z]+)$/.exec(location.hash)?.[1] ?? '';
-    this.jobs = location.hash === '#/jobs';
-    const errors = /^#\/errors(?:\?(.*))?$/.exec(location.hash);
-    this.errors = errors !== null;
-    this.code = new URLSearchParams(errors?.[1] ?? '').get('code') ?? '';
+    const [path = '', query = ''] = location.hash.slice(1).split(/\?(.*)/s);
+    const asked = new URLSearchParams(query);
+    const one = /^\/(v|people)\/([0-9a-z]{1,40})$/.exec(path);
+    this.id = one?.[2] ?? '';
+    this.name = one ? (one[1] === 'v' ? 'video' : 'person') : (pages[path as keyof typeof pages] ?? 'list');
+    this.code = this.name === 'errors' ? (asked.get('code') ?? '') : '';
+    this.request = this.name === 'signin' ? (asked.get('request') ?? '') : '';
+    if (this.name === 'reset' && asked.has('code')) {
+      this.reset = asked.get('code') ?? '';
+      history.replaceState(null, '', '#/reset');
+    }
   }
 }
 
@@ -29,6 +53,10 @@ export const route = new Route();
 
 export function link(id: string): string {
   return `#/v/${id}`;
+}
+
+export function personLink(id: string): string {
+  return `#/people/${id}`;
 }
 
 export function errorsLink(code: string): string {

@@ -1,52 +1,129 @@
-// Who is signed in: the admin token, kept for this tab, or for this browser where the person asked for it.
+// Who is signed in: a person by the browser's session, a cookie that no script can read, or who has the admin token, which this tab keeps
+// until it is closed.
 
-import { Client, type Problem } from '../api/client';
+import { Accounts, type Me, type Scope } from '../api/account';
+import { Client, Problem, sentence } from '../api/client';
 
 const key = 'sluice.token';
 
-class Session {
-  client = $state<Client | null>(null);
-  refused = $state(false); // the server no longer takes the token that was kept
+// starting: the server is being asked; away: it did not answer; out: nobody; must: who has a temporary password; in: somebody.
+export type Phase = 'starting' | 'away' | 'out' | 'must' | 'in';
 
-  // start takes the token from the address (#token=…, as the server prints it), and from the address bar, or from where it was kept.
-  start() {
+class Session {
+  phase = $state<Phase>('starting');
+  client = $state.raw<Client>(this.#client(''));
+  me = $state.raw<Me | null>(null);
+  notice = $state(''); // why somebody who was signed in is not any more, or why the server can't be asked
+  temporary = ''; // the password that was just signed in with and must be changed
+
+  // start takes the token from the address (#token=…, as the server prints it), and out of the address bar, or from where it was kept, and
+  // asks the server who this is.
+  async start(): Promise<void> {
+    localStorage.removeItem(key); // earlier versions kept it there
     const given = /^#token=([^&]+)/.exec(location.hash)?.[1];
     if (given) {
       history.replaceState(null, '', location.pathname + location.search + '#/');
-      this.#use(decodeURIComponent(given), false);
+      await this.#look(decodeURIComponent(given)).catch(() => {});
       return;
     }
-    if (this.client) return;
-    const kept = sessionStorage.getItem(key) ?? localStorage.getItem(key);
-    if (kept) this.client = this.#client(kept);
+    if (this.phase !== 'starting') return;
+    await this.again();
   }
 
-  // signIn asks the server whether it takes the token before keeping it; it throws the Problem otherwise.
-  async signIn(token: string, remember: boolean): Promise<void> {
-    await new Client(token, () => {}).videos('', 1).catch((thrown: Problem) => {
-      if (thrown.status === 401 || thrown.status === 403) thrown.message = 'The server does not know this token. Copy it again from where the server runs.';
+  // again asks the server anew.
+  async again(): Promise<void> {
+    this.phase = 'starting';
+    await this.#look(sessionStorage.getItem(key) ?? '').catch(() => {});
+  }
+
+  may(scope: Scope): boolean {
+    return this.me?.scopes.includes(scope) ?? false;
+  }
+
+  // signIn throws a Problem.
+  async signIn(email: string, password: string): Promise<void> {
+    const client = this.#client('');
+    const done = await new Accounts(client).signIn(email, password);
+    this.temporary = done.must_change ? password : '';
+    await this.#look('');
+  }
+
+  // useToken asks the server whether it takes the token before keeping it; it throws a Problem.
+  async useToken(token: string): Promise<void> {
+    await this.#look(token);
+  }
+
+  async changePassword(current: string, password: string): Promise<void> {
+    await new Accounts(this.client).changePassword(current, password);
+    this.temporary = '';
+    await this.#look('');
+  }
+
+  // signOut ends the session; it throws a Problem where the server could not be told, and then nothing has changed.
+  async signOut(): Promise<void> {
+    if (this.me?.session) {
+      await new Accounts(this.client).signOut().catch((thrown: Problem) => {
+        if (thrown.status !== 401) throw thrown;
+      });
+    }
+    this.#leave('');
+    location.hash = '#/';
+  }
+
+  // part ends the session to have somebody sign in where they are.
+  async part(notice: string): Promise<void> {
+    if (this.me?.session) await new Accounts(this.client).signOut();
+    this.#leave(notice);
+  }
+
+  // check looks whether this tab's person is still the one, and what they may: other tabs share the cookie.
+  async check(): Promise<void> {
+    if (this.phase !== 'in' && this.phase !== 'out') return;
+    try {
+      const now = await new Accounts(this.#client(sessionStorage.getItem(key) ?? '', true)).me();
+      if (this.phase === 'out' || now.id !== this.me?.id || now.must_change) await this.#look(sessionStorage.getItem(key) ?? '');
+      else if (JSON.stringify({ ...now, session: null }) !== JSON.stringify({ ...this.me, session: null })) this.me = now;
+    } catch (thrown) {
+      if (this.phase === 'in' && thrown instanceof Problem && thrown.status === 401) this.#leave('Your session has ended. Sign in again to go on where you were.');
+    }
+  }
+
+  async #look(token: string): Promise<void> {
+    const client = this.#client(token);
+    try {
+      const me = await new Accounts(this.#client(token, true)).me();
+      if (token) sessionStorage.setItem(key, token);
+      else sessionStorage.removeItem(key);
+      this.client = client;
+      this.me = me;
+      this.notice = '';
+      this.phase = me.must_change ? 'must' : 'in';
+    } catch (thrown) {
+      if (thrown instanceof Problem && thrown.status === 401) {
+        this.#leave(token ? 'The server does not know this token. Copy it again from where the server runs.' : '');
+      } else {
+        this.notice = sentence(thrown);
+        this.phase = 'away';
+      }
       throw thrown;
-    });
-    this.#use(token, remember);
+    }
   }
 
-  signOut() {
+  #leave(notice: string) {
     sessionStorage.removeItem(key);
-    localStorage.removeItem(key);
-    this.client = null;
+    this.client = this.#client('');
+    this.me = null;
+    this.temporary = '';
+    this.notice = notice;
+    this.phase = 'out';
   }
 
-  #use(token: string, remember: boolean) {
-    this.signOut();
-    (remember ? localStorage : sessionStorage).setItem(key, token);
-    this.refused = false;
-    this.client = this.#client(token);
-  }
-
-  #client(token: string): Client {
-    return new Client(token, () => {
-      this.signOut();
-      this.refused = true;
+  // A quiet client's refusals are for its caller alone.
+  #client(token: string, quiet = false): Client {
+    return new Client(token, (why) => {
+      if (quiet || (this.phase !== 'in' && this.phase !== 'must')) return;
+      if (why.code === 'password_change_required') this.phase = 'must';
+      else this.#leave('Your session has ended. Sign in again to go on where you were.');
     });
   }
 }

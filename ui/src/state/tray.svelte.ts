@@ -10,6 +10,7 @@ export type Phase = 'queued' | 'sending' | 'sent' | 'failed';
 
 export class Upload {
   readonly file: File;
+  readonly workspace: string; // id, empty for one's first
   phase = $state<Phase>('queued');
   sent = $state(0); // bytes
   rate = $state(0); // bytes a second, smoothed
@@ -17,8 +18,9 @@ export class Upload {
   grant = $state.raw<Grant | null>(null);
   transfer: Transfer | null = null;
 
-  constructor(file: File) {
+  constructor(file: File, workspace: string) {
     this.file = file;
+    this.workspace = workspace;
   }
 
   get part(): number {
@@ -48,6 +50,7 @@ export class Upload {
 
 export class Tray {
   items = $state<Upload[]>([]);
+  workspace = $state(''); // where what is added next will lie, empty for one's first
   said = $state(''); // the newest outcome, for screen readers
 
   readonly #client: Client;
@@ -69,7 +72,7 @@ export class Tray {
   }
 
   add(files: Iterable<File>) {
-    for (const file of files) this.items.push(new Upload(file));
+    for (const file of files) this.items.push(new Upload(file, this.workspace));
     this.#advance();
   }
 
@@ -111,8 +114,13 @@ export class Tray {
 
   async #send(upload: Upload) {
     try {
+      if (upload.grant && (await this.#arrivedAfterAll(upload.grant))) {
+        this.#sent(upload);
+        return;
+      }
+      if (!this.items.includes(upload)) return;
       if (upload.grant && Date.parse(upload.grant.expires) - Date.now() < margin) this.#forget(upload);
-      const grant = upload.grant ?? (await this.#client.grant(upload.file));
+      const grant = upload.grant ?? (await this.#client.grant(upload.file, upload.workspace));
       upload.grant = grant;
       if (!this.items.includes(upload)) {
         this.#forget(upload);
@@ -122,10 +130,7 @@ export class Tray {
       upload.rate = 0;
       upload.transfer = put(grant, upload.file, upload.track());
       await upload.transfer.done;
-      upload.sent = upload.file.size;
-      upload.phase = 'sent';
-      this.said = `${upload.file.name} is uploaded.`;
-      this.#arrived();
+      this.#sent(upload);
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.code === 'canceled') return;
       upload.phase = 'failed';
@@ -135,6 +140,24 @@ export class Tray {
       upload.transfer = null;
       this.#advance();
     }
+  }
+
+  // arrivedAfterAll asks whether the server has the file of an earlier try, whose answer was lost: it is not sent twice then.
+  async #arrivedAfterAll(grant: Grant): Promise<boolean> {
+    try {
+      const video = await this.#client.video(grant.id);
+      return video.received !== undefined || video.status !== 'waiting';
+    } catch (thrown) {
+      if (thrown instanceof Problem && (thrown.status === 404 || thrown.status === 410)) return false; // it was removed: the grant runs out
+      throw thrown;
+    }
+  }
+
+  #sent(upload: Upload) {
+    upload.sent = upload.file.size;
+    upload.phase = 'sent';
+    this.said = `${upload.file.name} is uploaded.`;
+    this.#arrived();
   }
 
   #forget(upload: Upload) {
