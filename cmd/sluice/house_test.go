@@ -37,14 +37,15 @@ type house struct {
 
 const eventsToken = "a-token-for-the-events"
 
-func newHouse(t *testing.T) house {
+func newHouse(t *testing.T, flags ...string) house {
 	t.Helper()
 	var c Serve
 	parser, err := kong.New(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse([]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--events-token", eventsToken, "--trusted-proxies", "127.0.0.1"}); err != nil {
+	flags = append([]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--events-token", eventsToken, "--trusted-proxies", "127.0.0.1"}, flags...)
+	if _, err := parser.Parse(flags); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.finish(); err != nil {

@@ -33,6 +33,11 @@ type OIDC struct {
 	Workspaces     []string `help:"Workspaces of who has none of these." default:"main" env:"WORKSPACES"`
 	ScopeClaim     string   `help:"Claim that holds scopes; empty allows whatever the role does." default:"scope" env:"SCOPE_CLAIM"`
 	Scopes         []string `help:"What its values mean, where they are not our own names: read:videos=videos/read." env:"SCOPES" placeholder:"VALUE=SCOPE"`
+
+	ClientID     string   `name:"client-id" help:"What the issuer knows this server as, so that people sign in there on the page too. Default: they sign in by password alone." env:"CLIENT_ID"`
+	ClientSecret Secret   `name:"client-secret" help:"Its secret there; none for a public client." env:"CLIENT_SECRET" placeholder:"TEXT"`
+	Ask          []string `help:"Scopes that a sign-in on the page asks the issuer for; openid is one." default:"openid,profile,email" env:"ASK"`
+	Name         string   `help:"What the page calls the issuer. Default: its host." env:"NAME"`
 }
 
 // external reports whether another issuer gives the tokens.
@@ -80,6 +85,9 @@ func (o OIDC) checkExternal() error {
 			return fmt.Errorf("oidc.scopes has %q; write a value, = and one of the scopes %s", pair, account.AllScopes())
 		}
 	}
+	if err := o.checkParty(); err != nil {
+		return err
+	}
 	for _, pair := range o.Require {
 		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
 			return fmt.Errorf("oidc.require has %q; write a claim, = and its value", pair)
@@ -87,6 +95,26 @@ func (o OIDC) checkExternal() error {
 	}
 	return nil
 }
+
+// checkParty refuses what nobody could sign in by.
+func (o OIDC) checkParty() error {
+	switch {
+	case o.ClientID == "":
+		if o.ClientSecret != "" {
+			return errors.New("oidc.client_secret is set, and oidc.client_id is not; set both")
+		}
+		return nil
+	case !o.external():
+		return errors.New("oidc.client_id is set, and oidc.issuer is not; set both")
+	case !slices.Contains(o.Ask, "openid"):
+		return errors.New("oidc.ask lacks openid, without which the issuer tells nobody's name")
+	case printable(o.Name, mostIssuerName) != o.Name:
+		return fmt.Errorf("oidc.name is %q; use one line of at most %d characters", o.Name, mostIssuerName)
+	}
+	return nil
+}
+
+const mostIssuerName = 60 // characters
 
 // checkIssuer refuses an address that can't be an issuer's. http is for one on this machine, to try things out.
 func checkIssuer(value string) error {
@@ -105,7 +133,8 @@ func checkIssuer(value string) error {
 func (a *App) openTokens() (Authenticator, error) {
 	o := a.settings.OIDC
 	if o.external() {
-		return oauth.NewExternal(o.config(a)), nil
+		external := oauth.NewExternal(o.config(a))
+		return external, a.openParty(external)
 	}
 	key, err := a.settings.sealSecret()
 	if err != nil {
@@ -118,11 +147,39 @@ func (a *App) openTokens() (Authenticator, error) {
 	return a.provider, err
 }
 
+// openParty wires the page's sign-in by the external issuer, where the issuer knows this server.
+func (a *App) openParty(external *oauth.External) error {
+	o := a.settings.OIDC
+	if o.ClientID == "" {
+		return nil
+	}
+	key, err := a.settings.sealSecret()
+	if err != nil {
+		return err
+	}
+	a.party, err = oauth.NewParty(oauth.PartyConfig{
+		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: key, Admit: a.identity.Admit,
+	})
+	return err
+}
+
+// issuers are what the page offers to sign in by, beside passwords.
+func (a *App) issuers() []api.Issuer {
+	if a.party == nil {
+		return nil
+	}
+	name := a.settings.OIDC.Name
+	if u, err := url.Parse(a.settings.OIDC.Issuer); name == "" && err == nil {
+		name = u.Hostname()
+	}
+	return []api.Issuer{{Name: name, Login: oauth.PathExternalLogin}}
+}
+
 func (o OIDC) config(a *App) oauth.ExternalConfig {
 	c := oauth.ExternalConfig{
 		Issuer: o.Issuer, Keys: o.JWKS, Audiences: o.Audience, Clients: o.Clients, Algorithms: o.Algorithms, Require: map[string]string{},
 		RoleClaim: o.RoleClaim, Roles: map[string]account.Role{}, DefaultRole: account.Role(o.DefaultRole),
-		WorkspaceClaim: o.WorkspaceClaim, Workspaces: o.Workspaces, ScopeClaim: o.ScopeClaim, Scopes: map[string]account.Scope{}, Now: now, Logger: a.log,
+		WorkspaceClaim: o.WorkspaceClaim, Workspaces: o.Workspaces, ScopeClaim: o.ScopeClaim, Scopes: map[string]account.Scope{}, Users: a.identity, Now: now, Logger: a.log,
 	}
 	for _, pair := range o.Roles {
 		value, role := lastPair(pair)
@@ -156,8 +213,12 @@ func (a *App) signIns() api.SignIns {
 	return a.provider
 }
 
-// tokenEntrances is where this server gives tokens.
+// tokenEntrances is where this server gives tokens, or signs people in by who gives them instead.
 func (a *App) tokenEntrances() []entrance {
+	if a.party != nil {
+		const guard = "who the external issuer says they are: its answer is taken from the browser alone that asked, once, and opens a session"
+		return []entrance{{pattern: "/oauth/external/", serve: a.calling(a.party), guard: guard}}
+	}
 	if a.provider == nil {
 		return nil
 	}

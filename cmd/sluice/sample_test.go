@@ -159,6 +159,7 @@ var samples = map[string]sample{
 	"makeToken":        {body: `{"name":"x","scopes":["videos/read"]}`},
 	"listTokens":       {},
 	"revokeToken":      {id: aToken},
+	"listIssuers":      {},
 	"getAuthorization": {id: aRequest, query: "?request={id}"},
 	"authorize":        {id: aRequest, body: `{"request":"{id}"}`},
 

@@ -13,6 +13,15 @@ type Opening struct {
 	Act      Act
 }
 
+// Entry is a session that begins for somebody whom an external issuer has signed in, with all that goes with it.
+type Entry struct {
+	User    User // is made, or changed to what the issuer tells
+	Session Session
+	Hash    string // of the cookie
+	Ends    string // hash of the cookie that the browser had; empty for none
+	Act     Act
+}
+
 // NewPassword is a password of their own that a user gets, with all that goes with it: every session ends.
 type NewPassword struct {
 	Login    Login    // as it was compared: where it changed meanwhile, nothing does

@@ -11,6 +11,19 @@ type Login struct {
 	Known     bool      // a session of theirs was opened from the address that asks
 }
 
+// ExternalPrefix begins the ids of people whom an external issuer signs in. They have no password here.
+const ExternalPrefix = "oidc:"
+
+// Visitor is somebody whom an external issuer has signed in, as it tells them.
+type Visitor struct {
+	ID         string // ExternalPrefix and a hash of issuer and subject
+	Issuer     string
+	Email      string // to show; nobody is found by it
+	Name       string
+	Role       Role
+	Workspaces []string // those that are not here count for nothing
+}
+
 // Session is a browser that is signed in.
 type Session struct {
 	ID      string

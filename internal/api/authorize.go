@@ -37,6 +37,19 @@ type AuthorizationDone struct {
 	Redirect string `json:"redirect" example:"https://tool.example.com/callback?code=…" doc:"Where the browser goes on: to the program"`
 }
 
+// Issuer is who else signs people in.
+type Issuer struct {
+	Name  string `json:"name" example:"login.example.com" doc:"To show"`
+	Login string `json:"login" example:"/oauth/external/login" doc:"Where a browser goes to sign in there: an address of this server, which takes where to go afterwards as to=/…, a route of the page"`
+}
+
+// IssuerList is all who else sign people in.
+type IssuerList struct {
+	Items []Issuer `json:"items" doc:"Empty where people sign in by password alone"`
+}
+
+type issuersOutput struct{ Body IssuerList }
+
 type askedInput struct {
 	Request string `query:"request" required:"true" minLength:"1" maxLength:"8000" doc:"The request that the address of the sign-in page has"`
 }
@@ -56,6 +69,9 @@ type authorizeOutput struct {
 func (s *service) routeAuthorize() {
 	tags := []string{"clients"}
 	gone := []string{codeRequestGone}
+	route(s, open("For anybody: a page asks before it knows anybody."),
+		huma.Operation{OperationID: "listIssuers", Method: http.MethodGet, Path: "/v1/session/issuers", Tags: []string{"sessions"},
+			Summary: "List who else signs people in, beside passwords"}, nil, s.issuers)
 	route(s, open("Anybody may ask: it tells the name of a program, and what it asks for, to who has its signed request."),
 		huma.Operation{OperationID: "getAuthorization", Method: http.MethodGet, Path: "/v1/session/authorize", Tags: tags,
 			Summary: "Show which program asks somebody to sign in, and for what"}, problems{http.StatusGone: gone}, s.asked)
@@ -63,6 +79,10 @@ func (s *service) routeAuthorize() {
 		huma.Operation{OperationID: "authorize", Method: http.MethodPost, Path: "/v1/session/authorize", Tags: tags,
 			Summary: "End the sign-in for a program, for who is signed in", MaxBodyBytes: smallBody},
 		problems{http.StatusGone: gone, http.StatusForbidden: {codeSessionRequired, codeSignInAgain}}, s.authorize)
+}
+
+func (s *service) issuers(context.Context, *struct{}) (*issuersOutput, error) {
+	return &issuersOutput{Body: IssuerList{Items: append([]Issuer{}, s.Issuers...)}}, nil
 }
 
 func (s *service) asked(ctx context.Context, in *askedInput) (*askedOutput, error) {

@@ -118,6 +118,7 @@ var meaning = map[string]string{
 	"last_admin":             "this is the last administrator who can sign in",
 	"not_invited":            "the user has accepted the invitation",
 	"user_disabled":          "the user is disabled",
+	"external_user":          "the user signs in by another issuer",
 	"too_many_tokens":        "the user has as many tokens as they may (50)",
 	"bad_expiry":             "a token ends in the future, 366 days away at most",
 	"workspace_taken":        "there is a workspace with this id",

@@ -126,7 +126,7 @@ func (s *service) routeSessions() {
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
 	route(s, mine, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
 		Summary: "Change one's password", Description: "Ends every session of the user, and opens a new one for the browser that asks.", MaxBodyBytes: smallBody},
-		problems{http.StatusForbidden: {"session_required"}, http.StatusConflict: {"password_changed"}, http.StatusTooManyRequests: {"try_later"},
+		problems{http.StatusForbidden: {"session_required"}, http.StatusConflict: {"password_changed", "external_user"}, http.StatusTooManyRequests: {"try_later"},
 			http.StatusUnprocessableEntity: {"wrong_password", "weak_password"}}, s.changePassword)
 	route(s, open("For anybody: what is asked too often is dropped, by mailbox and by address."), huma.Operation{OperationID: "forgotPassword", Method: http.MethodPost, Path: "/v1/password/forgot", Tags: tags,
 		Summary:     "Have a link for a new password mailed",

@@ -83,10 +83,10 @@ func (s *service) routeUsers() {
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "removeUser", Method: http.MethodDelete, Path: "/v1/users/{id}", Tags: tags, Summary: "Remove a user",
 		Description: "Their videos stay.", DefaultStatus: http.StatusNoContent},
 		problems{http.StatusNotFound: {"no_user"}, http.StatusConflict: {"last_admin"}}, s.removeUser)
-	again := problems{http.StatusNotFound: {"no_user"}, http.StatusConflict: {"user_disabled"}, http.StatusTooManyRequests: {"try_later"}}
+	again := problems{http.StatusNotFound: {"no_user"}, http.StatusConflict: {"user_disabled", "external_user"}, http.StatusTooManyRequests: {"try_later"}}
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "resetUser", Method: http.MethodPost, Path: "/v1/users/{id}/reset", Tags: tags, Summary: "Have a user choose another password",
 		Description: "Ends their sessions and personal tokens, and writes them a letter with a temporary password."}, again, s.resetUser)
-	again[http.StatusConflict] = []string{"not_invited", "user_disabled"}
+	again[http.StatusConflict] = []string{"not_invited", "user_disabled", "external_user"}
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "inviteUserAgain", Method: http.MethodPost, Path: "/v1/users/{id}/invite", Tags: tags, Summary: "Invite somebody again",
 		Description: "Writes another letter; the temporary password of the one before is good no more."}, again, s.inviteAgain)
 }

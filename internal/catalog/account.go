@@ -161,8 +161,13 @@ func (t tx) enroll(ctx context.Context, id string, workspaces []string) error {
 	return nil
 }
 
+// external refuses a password to a user whom another issuer signs in.
+func external(op string) error {
+	return fault.New(fault.Conflict, op, "external_user", "This user signs in by another issuer and has no password here; see to it there, or disable the account.", nil)
+}
+
 // Reissue gives a user a temporary password; temp.Kind says to whom (see account.Temporary). Every session of theirs ends. fault.NotFound, code "no_user";
-// fault.Conflict, codes "not_invited" and "user_disabled".
+// fault.Conflict, codes "not_invited", "user_disabled" and "external_user".
 func (s *Store) Reissue(ctx context.Context, temp account.Temporary) error {
 	const op = "catalog.reissue"
 	return s.write(ctx, func(t tx) error {
@@ -171,6 +176,8 @@ func (s *Store) Reissue(ctx context.Context, temp account.Temporary) error {
 			return absent(err, noUser())
 		}
 		switch {
+		case row.Secret == "":
+			return external(op)
 		case account.State(row.State) == account.Disabled:
 			return fault.New(fault.Conflict, op, "user_disabled", "This user is disabled; enable the account first.", nil)
 		case temp.Kind == account.InvitationLetter && account.State(row.State) != account.Invited:
@@ -273,9 +280,9 @@ func settled(r sqlc.Account, disabled bool) account.State {
 	}
 }
 
-// governs reports whether a user is an administrator who can sign in.
+// governs reports whether a user is an administrator who can sign in, whatever becomes of other issuers.
 func governs(r sqlc.Account) bool {
-	return account.Role(r.Role) == account.Admin && account.State(r.State) == account.Active
+	return account.Role(r.Role) == account.Admin && account.State(r.State) == account.Active && r.Secret != ""
 }
 
 // keepAdmin refuses where a user is the last administrator who can sign in. Accounts are locked.

@@ -75,6 +75,41 @@ func (s *Store) Open(ctx context.Context, o account.Opening) error {
 	})
 }
 
+// Enter opens a session for somebody whom an external issuer has signed in. Their account is made, or becomes what the issuer tells: role, names, and those of the workspaces that are
+// here. fault.Forbidden, code "user_disabled".
+func (s *Store) Enter(ctx context.Context, e account.Entry) error {
+	return s.write(ctx, func(t tx) error {
+		if _, err := t.LockAccounts(ctx); err != nil { // workspaces stay while this looks at them
+			return err
+		}
+		u := e.User
+		rows, err := t.PutVisitor(ctx, sqlc.PutVisitorParams{ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), Created: e.Session.Created.UnixMilli()})
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			return fault.New(fault.Forbidden, "catalog.enter", "user_disabled", "Your account here is disabled; ask an administrator.", nil)
+		}
+		if err := t.RemoveMembers(ctx, u.ID); err != nil {
+			return err
+		}
+		for _, w := range u.Workspaces {
+			if _, err := t.AddMember(ctx, sqlc.AddMemberParams{Account: u.ID, Workspace: w}); err != nil {
+				return err
+			}
+		}
+		if e.Ends != "" {
+			if err := t.RemoveSessionByHash(ctx, e.Ends); err != nil {
+				return err
+			}
+		}
+		if err := t.admit(ctx, e.Session, e.Hash); err != nil {
+			return err
+		}
+		return t.act(ctx, e.Act)
+	})
+}
+
 func (t tx) admit(ctx context.Context, s account.Session, hash string) error {
 	return t.InsertSession(ctx, sqlc.InsertSessionParams{
 		ID: s.ID, Hash: hash, Account: s.User, Created: s.Created.UnixMilli(), Expires: s.Expires.UnixMilli(), Address: s.Address, Agent: s.Agent,
@@ -177,7 +212,7 @@ func (s *Store) SetPassword(ctx context.Context, p account.NewPassword) error {
 }
 
 // OfferCode replaces a user's code for a new password, writes the letter that tells it, and completes the job that asks for it. Nothing but the job changes where
-// nobody has that e-mail address, or the user is disabled or was invited and their temporary password has expired.
+// nobody has that e-mail address, or the user is disabled, signs in by another issuer, or was invited and their temporary password has expired.
 func (s *Store) OfferCode(ctx context.Context, email, hash string, l account.Letter, act account.Act, done engine.Handle) error {
 	return s.write(ctx, func(t tx) error {
 		row, err := t.AccountByAddress(ctx, fold(email))
@@ -185,7 +220,7 @@ func (s *Store) OfferCode(ctx context.Context, email, hash string, l account.Let
 			return err
 		}
 		has := loginOf(row.Account, row.Workspaces)
-		if err == nil && (has.State == account.Active || has.State == account.Invited && has.Temporary.After(l.Created)) {
+		if err == nil && has.Hash != "" && (has.State == account.Active || has.State == account.Invited && has.Temporary.After(l.Created)) {
 			if err := t.offer(ctx, has, hash, l, act); err != nil {
 				return err
 			}

@@ -54,6 +54,7 @@ const (
 	codeFor      = time.Hour            // a code for a new password
 	sessionFor   = 30 * 24 * time.Hour  // a session, whatever happens
 	idleFor      = 7 * 24 * time.Hour   // a session that nobody uses
+	externalFor  = 12 * time.Hour       // a session of somebody whom another issuer signed in: so long may it go unheeded that it would do so no more
 	changeFor    = time.Hour            // a session that may only change the password
 	seenEvery    = time.Minute          // how exactly the last use is known
 	tokenFor     = 90 * 24 * time.Hour  // a token that names no end

@@ -91,6 +91,24 @@ func (s *Service) newSession(ctx context.Context, u account.User, mustChange boo
 	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent}, secret()
 }
 
+// Admit opens a session for somebody whom an external issuer has signed in. They are a user of this server from then on, with the role and the workspaces that the issuer
+// tells at each sign-in; nobody who has a password here becomes one of them, whatever their e-mail address. A session that the browser had ends. fault.Forbidden, code
+// "user_disabled".
+func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admission, error) {
+	u := account.User{ID: who.ID, Email: who.Email, Name: who.Name, Role: who.Role, State: account.Active, Workspaces: who.Workspaces}
+	session, value := s.newSession(ctx, u, false)
+	session.Expires = session.Created.Add(externalFor)
+	entry := account.Entry{User: u, Session: session, Hash: digest(value),
+		Act: s.act(ctx, account.SignedIn, self(u), u, "issuer", who.Issuer, "role", string(u.Role), "workspaces", strings.Join(u.Workspaces, " "))}
+	if old := account.CallerOf(ctx).Cookie; old != "" {
+		entry.Ends = digest(old)
+	}
+	if err := s.Store.Enter(ctx, entry); err != nil {
+		return account.Admission{}, err
+	}
+	return account.Admission{User: u, Cookie: s.cookie(value, session.Expires)}, nil
+}
+
 // SignOut ends the session that by came with, and returns the header Set-Cookie that forgets it.
 func (s *Service) SignOut(ctx context.Context, by account.Principal) (cookie string, err error) {
 	if by.Session == "" {
@@ -108,7 +126,7 @@ func needsSession() error {
 }
 
 // ChangePassword gives by, who is signed in with a browser, another password. Every session of theirs ends, and a new one begins. fault.Invalid, codes "wrong_password" and
-// "weak_password"; fault.Limited, code "try_later"; fault.Conflict, code "password_changed", where that happened meanwhile.
+// "weak_password"; fault.Limited, code "try_later"; fault.Conflict, codes "password_changed", where that happened meanwhile, and "external_user" for who has none here.
 func (s *Service) ChangePassword(ctx context.Context, by account.Principal, current, fresh string) (account.Admission, error) {
 	const op = "identity.password"
 	if by.Session == "" {
@@ -117,6 +135,9 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	login, err := s.Store.Account(ctx, by.ID)
 	if err != nil {
 		return account.Admission{}, err
+	}
+	if login.Hash == "" {
+		return account.Admission{}, fault.New(fault.Conflict, op, "external_user", "You sign in by another issuer and have no password here; change it there.", nil)
 	}
 	if err := check(fresh, login.Email, login.Name); err != nil {
 		return account.Admission{}, err

@@ -42,6 +42,8 @@ type Users interface {
 type Sessions interface {
 	// Open opens a session. video.ErrStale where what was compared has changed since.
 	Open(ctx context.Context, o account.Opening) error
+	// Enter opens a session for somebody whom another issuer has signed in, and makes or changes their account. fault.Forbidden, "user_disabled".
+	Enter(ctx context.Context, e account.Entry) error
 	// Session returns the session of a cookie's hash, with its user. fault.NotFound, "no_session".
 	Session(ctx context.Context, hash string) (account.Session, account.User, error)
 	// SeeSession notes that a session was used.
@@ -60,7 +62,7 @@ type Passwords interface {
 	Strike(ctx context.Context, names []string, change func(name string, was account.Strikes) account.Strikes, act *account.Act) error
 	// SetPassword gives a user a password of their own. video.ErrStale where what was compared has changed since.
 	SetPassword(ctx context.Context, p account.NewPassword) error
-	// Reissue gives a user a temporary password. fault.NotFound, "no_user"; fault.Conflict, "not_invited" and "user_disabled".
+	// Reissue gives a user a temporary password. fault.NotFound, "no_user"; fault.Conflict, "not_invited", "user_disabled" and "external_user".
 	Reissue(ctx context.Context, temp account.Temporary) error
 	// OfferCode gives the user of an e-mail address, where there is one who may have it, a code for a new password, writes its letter and completes the job.
 	OfferCode(ctx context.Context, email, hash string, l account.Letter, act account.Act, done engine.Handle) error

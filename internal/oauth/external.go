@@ -44,6 +44,7 @@ type ExternalConfig struct {
 	ScopeClaim string
 	Scopes     map[string]account.Scope
 
+	Users     Users             // who has an account here; nil for nobody
 	Transport http.RoundTripper // nil for http.DefaultTransport
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -52,11 +53,12 @@ type ExternalConfig struct {
 // External verifies access tokens of an external issuer. It may be used by many goroutines.
 //
 // It keeps no accounts: who shows a token is a person of the id "oidc:" and a hash of iss and sub, for as long as the token is good. What the issuer takes away
-// is heeded when the token has expired.
+// is heeded when the token has expired; an account of that id that is disabled here, within Fresh.
 type External struct {
 	ExternalConfig
-	algs []jose.SignatureAlgorithm
-	keys *keySet
+	algs  []jose.SignatureAlgorithm
+	keys  *keySet
+	users memo[account.User]
 }
 
 // NewExternal makes one; it asks nobody yet.
@@ -68,6 +70,9 @@ func NewExternal(c ExternalConfig) *External {
 		c.Transport = http.DefaultTransport
 	}
 	e := &External{ExternalConfig: c, keys: newKeySet(c.Issuer, c.Keys, c.Transport, c.Now, c.Logger)}
+	if c.Users != nil {
+		e.users = memo[account.User]{read: c.Users.User, now: c.Now}
+	}
 	for _, alg := range c.Algorithms {
 		e.algs = append(e.algs, jose.SignatureAlgorithm(alg))
 	}
@@ -85,8 +90,25 @@ func (e *External) Authenticate(r *http.Request) (who account.Principal, ok bool
 	if err != nil {
 		return account.Principal{}, true, err
 	}
-	who, err = e.principal(c)
+	if who, err = e.principal(c); err == nil {
+		err = e.enabled(r.Context(), who.ID)
+	}
 	return who, true, err
+}
+
+// enabled refuses who has an account here that is disabled.
+func (e *External) enabled(ctx context.Context, id string) error {
+	if e.Users == nil {
+		return nil
+	}
+	u, err := e.users.get(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err == nil && u.State == account.Disabled:
+		return refused("This account is disabled here; ask an administrator.", nil)
+	}
+	return err
 }
 
 // claims are those of a token, by name.
@@ -140,6 +162,11 @@ func (e *External) check(c claims, typ string) error {
 	if len(e.Clients) > 0 && !slices.Contains(e.Clients, c.client()) {
 		return errors.New("its client is another")
 	}
+	return e.inTime(c)
+}
+
+// inTime refuses a token that is not good now.
+func (e *External) inTime(c claims) error {
 	expires, err1 := c.date("exp")
 	notBefore, err2 := c.date("nbf")
 	issued, err3 := c.date("iat")
@@ -248,12 +275,10 @@ func (e *External) principal(c claims) (account.Principal, error) {
 	}
 	role := e.role(c)
 	if role == "" {
-		return account.Principal{}, fault.New(fault.Forbidden, "oauth.role", "no_role", "You have signed in, and have no role here; ask an administrator of the issuer for one.", nil)
+		return account.Principal{}, noRole()
 	}
-	sum := sha256.Sum256([]byte(e.Issuer + "\n" + subject))
 	who := account.Principal{
-		Kind: account.Person, ID: "oidc:" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:]))[:26],
-		Name: c.name(), Role: role, Workspaces: e.Workspaces, Scopes: role.Scopes(),
+		Kind: account.Person, ID: e.id(subject), Name: c.name(), Role: role, Workspaces: e.Workspaces, Scopes: role.Scopes(),
 	}
 	if subject == c.client() || c.text("gty") == "client-credentials" || strings.HasPrefix(c.text("preferred_username"), "service-account-") {
 		who.Kind = account.Service
@@ -267,6 +292,12 @@ func (e *External) principal(c claims) (account.Principal, error) {
 		who.Scopes = e.scopes(c).Within(role.Scopes())
 	}
 	return who, nil
+}
+
+// id is who somebody of the issuer is here, for ever and whatever their e-mail address is.
+func (e *External) id(subject string) string {
+	sum := sha256.Sum256([]byte(e.Issuer + "\n" + subject))
+	return account.ExternalPrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:]))[:26]
 }
 
 // role is the strongest that the token names.
@@ -306,15 +337,20 @@ const mostName = 100
 
 func (c claims) name() string {
 	for _, claim := range []string{"email", "preferred_username", "username", "name", "client_id", "sub"} {
-		text := []rune(strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return -1
-			}
-			return r
-		}, c.text(claim)))
-		if len(text) > 0 {
-			return string(text[:min(len(text), mostName)])
+		if text := clean(c.text(claim), mostName); text != "" {
+			return text
 		}
 	}
 	return ""
+}
+
+// clean is text on one line, of at most so many characters.
+func clean(text string, most int) string {
+	kept := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text))
+	return string(kept[:min(len(kept), most)])
 }

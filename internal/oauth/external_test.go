@@ -58,9 +58,18 @@ func startIssuer(t *testing.T) *issuer {
 		}
 	}))
 	t.Cleanup(is.Close)
-	is.add(t, "k1")
+	is.keys["k1"] = sharedKey()
 	return is
 }
+
+// sharedKey is the first key of every issuer here: making one is slow.
+var sharedKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
 
 func (is *issuer) add(t *testing.T, kid string) *rsa.PrivateKey {
 	t.Helper()

@@ -93,8 +93,9 @@ func (p *Provider) routes() http.Handler {
 		mux.Handle(path, open(form(library)))
 	}
 	mux.Handle(pathUserinfo, open(userinfo(library)))
-	mux.Handle(pathAuthorize, navigation(library))
-	mux.Handle(pathLogout, navigation(library))
+	back := p.page("signin")
+	mux.Handle(pathAuthorize, told(back, navigation(library)))
+	mux.Handle(pathLogout, told(back, navigation(library)))
 	mux.Handle(pathKeys, open(document(library)))
 	mux.Handle(oidc.DiscoveryEndpoint, open(document(library)))
 	mux.Handle(pathMetadata, open(document(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -103,12 +104,16 @@ func (p *Provider) routes() http.Handler {
 		library.ServeHTTP(w, r)
 	}))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		guarded(w.Header())
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// guarded keeps answers out of caches, and addresses with codes out of what browsers tell others.
+func guarded(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // warnings lets the library log what went wrong, and not what it has registered.
@@ -187,7 +192,11 @@ func userinfo(next http.Handler) http.Handler {
 	})
 }
 
-// navigation takes what a browser is sent to.
+// mostAddress bounds what a form becomes as an address, in bytes.
+const mostAddress = 16 << 10
+
+// navigation takes what a browser is sent to. A form comes from another site, and so without the session's cookie: it is asked for once more by its address (OpenID Connect
+// Core §3.1.2.1 wants both methods), and then by a browser that tells who is signed in.
 func navigation(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !only(w, r, http.MethodGet, http.MethodPost) {
@@ -200,6 +209,14 @@ func navigation(next http.Handler) http.Handler {
 		}
 		if repeated(r.Form) {
 			refuse(w, http.StatusBadRequest, "invalid_request", "a parameter is there more than once")
+			return
+		}
+		if r.Method == http.MethodPost {
+			if query := r.Form.Encode(); len(query) <= mostAddress {
+				http.Redirect(w, r, r.URL.Path+"?"+query, http.StatusSeeOther)
+			} else {
+				refuse(w, http.StatusRequestEntityTooLarge, "invalid_request", "the parameters are too long")
+			}
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -112,7 +112,7 @@ func (k *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 			Issuer string `json:"issuer"`
 			Keys   string `json:"jwks_uri"`
 		}
-		if err := k.get(ctx, strings.TrimRight(k.issuer, "/")+"/.well-known/openid-configuration", &doc); err != nil {
+		if err := k.discover(ctx, &doc); err != nil {
 			return nil, err
 		}
 		if doc.Issuer != k.issuer {
@@ -143,6 +143,11 @@ func (k *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 		return nil, errors.New("it has no key that can be used")
 	}
 	return keys, nil
+}
+
+// discover reads what the issuer says of itself (OpenID Connect Discovery §4).
+func (k *keySet) discover(ctx context.Context, into any) error {
+	return k.get(ctx, strings.TrimRight(k.issuer, "/")+"/.well-known/openid-configuration", into)
 }
 
 // secureAs refuses an address that is less secure than that of the issuer.

@@ -1,4 +1,5 @@
-// Package oauth is the OpenID Connect provider of Sluice, and turns access tokens, its own or an external issuer's, into a Principal.
+// Package oauth is the OpenID Connect provider of Sluice, and turns access tokens, its own or an external issuer's, into a Principal. Where there is an external issuer, it signs
+// people in there, on the page (Party).
 //
 // Promise. Programs sign people in by authorization code with PKCE (S256 alone), and themselves by client credentials; nothing else gives tokens. A code works
 // once, a refresh token works once, and the second use of either ends everything that came of it. Access tokens are JWTs of type at+jwt (RFC 9068), signed with

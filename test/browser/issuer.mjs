@@ -1,5 +1,5 @@
 // issuer.mjs: node-oidc-provider as an issuer that isn't ours. It prints its address, and serves beside its own routes: POST /stage/rotate (a new key
-// signs, the old one is still published), POST /stage/forget (the old one isn't), and GET /stage/token?sub=… (the tokens of somebody who signs in by
+// signs, the old one is still published), POST /stage/forget (the old one isn't), POST /stage/client?redirect=… (a client "house" with a secret), and GET /stage/token?sub=… (the tokens of somebody who signs in by
 // authorization code, PKCE and openid-client; without sub those of a machine). It ends with its input.
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
@@ -8,6 +8,7 @@ import * as client from 'openid-client';
 
 const audience = 'https://video.example.com';
 const accounts = { jane: { roles: ['video-editors', 'others'], email: 'jane@example.com' }, joe: { roles: ['others'] } };
+const houses = [];
 let issuer;
 let keys = [];
 let callback;
@@ -25,9 +26,12 @@ function serve() {
 		clients: [
 			{ client_id: 'page', token_endpoint_auth_method: 'none', redirect_uris: ['https://page.example.com/cb'], grant_types: ['authorization_code'], response_types: ['code'] },
 			{ client_id: 'machine', client_secret: 'a secret of the test', redirect_uris: [], grant_types: ['client_credentials'], response_types: [] },
+			...houses,
 		],
-		scopes: ['openid', 'videos/read', 'videos/write'],
-		findAccount: (_, sub) => accounts[sub] && { accountId: sub, claims: () => ({ sub }) },
+		scopes: ['openid', 'email', 'videos/read', 'videos/write'],
+		claims: { openid: ['sub'], email: ['email'] },
+		conformIdTokenClaims: false,
+		findAccount: (_, sub) => accounts[sub] && { accountId: sub, claims: () => ({ sub, email: accounts[sub].email }) },
 		extraTokenClaims: (_, token) => accounts[token.accountId],
 		interactions: { url: (_, interaction) => `/stage/interaction/${interaction.uid}` },
 		features: {
@@ -47,7 +51,7 @@ function serve() {
 		const { prompt, params, session } = await provider.interactionDetails(req, res);
 		if (prompt.name === 'login') return provider.interactionFinished(req, res, { login: { accountId: params.login_hint } });
 		const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
-		grant.addOIDCScope('openid videos/read videos/write');
+		grant.addOIDCScope('openid email videos/read videos/write');
 		grant.addResourceScope(audience, 'videos/read videos/write');
 		return provider.interactionFinished(req, res, { consent: { grantId: await grant.save() } });
 	};
@@ -82,7 +86,10 @@ const server = createServer(async (req, res) => {
 	try {
 		const url = new URL(req.url, issuer);
 		if (url.pathname === '/stage/rotate') await rotate();
-		else if (url.pathname === '/stage/forget') {
+		else if (url.pathname === '/stage/client') {
+			houses[0] = { client_id: 'house', client_secret: 'a secret of the house', redirect_uris: [url.searchParams.get('redirect')] };
+			serve();
+		} else if (url.pathname === '/stage/forget') {
 			keys = keys.slice(0, 1);
 			serve();
 		} else if (url.pathname === '/stage/token') return res.end(JSON.stringify(await token(url.searchParams.get('sub'))));

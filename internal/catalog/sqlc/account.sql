@@ -21,6 +21,11 @@ SELECT count(*) FROM member WHERE workspace = $1;
 INSERT INTO account (id, email, address, name, role, state, secret, temporary, used, created, signed_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, 0)
 ON CONFLICT DO NOTHING;
 
+-- name: PutVisitor :execrows
+-- PutVisitor makes an account without a password for somebody whom another issuer signs in, or changes it to what that tells, unless it is disabled.
+INSERT INTO account (id, email, address, name, role, state, secret, temporary, used, created, signed_in) VALUES ($1, $2, $1, $3, $4, 'active', '', 0, 0, $5, $5)
+ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, role = excluded.role, signed_in = excluded.signed_in WHERE account.state <> 'disabled';
+
 -- name: Account :one
 SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM account a WHERE a.id = $1;
@@ -41,10 +46,11 @@ FROM account a WHERE a.id > $1 ORDER BY a.id LIMIT $2;
 UPDATE account SET name = name WHERE id = $1 RETURNING *;
 
 -- name: CountAdmins :one
-SELECT count(*) FROM account WHERE role = 'admin' AND state = 'active';
+-- CountAdmins counts those with a password: whom another issuer signs in may be gone when that is.
+SELECT count(*) FROM account WHERE role = 'admin' AND state = 'active' AND secret <> '';
 
 -- name: CountAnyAdmins :one
-SELECT count(*) FROM account WHERE role = 'admin';
+SELECT count(*) FROM account WHERE role = 'admin' AND secret <> '';
 
 -- name: EditAccount :exec
 UPDATE account SET name = $2, role = $3, state = $4 WHERE id = $1;

@@ -182,9 +182,10 @@ func (q *Queries) Audit(ctx context.Context, arg AuditParams) ([]Audit, error) {
 }
 
 const countAdmins = `-- name: CountAdmins :one
-SELECT count(*) FROM account WHERE role = 'admin' AND state = 'active'
+SELECT count(*) FROM account WHERE role = 'admin' AND state = 'active' AND secret <> ''
 `
 
+// CountAdmins counts those with a password: whom another issuer signs in may be gone when that is.
 func (q *Queries) CountAdmins(ctx context.Context) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countAdmins)
 	var count int64
@@ -193,7 +194,7 @@ func (q *Queries) CountAdmins(ctx context.Context) (int64, error) {
 }
 
 const countAnyAdmins = `-- name: CountAnyAdmins :one
-SELECT count(*) FROM account WHERE role = 'admin'
+SELECT count(*) FROM account WHERE role = 'admin' AND secret <> ''
 `
 
 func (q *Queries) CountAnyAdmins(ctx context.Context) (int64, error) {
@@ -405,6 +406,34 @@ type PutResetCodeParams struct {
 func (q *Queries) PutResetCode(ctx context.Context, arg PutResetCodeParams) error {
 	_, err := q.db.ExecContext(ctx, putResetCode, arg.Account, arg.Hash, arg.Expires)
 	return err
+}
+
+const putVisitor = `-- name: PutVisitor :execrows
+INSERT INTO account (id, email, address, name, role, state, secret, temporary, used, created, signed_in) VALUES ($1, $2, $1, $3, $4, 'active', '', 0, 0, $5, $5)
+ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, role = excluded.role, signed_in = excluded.signed_in WHERE account.state <> 'disabled'
+`
+
+type PutVisitorParams struct {
+	ID      string
+	Email   string
+	Name    string
+	Role    string
+	Created int64
+}
+
+// PutVisitor makes an account without a password for somebody whom another issuer signs in, or changes it to what that tells, unless it is disabled.
+func (q *Queries) PutVisitor(ctx context.Context, arg PutVisitorParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putVisitor,
+		arg.ID,
+		arg.Email,
+		arg.Name,
+		arg.Role,
+		arg.Created,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const putWorkspace = `-- name: PutWorkspace :execrows
