@@ -7,6 +7,7 @@
 //   CHROMIUM      the browser, /usr/bin/chromium unless told
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fits, launch, need, shot, until, visit } from './browser.mjs';
@@ -72,7 +73,8 @@ for (const [device, width, height] of [
     await until('playback to go on after the edit', () => video.evaluate((v, from) => v.currentTime > from + 2.5 && !v.paused, start));
     await page.evaluate(() => scrollTo(0, 0));
     await fits(page);
-    await shot(page, `${device}-video`);
+    await shot(page, `${device}-video`, { fullPage: true });
+    assert.ok(await page.locator('section:has(> table)').evaluate((s) => s.scrollWidth <= s.clientWidth), 'the renditions are wider than their panel');
 
     await page.locator('summary', { hasText: 'Events' }).click();
     await page.getByText('video.ready').first().waitFor();
@@ -135,6 +137,31 @@ test('An upload that lost its connection is tried again, and a canceled one leav
   await page.getByRole('button', { name: `Cancel ${basename(file)}` }).click();
   await until('the video to go', async () => (await find()).status() === 404);
   assert.equal(await page.getByRole('progressbar', { name: `Upload of ${basename(file)}` }).count(), 0);
+  assert.deepEqual(faults, []);
+});
+
+test('A file that arrived although its answer was lost is not sent again', { timeout: 600_000 }, async (t) => {
+  const { page, faults } = await open(t, 1024, 768);
+  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  let puts = 0;
+  await page.route('**', async (route) => {
+    if (route.request().method() !== 'PUT') return route.fallback();
+    puts++;
+    // The file is put from here: the browser's own body is not to be had.
+    const { 'content-type': type } = route.request().headers();
+    const answer = await fetch(route.request().url(), { method: 'PUT', headers: { 'Content-Type': type }, body: await readFile(file) });
+    assert.equal(answer.status, 200);
+    return route.abort('connectionreset');
+  });
+  const granted = page.waitForResponse((r) => r.url().endsWith('/v1/uploads') && r.request().method() === 'POST');
+  await page.getByLabel('Files to upload').first().setInputFiles(file);
+  const { id } = await (await granted).json();
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await page.locator(`li[data-id="${id}"]`).waitFor();
+  assert.equal(puts, 1);
+  const answer = await page.request.delete(`${url}/v1/videos/${id}`, { headers: { Authorization: `Bearer ${token}` } });
+  assert.equal(answer.status(), 204);
   assert.deepEqual(faults, []);
 });
 
