@@ -63,7 +63,7 @@ var mutants = []mutant{
 
 // TestEveryMutantStillFits keeps the edits true to the sources; TestEveryMutantIsCaught is for -full.
 func TestEveryMutantStillFits(t *testing.T) {
-	for _, m := range slices.Concat(mutants, signingMutants) {
+	for _, m := range slices.Concat(mutants, signingMutants, identityMutants) {
 		for _, e := range m.edits {
 			body, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
 			if err != nil {
@@ -80,6 +80,9 @@ func TestEveryMutantIsCaught(t *testing.T) { catch(t, mutants) }
 
 // TestEveryControlOfSignaturesIsCaught is apart because it needs seconds for each, and no ffmpeg.
 func TestEveryControlOfSignaturesIsCaught(t *testing.T) { catch(t, signingMutants) }
+
+// TestEveryControlOfAccountsIsCaught takes down what keeps people apart, and the front door.
+func TestEveryControlOfAccountsIsCaught(t *testing.T) { catch(t, identityMutants) }
 
 // catch makes each mutant in a copy of the repository, and has its tests notice.
 func catch(t *testing.T, mutants []mutant) {

@@ -1,0 +1,39 @@
+package drill
+
+// identityMutants are the controls of accounts, sessions, tokens and the front door, each taken away by itself.
+var identityMutants = func() []mutant {
+	one := func(control, file, old, new, in, run string) mutant {
+		return mutant{control, []edit{{file, old, new}}, in, run}
+	}
+	people := func(control, file, old, new, run string) mutant {
+		return one(control, "internal/identity/"+file, old, new, "./internal/identity", run)
+	}
+	door := func(control, file, old, new, run string) mutant {
+		return one(control, "cmd/sluice/"+file, old, new, "./cmd/sluice", run)
+	}
+	return []mutant{
+		people("an unknown user costs a hash too", "hash.go", "	if !known {\n		hash = h.dummy\n	}", "	if !known {\n		return false, false, nil\n	}", "EveryFailedSignIn"),
+		people("guesses at a user wait", "throttle.go", "		return perUser.strike(was, now)\n", "		return was\n", "FailuresMake"),
+		people("guesses from an address wait", "throttle.go", "{ return perAddress.strike(was, act.Time) }", "{ return was }", "AnAddressThatGuesses"),
+		people("who comes from a known address is counted apart", "signin.go", "	if login.Known {", "	if login.Known && false {", "KnownAddress"),
+		people("few hashes run side by side", "hash.go", "semaphore.NewWeighted(int64(side))", "semaphore.NewWeighted(int64(side) + 1000)", "ManySignIns"),
+		people("a sign-in ends the session that the browser had", "signin.go", "opening.Ends = digest(caller.Cookie)", "opening.Ends = \"\"", "ASignInEnds"),
+		people("secrets are kept as hashes", "identity.go", "	return hex.EncodeToString(sum[:])\n", "	_ = hex.EncodeToString(sum[:])\n	return secret\n", "NoSecretIsKept"),
+		people("a role counts at once", "identity.go", "Scopes: scopes.Within(u.Role.Scopes())", "Scopes: scopes", "WhatChangesAUser"),
+		people("a session ends at its time", "session.go", "!session.Expires.After(now) || ", "", "EndInTime"),
+		people("a session that nobody uses ends", "session.go", "now.Sub(session.Seen) > idleFor || u", "u", "EndInTime"),
+		people("a token ends at its time", "session.go", "!k.Expires.After(now) || u", "u", "EndInTime"),
+		people("another user's sessions are for administrators", "session.go", "	if err := by.Allow(account.UsersAdmin); err != nil {\n		return account.User{}, err\n	}\n	login", "	login", "ASignInEnds"),
+		people("what people guess is no password", "password.go", "guessable(words)).Score < leastScore", "guessable(words)).Score < 0", "WhatPeopleGuess"),
+		one("a temporary password works once", "internal/catalog/sqlc/account.sql.go", "(temporary = 0 OR (used = 0 AND temporary >", "(temporary = 0 OR (used >= 0 AND temporary >", "./internal/identity", "OfManyWhoTry"),
+		one("a token is made for a session that lives", "internal/catalog/session.go", "		if !slices.ContainsFunc(open,", "		if false && !slices.ContainsFunc(open,", "./internal/identity", "WasAskedForWhile"),
+		door("a header keeps cookies from counting", "access.go", "			r.Header.Del(\"Cookie\")\n", "			_ = r\n", "OneOfSeveralCredentials"),
+		door("other sites' pages change nothing", "access.go", "err := a.access.origin.Check(r); err != nil {", "err := a.access.origin.Check(r); err != nil && false {", "OneOfSeveralCredentials"),
+		one("only trusted proxies are believed", "internal/delivery/origin.go", "		if err != nil || !slices.ContainsFunc(proxies, trusted) {", "		if err != nil {", "./cmd/sluice", "TrustedProxies"),
+		one("the last administrator stays", "internal/catalog/account.go", "	if err == nil && n < 2 {", "	if err == nil && n < 0 {", "./internal/identity", "LastAdministrator"),
+		door("every answer says nosniff", "access.go", "		h.Set(\"X-Content-Type-Options\", \"nosniff\")\n", "", "EveryAnswerTells"),
+		one("a route asks for its scope", "internal/api/access.go", "		err := a.allow(who)\n", "		err := a.allow(who)\n		err = nil\n", "./cmd/sluice", "NobodyGetsMore"),
+		one("a video of another workspace is not there", "internal/api/access.go", "if err == nil && !who(ctx).MaySee(subject(v)) {", "if err == nil && false {", "./cmd/sluice", "NobodyGetsMore"),
+		one("a video's texts hide nothing", "internal/api/videos.go", "if strings.ContainsFunc(s, hidden) {", "if false && strings.ContainsFunc(s, hidden) {", "./internal/api", "Problem|Refused"),
+	}
+}()
