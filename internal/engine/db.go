@@ -31,6 +31,8 @@ type DB struct {
 	SQLite *sql.DB       // the single write connection: a second writer would only wait for the first
 	Read   *sql.DB       // for reads: query-only connections on SQLite, the pool seen through database/sql on PostgreSQL
 	Pool   *pgxpool.Pool // PostgreSQL
+
+	kept *prepared // of Read on SQLite
 }
 
 const (
@@ -121,7 +123,7 @@ func openSQLite(ctx context.Context, path string) (DB, error) {
 	if err != nil {
 		return DB{}, unavailable("engine.open", errors.Join(err, closeAll(write, read)))
 	}
-	return DB{SQLite: write, Read: read}, nil
+	return DB{SQLite: write, Read: read, kept: &prepared{db: read, all: map[string]*sql.Stmt{}}}, nil
 }
 
 func closeAll(dbs ...*sql.DB) error {
@@ -196,7 +198,16 @@ func (db DB) View(ctx context.Context, f func(Statements) error) error {
 		return safe("engine.view", err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return safe("engine.view", f(tx))
+	if db.kept == nil {
+		return safe("engine.view", f(tx))
+	}
+	v := &view{Tx: tx, kept: db.kept}
+	if err := f(v); err != nil {
+		return safe("engine.view", err)
+	}
+	_ = tx.Rollback() // gives the connection back
+	db.kept.keep(ctx, v.fresh)
+	return nil
 }
 
 // safe makes an error of the database one that may be shown. What f itself says goes through.
