@@ -65,6 +65,21 @@ func (c *Client) RotateOAuthClient(ctx context.Context, id string) (o OAuthClien
 	return o, err
 }
 
+// SigningKey is a key that signs access tokens.
+type SigningKey struct {
+	ID    string    `json:"id"`
+	Signs time.Time `json:"signs"`
+	Until time.Time `json:"until"`
+}
+
+// RotateKeys has a new key sign access tokens at once. Where withdraw is set the keys before it are known no more, and with them every access token that is out.
+func (c *Client) RotateKeys(ctx context.Context, withdraw bool) (k SigningKey, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/token-keys", struct {
+		Withdraw bool `json:"withdraw,omitempty"`
+	}{withdraw}, &k)
+	return k, err
+}
+
 // RemoveOAuthClient removes one; its tokens are good no more. One that is not there is an *Error of status 404.
 func (c *Client) RemoveOAuthClient(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/clients/"+url.PathEscape(id), nil, nil)

@@ -66,6 +66,28 @@ type RemoveClient struct {
 
 const clientsCommand = "clients"
 
+// OAuth is the commands about the keys that sign access tokens.
+type OAuth struct {
+	Rotate RotateKeys `cmd:"" help:"Have a new key sign access tokens at once. Keys take turns by themselves; this is for one that somebody else may have."`
+}
+
+// RotateKeys has a new key sign.
+type RotateKeys struct {
+	Reach    `embed:""`
+	Withdraw bool `help:"Know the keys before it no more: every access token that is out is good no more within a minute."`
+}
+
+// Run has a new key sign.
+func (r *RotateKeys) Run() error {
+	return r.ask("oauth", func(ctx context.Context, c *client.Client) error {
+		k, err := c.RotateKeys(ctx, r.Withdraw)
+		if err == nil {
+			fmt.Println("signs now     " + k.ID)
+		}
+		return err
+	})
+}
+
 // Run lists.
 func (l *ListClients) Run() error {
 	return l.ask(clientsCommand, func(ctx context.Context, c *client.Client) error {

@@ -37,6 +37,7 @@ type commands struct {
 	Users         Users         `cmd:"" help:"Who may sign in: invite, change, shut out, reset."`
 	Keys          KeyPairs      `cmd:"" help:"The key pairs that playback is signed with: make, bring and retire them."`
 	Subscriptions Subscriptions `cmd:"" help:"Who is told by mail when videos fail and when they are ready again."`
+	OAuth         OAuth         `cmd:"" name:"oauth" help:"The keys that sign access tokens."`
 	Clients       Clients       `cmd:"" help:"Which programs may ask for tokens by OAuth 2.0."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`

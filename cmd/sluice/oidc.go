@@ -213,6 +213,14 @@ func (a *App) signIns() api.SignIns {
 	return a.provider
 }
 
+// keyRing is the keys that sign tokens, where this server gives any.
+func (a *App) keyRing() api.KeyRing {
+	if a.provider == nil {
+		return nil
+	}
+	return a.provider
+}
+
 // tokenEntrances is where this server gives tokens, or signs people in by who gives them instead.
 func (a *App) tokenEntrances() []entrance {
 	if a.party != nil {
@@ -226,8 +234,8 @@ func (a *App) tokenEntrances() []entrance {
 	return []entrance{
 		{pattern: "/.well-known/openid-configuration", serve: a.provider, guard: public},
 		{pattern: "/.well-known/oauth-authorization-server", serve: a.provider, guard: public},
-		{pattern: "GET /oauth/authorize", serve: a.identified(a.provider), guard: "who is signed in with a browser; others are sent to the page to sign in"},
-		{pattern: "GET /oauth/logout", serve: a.identified(a.provider), guard: "who is signed in with a browser, and has the ID token of a program; others are sent to the page"},
-		{pattern: "/oauth/", serve: a.provider, guard: "clients by their secret, code and verifier, or token: internal/oauth checks them; a browser's cookie counts for nothing"},
+		{pattern: "GET /oauth/authorize", serve: a.identified(a.calling(a.provider)), guard: "who is signed in with a browser; others are sent to the page to sign in"},
+		{pattern: "GET /oauth/logout", serve: a.identified(a.calling(a.provider)), guard: "who is signed in with a browser, and has the ID token of a program; others are sent to the page"},
+		{pattern: "/oauth/", serve: a.calling(a.provider), guard: "clients by their secret, code and verifier, or token: internal/oauth checks them; a browser's cookie counts for nothing"},
 	}
 }

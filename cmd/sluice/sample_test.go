@@ -184,4 +184,5 @@ var samples = map[string]sample{
 	"editClient":         {id: aClient, body: `{"name":"y"}`},
 	"removeClient":       {id: aClient},
 	"rotateClientSecret": {id: aClient},
+	"rotateTokenKeys":    {body: `{}`},
 }

@@ -98,6 +98,7 @@ type Redemption struct {
 	Refresh   string // the first refresh token's hash; used only where the code's scope has offline_access
 	Access    time.Time
 	Idle      time.Time // until when the refresh token is good
+	Address   string    // from where it was shown
 }
 
 // Rotation is a try to make new tokens of a refresh token.
@@ -107,6 +108,7 @@ type Rotation struct {
 	Access  time.Time
 	Idle    time.Time     // until when the next one is good
 	Most    time.Duration // how long a family lives at most
+	Address string        // from where it was shown
 }
 
 // Outcome says what became of a code or a refresh token that was shown.
@@ -163,6 +165,13 @@ type SigningKey struct {
 	Signs     time.Time // from when it signs
 	Until     time.Time // and to when
 	Expires   time.Time // when it is published no more
+}
+
+// Renewal is a key that takes the place of all others at once.
+type Renewal struct {
+	Key     SigningKey
+	Expires time.Time // until when the others are published at most
+	Act     Act
 }
 
 // Offline reports whether a scope asks for refresh tokens (OpenID Connect Core §11).

@@ -78,6 +78,12 @@ const (
 	KeyPairMade        = "key_pair.made" // or brought
 	KeyPairRetired     = "key_pair.retired"
 	KeyPairRemoved     = "key_pair.removed"
+	ClientAdded        = "client.added"
+	ClientEdited       = "client.edited"
+	ClientRotated      = "client.rotated" // has another secret
+	ClientRemoved      = "client.removed"
+	GrantReused        = "grant.reused" // a code or a refresh token was used a second time, which ended what it gave
+	KeysRotated        = "keys.rotated"
 )
 
 // Act is something that was done and that matters for security. It holds no secret.

@@ -46,6 +46,7 @@ type Config struct {
 	LetterText   func(l account.Letter) (subject, text string)
 	Clients      ClientStore
 	SignIns      SignIns                    // nil where an external issuer signs people in
+	KeyRing      KeyRing                    // nil where an external issuer gives the tokens
 	Issuers      []Issuer                   // whom people may sign in by, beside passwords
 	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it
 	KeyPairs     KeyPairs

@@ -12,18 +12,24 @@ import (
 	"sluice/internal/video"
 )
 
-// ClientStore is what the client routes need of the store. Each method is one transaction.
+// ClientStore is what the client routes need of the store. Each method is one transaction, with the record of who did it.
 type ClientStore interface {
 	// AddClient keeps a client. fault.Conflict where there are as many as may be.
-	AddClient(ctx context.Context, c account.Client) error
+	AddClient(ctx context.Context, c account.Client, act account.Act) error
 	// Clients returns all clients, by name.
 	Clients(ctx context.Context) ([]account.Client, error)
 	// Client returns one. fault.NotFound for none.
 	Client(ctx context.Context, id string) (account.Client, error)
 	// EditClient changes a client. fault.NotFound for none.
-	EditClient(ctx context.Context, id string, edit account.ClientEdit) (account.Client, error)
+	EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.Act) (account.Client, error)
 	// RemoveClient removes a client and ends what people gave it. fault.NotFound for none.
-	RemoveClient(ctx context.Context, id string) error
+	RemoveClient(ctx context.Context, id string, act account.Act) error
+}
+
+// KeyRing is the keys that sign tokens.
+type KeyRing interface {
+	// Renew has a new key sign at once; the others are known until their tokens have expired, or no more where they are withdrawn.
+	Renew(ctx context.Context, act account.Act, withdraw bool) (account.SigningKey, error)
 }
 
 // ClientRequest describes a program that may ask for tokens.
@@ -67,6 +73,22 @@ type ClientList struct {
 	Items []OAuthClient `json:"items" doc:"By name"`
 }
 
+// TokenKeyRequest asks for another key.
+type TokenKeyRequest struct {
+	Withdraw bool `json:"withdraw,omitempty" example:"false" doc:"Know the keys before it no more, as after a theft: every access token that is out is good no more within a minute, and programs refresh"`
+}
+
+// TokenKey is a key that signs tokens: what is public of it.
+type TokenKey struct {
+	ID    string `json:"id" example:"pG9cVx1…" doc:"What tokens name it by, in kid"`
+	Signs Time   `json:"signs" doc:"From when"`
+	Until Time   `json:"until" doc:"To when at the latest"`
+}
+
+type tokenKeyInput struct{ Body TokenKeyRequest }
+
+type tokenKeyOutput struct{ Body TokenKey }
+
 type clientInput struct {
 	ID string `path:"id" maxLength:"64" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The client's id"`
 }
@@ -106,6 +128,28 @@ func (s *service) routeClients() {
 	route(s, admin, huma.Operation{OperationID: "rotateClientSecret", Method: http.MethodPost, Path: "/v1/clients/{id}/secret", Tags: tags,
 		Summary: "Give a program another secret", Description: "The old one is good no more within 5 seconds; tokens that are out stay good. The new one is in this answer and in no other."},
 		problems{http.StatusNotFound: {"no_client"}, http.StatusConflict: {codeNoSecret}}, s.rotateClientSecret)
+	route(s, admin, huma.Operation{OperationID: "rotateTokenKeys", Method: http.MethodPost, Path: "/v1/token-keys", Tags: tags, DefaultStatus: http.StatusCreated,
+		Summary: "Have a new key sign tokens at once", Description: "Keys take turns by themselves; this is for one that somebody else may have.", MaxBodyBytes: smallBody},
+		problems{http.StatusConflict: {codeNoProvider}}, s.rotateTokenKeys)
+}
+
+// did is what was done to a client.
+func (s *service) did(ctx context.Context, what string, c account.Client) account.Act {
+	by := who(ctx)
+	return account.Act{Time: s.Now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address,
+		Detail: map[string]string{"client": c.ID, "name": c.Name, "kind": string(c.Kind), "scopes": c.Scopes.String()}}
+}
+
+func (s *service) rotateTokenKeys(ctx context.Context, in *tokenKeyInput) (*tokenKeyOutput, error) {
+	if s.KeyRing == nil {
+		return nil, fault.New(fault.Conflict, "api.keys", codeNoProvider, "This server gives no tokens: another issuer does, and has keys of its own.", nil)
+	}
+	by := who(ctx)
+	k, err := s.KeyRing.Renew(ctx, account.Act{Time: s.Now(), What: account.KeysRotated, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address}, in.Body.Withdraw)
+	if err != nil {
+		return nil, err
+	}
+	return &tokenKeyOutput{Body: TokenKey{ID: k.ID, Signs: Time(k.Signs), Until: Time(k.Until)}}, nil
 }
 
 func (s *service) addClient(ctx context.Context, in *clientRequestInput) (*clientOutput, error) {
@@ -123,7 +167,7 @@ func (s *service) addClient(ctx context.Context, in *clientRequestInput) (*clien
 		text, c.Secret = s.ClientSecret()
 		c.Rotated = now
 	}
-	if err := s.Clients.AddClient(ctx, c); err != nil {
+	if err := s.Clients.AddClient(ctx, c, s.did(ctx, account.ClientAdded, c)); err != nil {
 		return nil, err
 	}
 	out := oauthClient(c)
@@ -212,10 +256,11 @@ func (s *service) editClient(ctx context.Context, in *clientEditInput) (*clientO
 	if err != nil {
 		return nil, err
 	}
-	if err := checkClient(edit.Apply(old, s.Now())); err != nil {
+	next := edit.Apply(old, s.Now())
+	if err := checkClient(next); err != nil {
 		return nil, err
 	}
-	c, err := s.Clients.EditClient(ctx, in.ID, edit)
+	c, err := s.Clients.EditClient(ctx, in.ID, edit, s.did(ctx, account.ClientEdited, next))
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +268,11 @@ func (s *service) editClient(ctx context.Context, in *clientEditInput) (*clientO
 }
 
 func (s *service) removeClient(ctx context.Context, in *clientInput) (*struct{}, error) {
-	return nil, s.Clients.RemoveClient(ctx, in.ID)
+	old, err := s.Clients.Client(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Clients.RemoveClient(ctx, in.ID, s.did(ctx, account.ClientRemoved, old))
 }
 
 func (s *service) rotateClientSecret(ctx context.Context, in *clientInput) (*clientOutput, error) {
@@ -235,7 +284,7 @@ func (s *service) rotateClientSecret(ctx context.Context, in *clientInput) (*cli
 		return nil, fault.New(fault.Conflict, "api.client", codeNoSecret, "A client of this kind can keep no secret, and has none.", nil)
 	}
 	text, hash := s.ClientSecret()
-	c, err := s.Clients.EditClient(ctx, in.ID, account.ClientEdit{Secret: &hash})
+	c, err := s.Clients.EditClient(ctx, in.ID, account.ClientEdit{Secret: &hash}, s.did(ctx, account.ClientRotated, old))
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ const (
 
 	codeRedirect        = "bad_redirect"
 	codeNoSecret        = "no_secret"
+	codeNoProvider      = "no_provider"
 	codeRequestGone     = "request_gone"
 	codeSessionRequired = "session_required"
 	codeSignInAgain     = "sign_in_again"
@@ -127,6 +128,7 @@ var meaning = map[string]string{
 	"too_many_clients":       "there are as many clients as may be (1000)",
 	codeRedirect:             "an address is none that people may be sent back to",
 	codeNoSecret:             "a client of this kind has no secret",
+	codeNoProvider:           "another issuer gives the tokens",
 	codeRequestGone:          "the sign-in for a program has expired, or the program is no longer registered",
 	codeSignInAgain:          "the program asks for a newer sign-in",
 	codeNoKeyPair:            "there is no key pair with this id",

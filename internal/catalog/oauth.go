@@ -21,7 +21,7 @@ const (
 const mostClients = 1000
 
 // AddClient keeps a client. fault.Conflict, code "too_many_clients", where there are as many as may be.
-func (s *Store) AddClient(ctx context.Context, c account.Client) error {
+func (s *Store) AddClient(ctx context.Context, c account.Client, act account.Act) error {
 	return s.write(ctx, func(t tx) error {
 		n, err := t.CountClients(ctx)
 		if err != nil {
@@ -34,10 +34,14 @@ func (s *Store) AddClient(ctx context.Context, c account.Client) error {
 		if err != nil {
 			return err
 		}
-		return t.InsertClient(ctx, sqlc.InsertClientParams{
+		err = t.InsertClient(ctx, sqlc.InsertClientParams{
 			ID: c.ID, Name: c.Name, Kind: string(c.Kind), Secret: c.Secret, Redirects: redirects, Logouts: logouts,
 			Scopes: c.Scopes.String(), Role: string(c.Role), Workspaces: workspaces, Created: c.Created.UnixMilli(), Rotated: millis(c.Rotated),
 		})
+		if err != nil {
+			return err
+		}
+		return t.act(ctx, act)
 	})
 }
 
@@ -91,7 +95,7 @@ func (s *Store) Client(ctx context.Context, id string) (c account.Client, err er
 }
 
 // EditClient changes a client and returns it as it is then. fault.NotFound, code "no_client", where there is none.
-func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEdit) (c account.Client, err error) {
+func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.Act) (c account.Client, err error) {
 	err = s.write(ctx, func(t tx) error {
 		r, err := t.LockClient(ctx, id)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -108,16 +112,20 @@ func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEd
 		if err != nil {
 			return err
 		}
-		return t.UpdateClient(ctx, sqlc.UpdateClientParams{
+		err = t.UpdateClient(ctx, sqlc.UpdateClientParams{
 			ID: id, Name: c.Name, Redirects: redirects, Logouts: logouts, Scopes: c.Scopes.String(), Role: string(c.Role), Workspaces: workspaces,
 			Secret: c.Secret, Rotated: millis(c.Rotated),
 		})
+		if err != nil {
+			return err
+		}
+		return t.act(ctx, act)
 	})
 	return c, err
 }
 
 // RemoveClient removes a client and ends what people gave it. fault.NotFound, code "no_client", where there is none.
-func (s *Store) RemoveClient(ctx context.Context, id string) error {
+func (s *Store) RemoveClient(ctx context.Context, id string, act account.Act) error {
 	return s.write(ctx, func(t tx) error {
 		rows, err := t.Queries.RemoveClient(ctx, id)
 		if err != nil {
@@ -126,7 +134,10 @@ func (s *Store) RemoveClient(ctx context.Context, id string) error {
 		if rows == 0 {
 			return noClient("catalog.client")
 		}
-		return t.EndGrantsOfClient(ctx, sqlc.EndGrantsOfClientParams{Client: id, Ended: t.now})
+		if err := t.EndGrantsOfClient(ctx, sqlc.EndGrantsOfClientParams{Client: id, Ended: t.now}); err != nil {
+			return err
+		}
+		return t.act(ctx, act)
 	})
 }
 
@@ -158,7 +169,7 @@ func (s *Store) Redeem(ctx context.Context, hash string, r account.Redemption) (
 		c := account.Code{Client: row.Client, Redirect: row.Redirect, Challenge: row.Challenge, Expires: timeOf(row.Expires), Family: row.Family}
 		switch outcome = c.Try(r, timeOf(t.now)); outcome {
 		case account.Reused:
-			_, err = t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: row.Family, Ended: t.now})
+			err = t.reused(ctx, account.Grant{ID: row.Family, Client: row.Client, User: row.Account}, "code", r.Address)
 		case account.Mismatch:
 			err = t.RedeemCode(ctx, sqlc.RedeemCodeParams{Hash: hash, Family: r.Family}) // a grant that never is
 		case account.Granted:
@@ -235,8 +246,7 @@ func (t tx) rotate(ctx context.Context, token sqlc.OauthRefresh, g account.Grant
 		return "", err
 	}
 	if used == 0 {
-		_, err := t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: g.ID, Ended: t.now})
-		return account.Reused, err
+		return account.Reused, t.reused(ctx, g, "refresh token", r.Address)
 	}
 	until := r.Idle
 	if last.Before(until) {
@@ -247,6 +257,20 @@ func (t tx) rotate(ctx context.Context, token sqlc.OauthRefresh, g account.Grant
 		err = t.ExtendGrant(ctx, sqlc.ExtendGrantParams{ID: g.ID, Expires: max(until.UnixMilli(), r.Access.UnixMilli())})
 	}
 	return account.Granted, err
+}
+
+// reused ends a grant of which something was used a second time, and records that, once.
+func (t tx) reused(ctx context.Context, g account.Grant, what, address string) error {
+	rows, err := t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: g.ID, Ended: t.now})
+	if err != nil || rows == 0 {
+		return err
+	}
+	user, err := t.Account(ctx, g.User)
+	if err := absent(err, nil); err != nil {
+		return err
+	}
+	return t.act(ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused, User: g.User, UserName: user.Account.Email, Address: address,
+		Detail: map[string]string{"client": g.Client, "grant": g.ID, "used": what}})
 }
 
 func grantOf(r sqlc.OauthGrant) account.Grant {
@@ -275,13 +299,15 @@ func (s *Store) Refreshable(ctx context.Context, hash string) (g account.Grant, 
 	return g, ok, err
 }
 
-// EndFamily ends the grant of a client that a refresh token belongs to, used or not. One that is not known, or of another client, changes nothing.
-func (s *Store) EndFamily(ctx context.Context, client, hash string) error {
-	return s.write(ctx, func(t tx) error {
+// EndFamily ends the grant of a client that a refresh token belongs to, used or not. One that is not known, or of another client, which it reports, changes nothing.
+func (s *Store) EndFamily(ctx context.Context, client, hash string) (others bool, err error) {
+	err = s.write(ctx, func(t tx) error {
 		token, err := t.Queries.Refresh(ctx, hash)
 		if err == nil {
 			var g sqlc.OauthGrant
-			if g, err = t.LockGrant(ctx, token.Family); err == nil && g.Client == client {
+			if g, err = t.LockGrant(ctx, token.Family); err == nil && g.Client != client {
+				others = true
+			} else if err == nil {
 				_, err = t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: g.ID, Ended: t.now})
 			}
 		}
@@ -290,6 +316,7 @@ func (s *Store) EndFamily(ctx context.Context, client, hash string) error {
 		}
 		return err
 	})
+	return others, err
 }
 
 // EndGrant ends a grant, with all tokens that came of it. One that is not there, or over, stays as it is.
@@ -336,11 +363,26 @@ func (s *Store) SigningKeys(ctx context.Context) ([]account.SigningKey, error) {
 
 // PutSigningKey keeps a key, and forgets those that are over.
 func (s *Store) PutSigningKey(ctx context.Context, k account.SigningKey) error {
+	return s.write(ctx, func(t tx) error { return t.putKey(ctx, k) })
+}
+
+// RenewSigningKey has a key sign from now on, and no other.
+func (s *Store) RenewSigningKey(ctx context.Context, r account.Renewal) error {
 	return s.write(ctx, func(t tx) error {
-		if err := t.SweepSigningKeys(ctx, t.now); err != nil {
+		if err := t.RetireSigningKeys(ctx, sqlc.RetireSigningKeysParams{Now: r.Key.Signs.UnixMilli(), Latest: r.Expires.UnixMilli()}); err != nil {
 			return err
 		}
-		return t.InsertSigningKey(ctx, sqlc.InsertSigningKeyParams{ID: k.ID, Algorithm: k.Algorithm, Public: k.Public, Sealed: k.Sealed,
-			Signs: k.Signs.UnixMilli(), Until: k.Until.UnixMilli(), Expires: k.Expires.UnixMilli()})
+		if err := t.putKey(ctx, r.Key); err != nil {
+			return err
+		}
+		return t.act(ctx, r.Act)
 	})
+}
+
+func (t tx) putKey(ctx context.Context, k account.SigningKey) error {
+	if err := t.SweepSigningKeys(ctx, t.now); err != nil {
+		return err
+	}
+	return t.InsertSigningKey(ctx, sqlc.InsertSigningKeyParams{ID: k.ID, Algorithm: k.Algorithm, Public: k.Public, Sealed: k.Sealed,
+		Signs: k.Signs.UnixMilli(), Until: k.Until.UnixMilli(), Expires: k.Expires.UnixMilli()})
 }

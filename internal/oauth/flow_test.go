@@ -88,7 +88,7 @@ func TestGosClientCredentialsClientActsForAService(t *testing.T) {
 		}
 		tok := w.post(pathToken, c.ID, secret, url.Values{"grant_type": {"client_credentials"}}).str("access_token")
 		w.good("before", tok)
-		if err := w.store.RemoveClient(t.Context(), c.ID); err != nil {
+		if err := w.store.RemoveClient(t.Context(), c.ID, account.Act{What: account.ClientRemoved}); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(Fresh)
@@ -231,6 +231,93 @@ func TestARefreshTokenWorksOnceAndItsSecondUseEndsTheFamily(t *testing.T) {
 		if text := w.log.String(); !strings.Contains(text, "refresh token was used a second time") || strings.Contains(text, first.str("refresh_token")) {
 			t.Errorf("the log: %s", text)
 		}
+		acts, err := w.store.Acts(t.Context(), "ed", 0, 10)
+		if err != nil || len(acts) != 1 || acts[0].What != account.GrantReused || acts[0].Detail["client"] != w.web.ID || acts[0].Detail["used"] != "refresh token" {
+			t.Errorf("the record: %+v %v", acts, err)
+		}
+	})
+}
+
+func TestTheSecondUseOfACodeIsRecordedOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		code := w.code("ed")
+		for range 3 {
+			w.redeem(code)
+		}
+		acts, err := w.store.Acts(t.Context(), "ed", 0, 10)
+		if err != nil || len(acts) != 1 || acts[0].What != account.GrantReused || acts[0].Detail["used"] != "code" {
+			t.Errorf("%+v %v", acts, err)
+		}
+	})
+}
+
+func TestAFormThatAnotherSitePostsIsAskedForOnceMoreByItsAddress(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.signIn("ed")
+		for _, path := range []string{pathAuthorize, pathLogout} {
+			a := w.post(path, "", "", w.ask())
+			if a.status != http.StatusSeeOther || a.to == nil || a.to.Path != path || a.to.Query().Get("state") != "st &?#ate" || a.to.Host != strings.TrimPrefix(w.Issuer, "http://") {
+				t.Errorf("%s: %d %v", path, a.status, a.to)
+			}
+		}
+		a := w.post(pathAuthorize, "", "", w.ask())
+		if b := w.get(pathAuthorize, a.to.Query()); b.to == nil || b.to.Query().Get("code") == "" {
+			t.Errorf("%d %v", b.status, b.to)
+		}
+		if a := w.post(pathAuthorize, "", "", url.Values{"state": {strings.Repeat("s", mostAddress)}}); a.status != http.StatusRequestEntityTooLarge || a.to != nil {
+			t.Errorf("%d %v", a.status, a.to)
+		}
+	})
+}
+
+func TestWhatIsWrongBeforeTheRedirectIsTrustedIsAPageForPeople(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		wrong := w.ask("redirect_uri", "https://evil.example.com/<script>")
+		a := w.get(pathAuthorize, wrong, "Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		policy := a.header.Get("Content-Security-Policy")
+		if a.status != http.StatusBadRequest || a.to != nil || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(policy, "sandbox") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%d %v %v %s", a.status, a.to, a.header, a.text)
+		}
+		if !strings.Contains(a.text, "Redirect_uri is not one that is registered") || strings.Contains(a.text, "<script") || strings.Contains(a.text, "evil") {
+			t.Errorf("%s", a.text)
+		}
+		if a := w.get(pathAuthorize, wrong); a.status != http.StatusBadRequest || a.str("error") != "invalid_request" {
+			t.Errorf("a program: %d %s", a.status, a.text)
+		}
+		if a := w.get(pathLogout, url.Values{"id_token_hint": {"x"}}, "Accept", "text/html"); a.status != http.StatusBadRequest || !strings.Contains(a.text, "<h1>") {
+			t.Errorf("%d %s", a.status, a.text)
+		}
+	})
+}
+
+func TestANewKeySignsAtOnceAndWithdrawnOnesAreGoodForNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		act := account.Act{What: account.KeysRotated, By: "admin"}
+		kid := func(token string) string { h, _ := parts(t, token); s, _ := h["kid"].(string); return s }
+		first := w.tokens("ed")
+		next, err := w.Renew(t.Context(), act, false)
+		second := w.refresh(first.str("refresh_token"))
+		if err != nil || kid(second.str("access_token")) != next.ID || kid(first.str("access_token")) == next.ID {
+			t.Fatalf("%+v %v", next, err)
+		}
+		w.good("of the key before", first.str("access_token"))
+		last, err := w.Renew(t.Context(), act, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.bad("of the first key", first.str("access_token"))
+		w.bad("of the second key", second.str("access_token"))
+		third := w.refresh(second.str("refresh_token"))
+		if kid(third.str("access_token")) != last.ID {
+			t.Errorf("%d %s", third.status, third.text)
+		}
+		w.good("of the newest key", third.str("access_token"))
+		if keys, err := w.store.SigningKeys(t.Context()); err != nil || len(keys) != 1 || keys[0].ID != last.ID {
+			t.Errorf("%+v %v", keys, err)
+		}
+		if acts, err := w.store.Acts(t.Context(), "", 0, 2); err != nil || len(acts) != 2 || acts[0].What != account.KeysRotated || acts[0].Detail["key"] != last.ID {
+			t.Errorf("%+v %v", acts, err)
+		}
 	})
 }
 
@@ -351,8 +438,12 @@ func TestRevocationIntrospectionUserinfoAndSignOut(t *testing.T) {
 				t.Errorf("%d %s", a.status, a.text)
 			}
 		}
-		revoke(other.ID, secret, access)
-		revoke(other.ID, secret, refresh)
+		for what, token := range map[string]string{"access": access, "refresh": refresh} {
+			if a := w.post(pathRevoke, other.ID, secret, url.Values{"token": {token}}); a.status != 400 || a.str("error") != "invalid_client" {
+				t.Errorf("another client's %s token: %d %s", what, a.status, a.text)
+			}
+		}
+		revoke(other.ID, secret, "a token that nobody was given")
 		w.good("not the other's to revoke", access)
 		revoke(w.web.ID, w.secret, access)
 		w.bad("revoked", access)

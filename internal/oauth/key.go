@@ -98,35 +98,59 @@ func (r *ring) turn(now time.Time) (current, next *ringKey) {
 
 // make keeps a new key that signs from a time on.
 func (r *ring) make(ctx context.Context, signs time.Time) error {
-	private, err := rsa.GenerateKey(rand.Reader, keyBits)
+	k, err := r.forge(signs)
 	if err != nil {
 		return err
+	}
+	if err := r.store.PutSigningKey(ctx, k); err != nil {
+		return err
+	}
+	r.log.Info("made a key that signs tokens", "key", k.ID, "signs", k.Signs.UTC(), "until", k.Until.UTC())
+	return r.refresh(ctx, 0)
+}
+
+// renew has a new key sign at once. The others are published until then at most.
+func (r *ring) renew(ctx context.Context, others time.Time, act account.Act) (account.SigningKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k, err := r.forge(r.now())
+	if err != nil {
+		return k, err
+	}
+	act.Detail = map[string]string{"key": k.ID, "others_until": others.UTC().Format(time.RFC3339)}
+	if err := r.store.RenewSigningKey(ctx, account.Renewal{Key: k, Expires: others, Act: act}); err != nil {
+		return k, err
+	}
+	r.log.Warn("a new key signs tokens, as an administrator asked", "key", k.ID, "others_until", others.UTC())
+	return k, r.refresh(ctx, 0)
+}
+
+// forge makes a key that signs from a time on.
+func (r *ring) forge(signs time.Time) (k account.SigningKey, err error) {
+	private, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return k, err
 	}
 	public := jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.RS256), Use: "sig"}
 	print, err := public.Thumbprint(crypto.SHA256) // RFC 7638
 	if err != nil {
-		return err
+		return k, err
 	}
 	public.KeyID = base64.RawURLEncoding.EncodeToString(print)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return err
+		return k, err
 	}
 	text, err := json.Marshal(public)
 	if err != nil {
-		return err
+		return k, err
 	}
 	until := signs.Add(r.rotate)
-	err = r.store.PutSigningKey(ctx, account.SigningKey{
+	return account.SigningKey{
 		ID: public.KeyID, Algorithm: public.Algorithm, Public: string(text),
 		Sealed: r.seal.Close(public.KeyID, der),
 		Signs:  signs, Until: until, Expires: until.Add(afterwards),
-	})
-	if err != nil {
-		return err
-	}
-	r.log.Info("made a key that signs tokens", "key", public.KeyID, "signs", signs.UTC(), "until", until.UTC())
-	return r.refresh(ctx, 0)
+	}, nil
 }
 
 // refresh reads the keys where what is known is older than that.
@@ -198,6 +222,16 @@ func (r *ring) set(ctx context.Context) (jose.JSONWebKeySet, error) {
 		set.Keys = append(set.Keys, k.public)
 	}
 	return set, nil
+}
+
+// Renew has a new key sign at once. Tokens of the others stay good until they expire; where withdraw is set the others are known no more, and no access token that is out is good
+// after a minute in any process.
+func (p *Provider) Renew(ctx context.Context, act account.Act, withdraw bool) (account.SigningKey, error) {
+	others := p.Now()
+	if !withdraw {
+		others = others.Add(afterwards)
+	}
+	return p.ring.renew(ctx, others, act)
 }
 
 // sign writes claims as a JWT of a type.

@@ -47,8 +47,8 @@ type Grants interface {
 
 // Revoker is what the provider needs of the store to take back what it gave. Each method is one transaction.
 type Revoker interface {
-	// EndFamily ends the grant of a client that a refresh token belongs to.
-	EndFamily(ctx context.Context, client, hash string) error
+	// EndFamily ends the grant of a client that a refresh token belongs to. It reports whether that is another client's, which stays as it is.
+	EndFamily(ctx context.Context, client, hash string) (others bool, err error)
 	// EndGrant ends a grant.
 	EndGrant(ctx context.Context, id string) error
 	// Deny makes an access token bad until it expires.
@@ -63,6 +63,8 @@ type Keys interface {
 	SigningKeys(ctx context.Context) ([]account.SigningKey, error)
 	// PutSigningKey keeps a key.
 	PutSigningKey(ctx context.Context, k account.SigningKey) error
+	// RenewSigningKey keeps a key that signs in the place of all others.
+	RenewSigningKey(ctx context.Context, r account.Renewal) error
 }
 
 // Clients finds clients; fault.NotFound for none.

@@ -73,7 +73,7 @@ func (s server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acces
 	refresh, now := secret(), p.Now()
 	g, outcome, err := p.Store.Redeem(ctx, hashOf(d.Code), account.Redemption{
 		Client: c.ID, Redirect: d.RedirectURI, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), Family: secret()[:22], Refresh: hashOf(refresh),
-		Access: now.Add(p.Access), Idle: now.Add(p.Idle),
+		Access: now.Add(p.Access), Idle: now.Add(p.Idle), Address: account.CallerOf(ctx).Address,
 	})
 	if err != nil {
 		return nil, s.failed(err)
@@ -146,7 +146,7 @@ func (s server) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.Refre
 		return nil, s.failed(err)
 	}
 	refresh, now := secret(), p.Now()
-	g, outcome, err := p.Store.Rotate(ctx, old, account.Rotation{Client: c.ID, Refresh: hashOf(refresh), Access: now.Add(p.Access), Idle: now.Add(p.Idle), Most: p.Most})
+	g, outcome, err := p.Store.Rotate(ctx, old, account.Rotation{Client: c.ID, Refresh: hashOf(refresh), Access: now.Add(p.Access), Idle: now.Add(p.Idle), Most: p.Most, Address: account.CallerOf(ctx).Address})
 	if err != nil {
 		return nil, s.failed(err)
 	}
@@ -238,20 +238,24 @@ func (s server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoRequest
 	return op.NewResponse(out), nil
 }
 
-// Revocation makes a token bad (RFC 7009): an access token by itself, a refresh token with all of its family. A token of another client stays as it is, and the
-// answer is the same: nobody learns here what others hold.
+// Revocation makes a token bad (RFC 7009): an access token by itself, a refresh token with all of its family. A token of another client stays as it is, and the client that
+// shows it is refused (§2.1); one that is not known is as good as revoked (§2.2).
 func (s server) Revocation(ctx context.Context, r *op.ClientRequest[oidc.RevocationRequest]) (*op.Response, error) {
 	p, c := s.p, clientOf(r.Client)
 	claims, _, err := p.shown(ctx, r.Data.Token)
+	others := err == nil && claims.ClientID != c.ID
 	switch {
-	case err == nil && claims.ClientID == c.ID:
-		err = p.Store.Deny(ctx, claims.ID, until(claims.Expires).Add(leeway))
+	case others:
 	case err == nil:
+		err = p.Store.Deny(ctx, claims.ID, until(claims.Expires).Add(leeway))
 	case fault.Is(err, fault.Unauthorized):
-		err = p.Store.EndFamily(ctx, c.ID, hashOf(r.Data.Token))
+		others, err = p.Store.EndFamily(ctx, c.ID, hashOf(r.Data.Token))
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, s.failed(err)
+	case others:
+		return nil, op.NewStatusError(oidc.ErrInvalidClient().WithDescription("the token was given to another client"), http.StatusBadRequest)
 	}
 	p.denied.forget()
 	return op.NewResponse(struct{}{}), nil

@@ -84,6 +84,10 @@ SELECT id FROM oauth_grant WHERE ended > sqlc.arg(since) UNION SELECT d.id FROM 
 -- name: InsertSigningKey :exec
 INSERT INTO oauth_key (id, algorithm, public, sealed, signs, until, expires) VALUES ($1, $2, $3, $4, $5, $6, $7);
 
+-- name: RetireSigningKeys :exec
+-- RetireSigningKeys has no key sign from now on, and publishes none for longer than told.
+UPDATE oauth_key SET until = CASE WHEN until < sqlc.arg(now) THEN until ELSE sqlc.arg(now) END, expires = CASE WHEN expires < sqlc.arg(latest) THEN expires ELSE sqlc.arg(latest) END;
+
 -- name: SigningKeys :many
 SELECT * FROM oauth_key WHERE expires > $1 ORDER BY signs, id;
 

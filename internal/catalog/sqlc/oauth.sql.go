@@ -463,6 +463,21 @@ func (q *Queries) RemoveCodesOf(ctx context.Context, account string) error {
 	return err
 }
 
+const retireSigningKeys = `-- name: RetireSigningKeys :exec
+UPDATE oauth_key SET until = CASE WHEN until < $1 THEN until ELSE $1 END, expires = CASE WHEN expires < $2 THEN expires ELSE $2 END
+`
+
+type RetireSigningKeysParams struct {
+	Now    int64
+	Latest int64
+}
+
+// RetireSigningKeys has no key sign from now on, and publishes none for longer than told.
+func (q *Queries) RetireSigningKeys(ctx context.Context, arg RetireSigningKeysParams) error {
+	_, err := q.db.ExecContext(ctx, retireSigningKeys, arg.Now, arg.Latest)
+	return err
+}
+
 const signingKeys = `-- name: SigningKeys :many
 SELECT id, algorithm, public, sealed, signs, until, expires FROM oauth_key WHERE expires > $1 ORDER BY signs, id
 `
