@@ -133,7 +133,7 @@ func document(version string) huma.Config {
 	c.Info.Description = "Upload videos, follow them until they can be watched, and change or remove them. " +
 		"Every error is a problem document (RFC 9457) whose code is stable. Times are RFC 3339 in UTC with milliseconds, durations are milliseconds, sizes are bytes."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer":  {Type: "http", Scheme: "bearer", Description: "A personal API token (POST /v1/tokens), or the admin token, which the first start of the server writes to admin.token in its data directory. It goes before a cookie."},
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "A personal API token (POST /v1/tokens), an access token (of this server, from /oauth/token, or of the issuer that it trusts instead), or the admin token, which the first start of the server writes to admin.token in its data directory. It goes before a cookie."},
 		"session": {Type: "apiKey", In: "cookie", Name: "__Host-sluice", Description: "A browser's session (POST /v1/session); the cookie is called sluice where public_url is http. What changes something must come from the server's own pages."},
 		"events":  {Type: "http", Scheme: "bearer", Description: "The token of the setting events.token. Senders that know no header may give it as the password of HTTP basic authentication, under any name."},
 	}
