@@ -210,7 +210,7 @@ func readOrigins(texts []string) ([]string, error) {
 
 // checkName refuses what is no line of text.
 func checkName(name string) error {
-	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }) {
+	if strings.ContainsFunc(name, func(r rune) bool { return hidden(r) || r == unicode.ReplacementChar }) {
 		return invalid(codeInvalid, "body.name", "expected a line of text, without control characters")
 	}
 	return nil

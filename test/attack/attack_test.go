@@ -195,7 +195,7 @@ func (s *stage) crossSite() {
 			if method == "get" || path == "/v1/events/s3" { // that one knows no cookie
 				continue
 			}
-			at := strings.ToUpper(method) + " " + strings.NewReplacer("{id}", s.names["{video}"], "{name}", "ingest").Replace(path)
+			at := strings.ToUpper(method) + " " + strings.NewReplacer("{id}", s.names["{video}"], "{name}", "ingest", "{playback}", s.names["{video}"]).Replace(path)
 			for _, origin := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example", "Origin: null", "Origin: " + s.URL + ".evil.example"} {
 				for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json"} {
 					asked++

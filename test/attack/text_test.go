@@ -42,12 +42,18 @@ var bodies = map[string]string{
 	"addClient":       `{"name":"x","kind":"spa","redirects":["https://app.example.com/cb"],"scopes":["videos/read"]}`,
 	"editClient":      `{"name":"x"}`,
 	"authorize":       `{"request":"x"}`,
+	"addPlayback":     `{"name":"x"}`,
+	"editPlayback":    `{"name":"x"}`,
+	"addKeyPair":      `{"pem":"x","id":"K1","replaces":"K2"}`,
+	"retireKeyPair":   `{"after":604800}`,
+	"createKey":       `{"video":"x","playback":"x","path":"poster.jpg","ip":"192.0.2.1","not_before":"2026-12-01T00:00:00Z"}`,
 }
 
 // kept are the texts that are stored for people to read: the printable ones come back as they are, and the others are refused.
 var kept = map[string]string{
 	"editVideo title": "title", "editVideo description": "description", "makeToken name": "name", "inviteUser name": "name", "editUser name": "name",
 	"makeWorkspace name": "name", "editWorkspace name": "name", "addClient name": "name", "editClient name": "name",
+	"addPlayback name": "name", "editPlayback name": "name",
 }
 
 func TestATextIsATextInEveryField(t *testing.T) {
@@ -58,6 +64,7 @@ func TestATextIsATextInEveryField(t *testing.T) {
 			s := newStage(t, format)
 			s.person("ada", "admin", "main", "videos/read")
 			s.names["{video}"] = s.operator(201, "POST /v1/uploads", `{"filename":"a.mp4"}`)["id"].(string)
+			s.names["{playback}"] = s.operator(201, s.told("POST /v1/videos/{video}/playbacks"), bodies["addPlayback"])["id"].(string)
 			s.names["{client}"] = s.operator(201, "POST /v1/clients", bodies["addClient"])["id"].(string)
 			asked := 0
 			for _, r := range s.bodied() {
@@ -127,7 +134,8 @@ func (s *stage) bodied() (all []bodied) {
 			if !ok {
 				continue
 			}
-			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "/clients/{id}", "/clients/"+s.names["{client}"], "{name}", "ingest").Replace(path)
+			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "/clients/{id}", "/clients/"+s.names["{client}"],
+				"{playback}", s.names["{playback}"], "{name}", "ingest").Replace(path)
 			r := bodied{ask: strings.ToUpper(method) + " " + at, id: op.OperationID}
 			for name, p := range doc.Components.Schemas[content.Schema.Ref[strings.LastIndexByte(content.Schema.Ref, '/')+1:]].Properties {
 				if strings.Contains(fmt.Sprint(p.Type), "string") && len(p.Enum) == 0 {
