@@ -37,7 +37,7 @@ type Settings struct {
 	EdgeURL        string        `help:"Address that players use. Default: the public URL." env:"SLUICE_EDGE_URL"`
 	Suffixes       []string      `help:"File name endings that start a video, in any case. Default: the common video and audio ones." env:"SLUICE_SUFFIXES"`
 	MaxResolution  int           `help:"Largest short side of the ladder in pixels: 240, 360, 480, 720, 1080, 1440 or 2160." default:"1080" env:"SLUICE_MAX_RESOLUTION"`
-	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video." default:"public" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
+	Playback       string        `help:"Who may watch videos whose uploader doesn't say: public, signed or members. Kept with each video." default:"signed" enum:"public,signed,members" env:"SLUICE_PLAYBACK"`
 	Grants         Grants        `embed:"" prefix:"grants-" envprefix:"SLUICE_GRANTS_"`
 	Cookies        CookieRules   `embed:"" prefix:"playback-cookies-" envprefix:"SLUICE_PLAYBACK_COOKIES_"`
 	SealKey        Secret        `help:"What the private keys in the database are sealed with; the same for all processes with the roles api and edge. Default: one in the data folder." env:"SLUICE_SEAL_KEY" placeholder:"TEXT"`

@@ -32,9 +32,10 @@ type Put struct {
 
 // item is one file on its way.
 type item struct {
-	path string
-	id   string // empty until it is uploaded
-	err  error  // why it was not uploaded
+	path   string
+	server string // its address
+	id     string // empty until it is uploaded
+	err    error  // why it was not uploaded
 }
 
 // Run uploads the files and waits for them; an interrupt ends it and leaves the server working.
@@ -57,7 +58,7 @@ func (p *Put) put(ctx context.Context, out io.Writer, screen *os.File) error {
 	show := display{to: screen, terminal: isTerminal(screen)}
 	items := make([]item, len(p.Files))
 	for i, path := range p.Files {
-		items[i] = item{path: path}
+		items[i] = item{path: path, server: address}
 	}
 	for i := range items {
 		items[i].id, items[i].err = p.upload(ctx, c, items[i].path, show)
@@ -157,7 +158,7 @@ func (p *Put) follow(ctx context.Context, c *client.Client, it item, out io.Writ
 	if err != nil {
 		return err
 	}
-	return printVideo(out, v)
+	return printVideo(out, v, it.server+"/#/v/"+v.ID, grantFor(ctx, c, v))
 }
 
 // printRefused prints the line of a file that never became a video, in the form of one that failed.
@@ -176,8 +177,23 @@ func printRefused(out io.Writer, it item) error {
 	return json.NewEncoder(out).Encode(refused)
 }
 
-// printVideo prints where a video plays, for people.
-func printVideo(out io.Writer, v client.Video) error {
+// grantFor is where a video plays: its addresses are dead links without a grant, unless it is public. Without any the page is left to watch it on.
+func grantFor(ctx context.Context, c *client.Client, v client.Video) client.Grant {
+	if v.Playback == nil {
+		return client.Grant{}
+	}
+	if v.Policy == "public" {
+		return client.Grant{HLS: v.Playback.HLS, DASH: v.Playback.DASH, Poster: v.Playback.Poster}
+	}
+	g, err := c.Grant(ctx, v.ID)
+	if err != nil {
+		return client.Grant{}
+	}
+	return g
+}
+
+// printVideo prints where a video plays, for people: on the page, and in any player.
+func printVideo(out io.Writer, v client.Video, page string, g client.Grant) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", v.Name, v.Status)
 	if v.TimeToPlayable != nil {
@@ -195,10 +211,12 @@ func printVideo(out io.Writer, v client.Video) error {
 		names = append(names, r.Name)
 	}
 	line("ladder", strings.Join(names, " "))
-	if v.Playback != nil {
-		line("HLS", v.Playback.HLS)
-		line("DASH", v.Playback.DASH)
-		line("poster", v.Playback.Poster)
+	line("page", page)
+	line("HLS", g.HLS)
+	line("DASH", g.DASH)
+	line("poster", g.Poster)
+	if !g.Expires.IsZero() {
+		line("until", g.Expires.Local().Format("2 January 2006, 15:04"))
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

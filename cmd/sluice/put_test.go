@@ -27,6 +27,7 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/event"
 	"sluice/internal/fault"
+	"sluice/internal/grant"
 	"sluice/internal/sandbox"
 	"sluice/internal/upload"
 	"sluice/internal/video"
@@ -126,7 +127,7 @@ type fate struct {
 }
 
 func (s *fate) handler() http.Handler {
-	a := api.New(api.Config{Videos: s, History: s, Uploads: s, EdgeURL: "http://edge.test", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	a := api.New(api.Config{Videos: s, History: s, Uploads: s, Giver: s, LongestGrant: time.Hour, EdgeURL: "http://edge.test", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		URL: func(edge, key string) string { return edge + "/" + key }})
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /bucket/{id}", s.receive)
@@ -183,7 +184,7 @@ func (s *fate) Grant(_ context.Context, r upload.Request) (video.Upload, error) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &video.Video{ID: video.NewID(time.Now()), Name: r.Filename, Status: video.Waiting, Settings: r.Settings, Created: time.Now(), Updated: time.Now()}
+	v := &video.Video{ID: video.NewID(time.Now()), Name: r.Filename, Status: video.Waiting, Policy: r.Policy, Settings: r.Settings, Created: time.Now(), Updated: time.Now()}
 	s.videos = append(s.videos, v)
 	return video.Upload{Video: v.ID, URL: fmt.Sprintf("%s/bucket/%s", s.url, v.ID), Expires: time.Now().Add(time.Minute)}, nil
 }
@@ -212,6 +213,16 @@ func (s *fate) Video(_ context.Context, id video.ID) (video.Video, error) {
 			Tracks: []video.Track{{Kind: video.VideoTrack, Name: "720p"}, {Kind: video.VideoTrack, Name: "480p"}}}
 	}
 	return now, nil
+}
+
+// Give gives a grant of any video but unseen….
+func (s *fate) Give(_ context.Context, _ account.Principal, r grant.Request) (grant.Grant, error) {
+	v, err := s.find(r.Video)
+	if err != nil || strings.HasPrefix(v.Name, "unseen") {
+		return grant.Grant{}, fault.New(fault.Forbidden, "test", "forbidden", "This is not for you.", nil)
+	}
+	const query = "?Key-Pair-Id=K"
+	return grant.Grant{Way: r.Way, Policy: v.Policy, Expires: time.Date(2031, 3, 9, 14, 5, 0, 0, time.Local), HLS: "http://edge.test/index.m3u8" + query, DASH: "http://edge.test/manifest.mpd" + query}, nil
 }
 
 var errUnused = errors.New("put has no use for this")

@@ -12,7 +12,7 @@ type Video struct {
 	ID             string            `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Names the video; ids sort by the time they were made"`
 	Owner          string            `json:"owner" example:"admin" doc:"Whose video it is: owners share the server's work fairly"`
 	Workspace      string            `json:"workspace" example:"main" doc:"Id of the workspace whose members may see it"`
-	Policy         string            `json:"playback_policy" enum:"public,signed,members" example:"signed" doc:"Who may watch: public, who knows the address; signed, who has a signature of this server; members, who is signed in and may see it."`
+	Policy         string            `json:"playback_policy" enum:"public,signed,members" example:"signed" doc:"Who may watch: public, who knows the address; signed, who has a grant (POST /v1/keys) or a signature of a key pair, and who may see the video, by session or bearer token; members, who may see it alone, or who has the server's own grant"`
 	Name           string            `json:"name" example:"holiday.mp4" doc:"The filename of the upload, or the key of an object that an S3 client put"`
 	Title          string            `json:"title" example:"Our holiday" doc:"Set by people; empty until then"`
 	Description    string            `json:"description" example:"Two weeks by the sea." doc:"Set by people; empty until then"`
@@ -23,7 +23,7 @@ type Video struct {
 	Progress       float64           `json:"progress" minimum:"0" maximum:"1" example:"1" doc:"How far the newest generation is, 0 to 1"`
 	ETA            *int64            `json:"eta_ms,omitempty" example:"42000" doc:"Milliseconds until the newest generation is ready, if its steps go on as they went; absent while nothing runs or that is unknown"`
 	Error          *Error            `json:"error,omitempty" doc:"Why the newest generation failed; absent unless it did. While an older one plays, status is ready all the same. For editors and administrators alone"`
-	Playback       *Playback         `json:"playback,omitempty" doc:"Where to play it; absent until playable"`
+	Playback       *Playback         `json:"playback,omitempty" doc:"Where to play it; absent until playable. These addresses are without a credential: of a video that is not public, POST /v1/keys with its id answers with ones that play"`
 	Renditions     []Rendition       `json:"renditions" doc:"What was made of the picture, largest first; empty until playable and for audio alone"`
 	Audio          []AudioRendition  `json:"audio" doc:"What was made of the sound; empty until playable and for silent sources"`
 	DurationMS     *int64            `json:"duration_ms,omitempty" example:"93500" doc:"Milliseconds it plays; what the source was measured to have until then; absent before"`

@@ -51,6 +51,7 @@ for (const [device, width, height] of [
       return (now === 'ready' || now === 'failed') && now;
     }, 300_000);
     assert.equal(status, 'ready', await card.innerText());
+    await card.locator('img').waitFor();
     await until('the poster', () => card.locator('img').evaluate((img) => img.complete && img.naturalWidth > 0));
     await fits(page);
     await shot(page, `${device}-videos`);
@@ -62,6 +63,8 @@ for (const [device, width, height] of [
     const start = await video.evaluate((v) => v.currentTime);
     await until('2 s of playback', () => video.evaluate((v, from) => v.currentTime >= from + 2, start));
     assert.ok(await video.evaluate((v) => v.videoWidth > 0), 'no picture');
+
+    await links(page, id);
 
     const title = `Seen on a ${device} <b>&amp;`;
     await page.getByRole('button', { name: 'Edit' }).click();
@@ -91,6 +94,24 @@ for (const [device, width, height] of [
 
     assert.deepEqual(faults, []);
   });
+}
+
+// links sees that a signed video's plain address is refused, and that one which is made to take away opens it with no other proof.
+async function links(page, id) {
+  const video = await (await page.request.get(`${url}/v1/videos/${id}`, { headers: { Authorization: `Bearer ${token}` } })).json();
+  assert.equal(video.playback_policy, 'signed');
+  assert.equal((await fetch(video.playback.hls)).status, 403);
+  assert.equal(await page.getByRole('textbox', { name: 'HLS URL' }).count(), 0, 'a dead link is offered');
+  await page.getByLabel('Links that play for').selectOption('1 hour');
+  await page.getByRole('button', { name: 'Make', exact: true }).click();
+  await page.getByText('Whoever has one of these can watch until').waitFor();
+  const taken = await page.getByRole('textbox', { name: 'HLS URL' }).inputValue();
+  assert.ok(taken.startsWith(`${video.playback.hls}?`), taken);
+  const playlist = await fetch(taken);
+  assert.equal(playlist.status, 200);
+  const rung = (await playlist.text()).split('\n').find((line) => line && !line.startsWith('#'));
+  assert.equal((await fetch(new URL(rung, taken))).status, 200, rung);
+  await fits(page);
 }
 
 // upload puts the file in by the file chooser, sees its progress grow, and returns the id of its video.

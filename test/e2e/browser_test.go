@@ -44,7 +44,7 @@ func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}
-	s := rig.Start(t, rig.Options{})
+	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}}) // as servers do by themselves: the page has to ask for the right to watch
 	node(t, "page.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_FILE="+rig.Clip(t, "clip.mp4", "640x360", 12))
 }
 

@@ -137,6 +137,24 @@ export interface Grant {
   expires: string;
 }
 
+// Key is the right to watch. expires and query are absent where none is needed, and the addresses where it is for everything.
+export interface Key {
+  policy?: Policy;
+  expires?: string;
+  query?: string; // to put behind any address that it opens
+  hls?: string;
+  dash?: string;
+  poster?: string;
+  thumbnail?: string;
+}
+
+export interface KeyRequest {
+  video?: string; // id
+  all?: true; // everything that the caller may see
+  way?: 'url';
+  expires_in?: number; // seconds
+}
+
 export interface Edit {
   title?: string;
   description?: string;
@@ -334,6 +352,11 @@ export class Client {
 
   cancelJob(id: number): Promise<Job> {
     return this.call('POST', `/v1/jobs/${id}/cancel`);
+  }
+
+  // key asks for the right to watch: a manifest of a video that plays everywhere, or a query that opens everything.
+  key(request: KeyRequest): Promise<Key> {
+    return this.call('POST', '/v1/keys', request);
   }
 
   // grant asks for the right to put a file into a workspace, the caller's first one where it is empty.
