@@ -49,7 +49,7 @@ function serve() {
 	callback = async (req, res) => {
 		if (!req.url.startsWith('/stage/interaction/')) return own(req, res);
 		const { prompt, params, session } = await provider.interactionDetails(req, res);
-		if (prompt.name === 'login') return provider.interactionFinished(req, res, { login: { accountId: params.login_hint } });
+		if (prompt.name === 'login') return provider.interactionFinished(req, res, { login: { accountId: params.login_hint ?? 'jane' } });
 		const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
 		grant.addOIDCScope('openid email videos/read videos/write');
 		grant.addResourceScope(audience, 'videos/read videos/write');

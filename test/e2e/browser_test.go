@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,4 +84,43 @@ func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 			t.Errorf("the log has the secret %q", secret)
 		}
 	}
+}
+
+func TestSomebodySignsInOnThePageByAnotherIssuer(t *testing.T) {
+	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
+		t.Skip("the page is not built; make build does that")
+	}
+	dir := filepath.Join(rig.Root(t), "test", "browser")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "oidc-provider")); err != nil {
+		t.Skip("the browser tests are not installed; make test does that")
+	}
+	foreign := exec.Command("node", "issuer.mjs")
+	foreign.Dir, foreign.Stderr = dir, os.Stderr
+	in, err := foreign.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := foreign.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = foreign.Wait() }) // it ends with its input
+	var is struct{ Issuer, Audience string }
+	if err := json.NewDecoder(out).Decode(&is); err != nil {
+		t.Fatal(err)
+	}
+	s := rig.Start(t, rig.Options{
+		Args: []string{"--oidc-issuer", is.Issuer, "--oidc-audience", is.Audience, "--oidc-default-role", "viewer", "--oidc-scope-claim", "",
+			"--oidc-client-id", "house", "--oidc-name", "The office"},
+		Env: []string{"SLUICE_OIDC_CLIENT_SECRET=a secret of the house"},
+	})
+	res, err := http.Post(is.Issuer+"/stage/client?redirect="+url.QueryEscape(s.URL+"/oauth/external/callback"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	node(t, "external.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token)
 }

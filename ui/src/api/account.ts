@@ -48,6 +48,15 @@ export interface Session {
   agent: string;
 }
 
+// external reports whether somebody signs in by another issuer and has no password here, by their id.
+export const external = (id: string) => id.startsWith('oidc:');
+
+// Issuer is who else signs people in.
+export interface Issuer {
+  name: string;
+  login: string; // an address of this server
+}
+
 // Me is who asks.
 export interface Me {
   kind: 'root' | 'person' | 'service'; // root is the admin token
@@ -266,6 +275,10 @@ export class Accounts {
 
   removeProgram(id: string): Promise<void> {
     return this.#client.call('DELETE', `/v1/clients/${path(id)}`);
+  }
+
+  async issuers(): Promise<Issuer[]> {
+    return (await this.#client.call<Page<Issuer>>('GET', '/v1/session/issuers')).items ?? [];
   }
 
   // asked tells which program asks somebody to sign in, and for what.

@@ -11,6 +11,7 @@ const pages = {
   '/programs': 'programs',
   '/record': 'record',
   '/signin': 'signin',
+  '/signout': 'signout',
   '/forgot': 'forgot',
   '/reset': 'reset',
 } as const;
@@ -29,6 +30,12 @@ class Route {
     return this.name === 'list' ? '' : `${this.name} ${this.id}`;
   }
 
+  // back is where somebody goes who signs in elsewhere: this view, where its address is a plain one, else the list.
+  get back(): string {
+    const path = location.hash.slice(1);
+    return this.name !== 'signin' && /^\/(?:[A-Za-z0-9_.~-]+\/?)*$/.test(path) ? path : '/';
+  }
+
   start() {
     this.#read();
     addEventListener('hashchange', () => this.#read());
@@ -37,7 +44,7 @@ class Route {
   #read() {
     const [path = '', query = ''] = location.hash.slice(1).split(/\?(.*)/s);
     const asked = new URLSearchParams(query);
-    const one = /^\/(v|people)\/([0-9a-z]{1,40})$/.exec(path);
+    const one = /^\/(v|people)\/([0-9A-Za-z:_-]{1,80})$/.exec(path);
     this.id = one?.[2] ?? '';
     this.name = one ? (one[1] === 'v' ? 'video' : 'person') : (pages[path as keyof typeof pages] ?? 'list');
     this.code = this.name === 'errors' ? (asked.get('code') ?? '') : '';
