@@ -244,10 +244,12 @@ func TestAPlaybackIsWithdrawnAndBoundToPages(t *testing.T) {
 		"by its referrer":      {200, "", []string{"Referer: https://shop.example/a/b?c"}},
 		"by another referrer":  {403, "", []string{"Referer: https://evil.example/https://shop.example/"}},
 		"a page without name":  {403, "", []string{"Sec-Fetch-Site: cross-site"}},
+		"a sibling's page":     {403, "", []string{"Sec-Fetch-Site: same-site"}},
 		"an app":               {200, "", nil},
 		"a page with userinfo": {403, "", []string{"Referer: https://shop.example@evil.example/"}},
 	} {
-		if got := g.ask(t, file, c.lines...); got.status != c.want || got.header.Get("Access-Control-Allow-Origin") != c.allow || !slices.Contains(got.header.Values("Vary"), "Origin") {
+		if got := g.ask(t, file, c.lines...); got.status != c.want || got.header.Get("Access-Control-Allow-Origin") != c.allow || !slices.Contains(got.header.Values("Vary"), "Origin") ||
+			strings.Contains(got.header.Get("Cache-Control"), "public") {
 			t.Errorf("%s: %s %v", name, got, got.header)
 		}
 	}

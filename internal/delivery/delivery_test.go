@@ -142,7 +142,7 @@ func TestAPathThatIsNotExactlyAStreamsIsNotFound(t *testing.T) {
 		"/stream/" + escaped + "/0/index.m3u8", "/stream/" + escaped + "/-2/index.m3u8", "/stream/" + escaped + "/2e0/index.m3u8", "/stream/" + escaped + "/99999999999999999999/index.m3u8",
 		"/stream/" + escaped + "/2", "/stream/" + escaped + "/2/", "/stream/" + escaped, "/stream/" + escaped + "/2/1080p", "/stream/" + escaped + "/2/1080p/",
 		"/stream/" + escaped + "/1/index.m3u8", "/stream/" + escaped + "/3/index.m3u8", // not published
-		"/stream/" + escaped + "/2/notes.txt", "/stream/" + escaped + "/2/1080p/.part.m4s", "/stream/" + escaped + "/2/absent.m4s", "/stream/" + escaped + "/2/index.m3u8/x.mp4",
+		"/stream/" + escaped + "/2/notes.txt", "/stream/" + escaped + "/2/1080p/.part.m4s", "/stream/" + escaped + "/2/.part.m4s", "/stream/" + escaped + "/2/absent.m4s", "/stream/" + escaped + "/2/index.m3u8/x.mp4",
 		"/stream/" + escaped + "/2/" + strings.Repeat("x", 300) + ".mp4", "/stream/" + escaped + "/2/" + strings.Repeat("x/", 600) + "a.mp4",
 		"/stream/" + strings.ToUpper(escaped) + "/2/index.m3u8", "/stream/" + string(id) + "/2/index.m3u8", "/stream/-" + string(id) + "/2/index.m3u8", "/stream/other-" + string(id) + "/2/index.m3u8",
 		"/stream/..-" + string(id) + "/2/index.m3u8", "/stream/x-" + string(id[1:]) + "/2/index.m3u8", "/stream/none.mp4", "/stream/../uploads/up.mp4", "/stream/../../host.mp4", "/stream//etc/passwd",
@@ -162,6 +162,9 @@ func TestAPathThatIsNotExactlyAStreamsIsNotFound(t *testing.T) {
 			}
 			if status != want || header.Get("Content-Type") != "application/problem+json" || header.Get("Cache-Control") != "no-store" || want == 404 && header.Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%s: %d %v", path, status, header)
+			}
+			if want == 404 && !strings.Contains(body, `"not_found"`) {
+				t.Errorf("%s tells what is there: %s", path, body)
 			}
 			if strings.Contains(body, secret) || strings.Contains(body, s.root) {
 				t.Errorf("%s: %s", path, body)
@@ -202,7 +205,8 @@ func TestOnlyReadingIsAllowed(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"} {
 		resp, body := s.do(t, method, segment)
 		var problem fault.Problem
-		if err := json.Unmarshal([]byte(body), &problem); err != nil || resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD, OPTIONS" || problem.Code != "method_not_allowed" {
+		if err := json.Unmarshal([]byte(body), &problem); err != nil || resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD, OPTIONS" || problem.Code != "method_not_allowed" ||
+			resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d, Allow %q, %+v (%v)", method, resp.StatusCode, resp.Header.Get("Allow"), problem, err)
 		}
 	}

@@ -131,7 +131,7 @@ func newStage(t *testing.T, way string, changes ...func(*Config)) *stage {
 	}
 	s.store = local
 	for key, body := range map[string]string{
-		segment: string(content), playlist: "#EXTM3U\n", "streams/" + folder + "/1/index.m3u8": secret, "streams/" + folder + "/2/1080p/.part.m4s": secret,
+		segment: string(content), playlist: "#EXTM3U\n", "streams/" + folder + "/1/index.m3u8": secret, "streams/" + folder + "/2/1080p/.part.m4s": secret, "streams/" + folder + "/2/.part.m4s": secret,
 		"streams/" + folder + "/2/notes.txt": secret, "sources/" + string(id) + ".mp4": secret, "top.mp4": secret, "streams/none.mp4": secret,
 	} {
 		if _, err := local.Put(t.Context(), "media", key, strings.NewReader(body), int64(len(body)), "text/html"); err != nil {

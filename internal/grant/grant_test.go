@@ -333,6 +333,13 @@ func TestACapIsAPlaybackOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		want := video.Members
+		if c.base == string(v.ID) {
+			want = video.Signed
+		}
+		if g.Policy != want {
+			t.Errorf("%+v: %s, want %s", c.request, g.Policy, want)
+		}
 		folder := string(id)
 		if c.base != "" {
 			if len(s.capped) != 1 || s.capped[0].Base != c.base || s.capped[0].MaxResolution != 480 || s.capped[0].Policy != "" {
@@ -365,6 +372,9 @@ func TestAPlaybackThatIsNotThereIsNotGranted(t *testing.T) {
 		}
 		if _, err := s.Give(t.Context(), person(account.Viewer, "main"), Request{Playback: id, Way: Cookies}); codeOf(err) != want {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Give(t.Context(), account.Operator(), Request{Video: s.ready(video.Signed, "main").ID, Playback: id, Way: Cookies}); codeOf(err) != "no_playback" {
+			t.Errorf("%s, of another video: %v", name, err)
 		}
 	}
 }
@@ -557,5 +567,20 @@ func TestNoPrivateKeyIsLoggedOrStoredOpenly(t *testing.T) {
 	}
 	if k, err := s.Keys.Signer(t.Context(), signing.ForPlayback, nil); err != nil || k.ID != "K2JCJMDEHXQW5F" {
 		t.Errorf("signed with %v, %v", k, err)
+	}
+}
+
+func TestAKeyPairOfTheServerIsNotReplacedByUsers(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	own, err := s.Keys.Signer(t.Context(), signing.ForMembers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keys.Add(t.Context(), NewKeyPair{Algorithm: signing.ECDSAP256, Hash: signing.SHA256, Replaces: own.ID}); codeOf(err) != "no_key_pair" {
+		t.Errorf("replaced: %v", err)
+	}
+	if all, err := s.Keys.List(t.Context()); err != nil || len(all) != 1 || !all[0].RetiredAt.IsZero() {
+		t.Errorf("%+v, %v", all, err)
 	}
 }

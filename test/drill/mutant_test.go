@@ -63,7 +63,7 @@ var mutants = []mutant{
 
 // TestEveryMutantStillFits keeps the edits true to the sources; TestEveryMutantIsCaught is for -full.
 func TestEveryMutantStillFits(t *testing.T) {
-	for _, m := range slices.Concat(mutants, signingMutants, identityMutants) {
+	for _, m := range slices.Concat(mutants, signingMutants, identityMutants, deliveryMutants, grantMutants) {
 		for _, e := range m.edits {
 			body, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
 			if err != nil {
@@ -83,6 +83,10 @@ func TestEveryControlOfSignaturesIsCaught(t *testing.T) { catch(t, signingMutant
 
 // TestEveryControlOfAccountsIsCaught takes down what keeps people apart, and the front door.
 func TestEveryControlOfAccountsIsCaught(t *testing.T) { catch(t, identityMutants) }
+
+func TestEveryControlOfTheEdgeIsCaught(t *testing.T) { catch(t, deliveryMutants) }
+
+func TestEveryControlOfGrantsIsCaught(t *testing.T) { catch(t, grantMutants) }
 
 // catch makes each mutant in a copy of the repository, and has its tests notice.
 func catch(t *testing.T, mutants []mutant) {
