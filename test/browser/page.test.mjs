@@ -56,6 +56,9 @@ for (const [device, width, height] of [
     await fits(page);
     await shot(page, `${device}-videos`);
 
+    const auth = { Authorization: `Bearer ${token}` };
+    const partner = await (await page.request.post(`${url}/v1/videos/${id}/playbacks`, { headers: auth, data: { name: 'Partner <i>site', max_resolution: 240 } })).json();
+
     await card.getByRole('link').click();
     const video = page.locator('video');
     await video.waitFor();
@@ -65,6 +68,11 @@ for (const [device, width, height] of [
     assert.ok(await video.evaluate((v) => v.videoWidth > 0), 'no picture');
 
     await links(page, id);
+    await page.getByRole('button', { name: 'Revoke Partner <i>site' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke', exact: true }).click();
+    await until('the playback id to go', async () => (await page.getByRole('list', { name: 'Playback ids' }).count()) === 0);
+    const left = await (await page.request.get(`${url}/v1/videos/${id}/playbacks`, { headers: auth })).json();
+    assert.deepEqual(left.items.map((p) => [p.id, !!p.revoked]), [[partner.id, true]]);
 
     const title = `Seen on a ${device} <b>&amp;`;
     await page.getByRole('button', { name: 'Edit' }).click();

@@ -54,7 +54,7 @@ func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 		t.Skip("the page is not built; make build does that")
 	}
 	o, options := office(t, notifytest.Options{})
-	options.Args = append(options.Args, "--admin-email", "root@example.com")
+	options.Args = append(options.Args, "--admin-email", "root@example.com", "--playback", "signed")
 	s := rig.Start(t, options)
 	postless := rig.Start(t, rig.Options{Token: s.Token})
 	printed := firstPassword.FindStringSubmatch(s.Log())

@@ -155,6 +155,18 @@ export interface KeyRequest {
   expires_in?: number; // seconds
 }
 
+// PlaybackID is one more address of a video.
+export interface PlaybackID {
+  id: string;
+  name: string; // empty for none
+  policy?: Policy; // absent: as the video says
+  origins: string[]; // of the pages that may play it, empty for any
+  max_resolution?: number;
+  of?: string; // what it stands for, where a grant with a cap made it
+  created: string;
+  revoked?: string;
+}
+
 export interface Edit {
   title?: string;
   description?: string;
@@ -357,6 +369,14 @@ export class Client {
   // key asks for the right to watch: a manifest of a video that plays everywhere, or a query that opens everything.
   key(request: KeyRequest): Promise<Key> {
     return this.call('POST', '/v1/keys', request);
+  }
+
+  async playbacks(id: string): Promise<PlaybackID[]> {
+    return (await this.call<{ items: PlaybackID[] }>('GET', `/v1/videos/${encodeURIComponent(id)}/playbacks`)).items;
+  }
+
+  revokePlayback(id: string, playback: string): Promise<void> {
+    return this.call('DELETE', `/v1/videos/${encodeURIComponent(id)}/playbacks/${encodeURIComponent(playback)}`);
   }
 
   // grant asks for the right to put a file into a workspace, the caller's first one where it is empty.
