@@ -74,6 +74,7 @@ check_test() {
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 	have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 	have xmllint || packages+=(libxml2-utils)
+	have nginx || [[ -x /usr/sbin/nginx ]] || packages+=(nginx-light)
 }
 
 as_root() {
@@ -107,6 +108,10 @@ install_packages() {
 	# The tests start what they need of Ceph themselves; its packages would have this machine watch for crashes of a cluster.
 	if [[ " ${packages[*]} " == *" ceph-mon "* ]] && have systemctl; then
 		as_root systemctl disable --now ceph-crash.service ceph.target >/dev/null 2>&1 || true
+	fi
+	# The tests start their own nginx; the package's would take port 80.
+	if [[ " ${packages[*]} " == *" nginx-light "* ]] && have systemctl; then
+		as_root systemctl disable --now nginx.service >/dev/null 2>&1 || true
 	fi
 }
 

@@ -110,6 +110,8 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
 		e.share(p.Header(), r, nil)
 		refuseBody(p)
+	case r.Method == http.MethodGet && r.URL.EscapedPath() == verifyPath:
+		e.verifyFor(p, r)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		e.serve(p, r)
 	case r.Method == http.MethodOptions:

@@ -1,0 +1,51 @@
+package delivery
+
+import (
+	"testing"
+
+	"sluice/internal/video"
+)
+
+func TestATrustedCacheAsksWhetherItsClientMay(t *testing.T) {
+	t.Parallel()
+	const shown = "the secret of the cache in front"
+	trust := func(c *Config) { c.CDN = CDN{Header: "X-Origin-Secret", Secrets: []string{shown}} }
+	g, members, public := newGuarded(t, video.Signed, trust), newGuarded(t, video.Members, trust), newGuarded(t, video.Public, trust)
+	file, secret := at(folder, "1080p/00001.m4s"), "X-Origin-Secret: "+shown
+	signed := query(g.sign(t, g.user, "/stream/*"))
+	for name, c := range map[string]struct {
+		g     *guarded
+		want  string
+		lines []string
+	}{
+		"a signature":                     {g, "204", []string{secret, "X-Original-URI: " + file + signed}},
+		"cookies":                         {g, "204", []string{secret, "X-Original-URI: " + file, "Cookie: " + cookies(g.sign(t, g.user, "/stream/*"))}},
+		"an access token":                 {g, "204", []string{secret, "X-Original-URI: " + file, "Authorization: Bearer main"}},
+		"a part of a file":                {g, "204", []string{secret, "X-Original-URI: " + file + signed, "Range: bytes=999999999-", "If-None-Match: *"}},
+		"a public video":                  {public, "204", []string{secret, "X-Original-URI: " + file}},
+		"a page that asks first":          {g, "204", []string{secret, "X-Original-URI: " + file, "X-Original-Method: OPTIONS"}},
+		"a head":                          {g, "403 signature_missing", []string{secret, "X-Original-URI: " + file, "X-Original-Method: HEAD"}},
+		"nothing, and the secret alone":   {g, "403 signature_missing", []string{secret, "X-Original-URI: " + file}},
+		"a signature of another video":    {g, "403 policy_wrong_resource", []string{secret, "X-Original-URI: " + file + query(g.sign(t, g.user, "/stream/x/*"))}},
+		"a user's key for members":        {members, "403 members_only", []string{secret, "X-Original-URI: " + file + query(members.sign(t, members.user, "/stream/*"))}},
+		"the server's key for members":    {members, "204", []string{secret, "X-Original-URI: " + file + query(members.sign(t, members.internal, "/stream/*"))}},
+		"an access token that is no good": {g, "401 unauthorized", []string{secret, "X-Original-URI: " + file, "Authorization: Bearer bad"}},
+		"another spelling of the path":    {g, "403", []string{secret, "X-Original-URI: /stream/x/.." + file[len("/stream"):] + signed}},
+		"another host":                    {g, "403", []string{secret, "X-Original-URI: http://x" + file + signed}},
+		"itself":                          {g, "403", []string{secret, "X-Original-URI: /stream/verify"}},
+		"two addresses":                   {g, "403", []string{secret, "X-Original-URI: " + file + signed, "X-Original-URI: " + file}},
+		"no address":                      {g, "403", []string{secret}},
+		"no secret":                       {g, "404 not_found", []string{"X-Original-URI: " + file + signed}},
+		"another secret":                  {g, "404 not_found", []string{"X-Origin-Secret: x", "X-Original-URI: " + file + signed}},
+	} {
+		if got := c.g.ask(t, "/stream/verify", c.lines...); got.String() != c.want || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s, want %s; %s", name, got, c.want, got.header.Get("Cache-Control"))
+		}
+	}
+	if got := newGuarded(t, video.Signed).ask(t, "/stream/verify", secret, "X-Original-URI: "+file+signed); got.status != 404 {
+		t.Errorf("where no secret is set: %s", got)
+	}
+	if got := g.send(t, "GET "+file+" HTTP/1.1\r\n", "X-Original-URI: "+file+signed); got.status != 403 {
+		t.Errorf("the header beside another path: %s", got)
+	}
+}
