@@ -15,11 +15,11 @@ const (
 	originalMethod = "X-Original-Method" // absent: GET
 )
 
-// verifyFor says whether a CDN's client may have what it asks for: 204 or 403, and 401 where an access token is no good. It reads no object. Nothing is vouched for here: the
+// verifyFor says whether a CDN's client may have what it asks for: 204 or 403, and 401 where an access token is no good. The CORS headers are those of the answer. Nothing is vouched for here: the
 // secret proves who asks, not that its client may. To anybody else there is no such address.
 func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
-	e.share(w.Header(), r, nil)
 	if !e.vouched(r) {
+		e.share(w.Header(), r, nil)
 		e.fail(w, r, missing(nil))
 		return
 	}
@@ -28,7 +28,9 @@ func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent) // the edge answers these itself, and they tell nothing
 		return
 	}
-	switch err := e.permits(r); {
+	v, err := e.permits(r)
+	e.share(w.Header(), r, v) // what it keeps was for another page
+	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Invalid):
@@ -39,14 +41,14 @@ func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
 }
 
 // permits decides about the request that a CDN tells of.
-func (e *edge) permits(r *http.Request) error {
+func (e *edge) permits(r *http.Request) (*visit, error) {
 	lines := r.Header.Values(originalURI)
 	if len(lines) != 1 {
-		return missing(nil)
+		return nil, missing(nil)
 	}
 	u, err := url.ParseRequestURI(lines[0])
 	if err != nil || u.Host != "" {
-		return missing(nil)
+		return nil, missing(nil)
 	}
 	asked := r.Clone(r.Context())
 	asked.URL = u
@@ -58,5 +60,5 @@ func (e *edge) permits(r *http.Request) error {
 	if err == nil {
 		err = e.within(r.Context(), v)
 	}
-	return err
+	return v, err
 }

@@ -42,6 +42,11 @@ func TestATrustedCacheAsksWhetherItsClientMay(t *testing.T) {
 			t.Errorf("%s: %s, want %s; %s", name, got, c.want, got.header.Get("Cache-Control"))
 		}
 	}
+	friend := newGuarded(t, video.Signed, trust, func(c *Config) { c.Origins = []string{"https://friend.example"} })
+	signed = query(friend.sign(t, friend.user, "/stream/*"))
+	if got := friend.ask(t, "/stream/verify", secret, "X-Original-URI: "+file+signed, "Origin: https://friend.example"); got.status != 204 || got.header.Get("Access-Control-Allow-Origin") != "https://friend.example" {
+		t.Errorf("of a page: %s %v", got, got.header)
+	}
 	if got := newGuarded(t, video.Signed).ask(t, "/stream/verify", secret, "X-Original-URI: "+file+signed); got.status != 404 {
 		t.Errorf("where no secret is set: %s", got)
 	}
