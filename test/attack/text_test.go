@@ -46,6 +46,7 @@ var bodies = map[string]string{
 	"editPlayback":    `{"name":"x"}`,
 	"addKeyPair":      `{"pem":"x","id":"K1","replaces":"K2"}`,
 	"retireKeyPair":   `{"after":604800}`,
+	"rotateTokenKeys": `{}`,
 	"createKey":       `{"video":"x","playback":"x","path":"poster.jpg","ip":"192.0.2.1","not_before":"2026-12-01T00:00:00Z"}`,
 }
 
