@@ -19,7 +19,8 @@ export function need(name) {
   return value;
 }
 
-export function launch() {
+// launch starts it, with more arguments.
+export function launch(more = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -32,6 +33,7 @@ export function launch() {
       '--disable-component-update',
       '--disable-sync',
       '--autoplay-policy=no-user-gesture-required',
+      ...more,
     ],
   });
 }

@@ -1,6 +1,7 @@
 // Runs in the browser: three players behind one small face, so that one test drives them all.
 //
-// play(name, url) resolves when the first picture can be shown. Afterwards window.player has
+// play(name, url, proof) resolves when the first picture can be shown. The proof is what the player sends along: { cookies: true }, { token }, or
+// nothing; with ahead, hls.js, which else takes a short video whole, buffers that many seconds. Afterwards window.player has
 //   widths()    the widths of the video renditions that the player found, the smallest first
 //   force(n)    plays rung n from now on, 0 the smallest, and throws away what is buffered ahead where the player can
 //   errors      what the player reported
@@ -23,9 +24,13 @@ function load(source) {
 const passing = new Set(['aborted', 'bufferStalledError', 'bufferNudgeOnStall', 'fragLoadTimeOut', 'levelLoadTimeOut', 'manifestLoadTimeOut']);
 
 const makers = {
-  async hls(url) {
+  async hls(url, { cookies = false, token, ahead }) {
     await load('/lib/hls.js');
-    const hls = new window.Hls();
+    const xhrSetup = (xhr) => {
+      xhr.withCredentials = cookies;
+      if (token) xhr.setRequestHeader('Authorization', `Bearer ${token}`);
+    };
+    const hls = new window.Hls({ xhrSetup, ...(ahead && { maxBufferLength: ahead, maxMaxBufferLength: ahead }) });
     hls.on('hlsError', (_, data) => {
       // A switch or a seek drops the request under way; hls.js tells of it where it comes at the wrong moment, and goes on. Of what took its time, on a
       // machine that is busy, it tells as well.
@@ -40,11 +45,15 @@ const makers = {
     return { widths: () => rungs().map((r) => r.width), force: (n) => (hls.currentLevel = rungs()[n].i) };
   },
 
-  async shaka(url) {
+  async shaka(url, { cookies = false, token }) {
     await load('/lib/shaka.js');
     window.shaka.polyfill.installAll();
     const player = new window.shaka.Player();
     player.addEventListener('error', (e) => errors.push(`${e.detail.code} ${e.detail.data}`));
+    player.getNetworkingEngine().registerRequestFilter((_, request) => {
+      request.allowCrossSiteCredentials = cookies;
+      if (token) request.headers.Authorization = `Bearer ${token}`;
+    });
     await player.attach(video);
     await player.load(url).catch((e) => {
       throw new Error(`shaka ${e.code} ${e.data}`); // its own error has no message
@@ -59,10 +68,15 @@ const makers = {
     };
   },
 
-  async dash(url) {
+  async dash(url, { cookies = false, token }) {
     await load('/lib/dash.js');
     const player = window.dashjs.MediaPlayer().create();
     player.updateSettings({ streaming: { buffer: { fastSwitchEnabled: true } } });
+    player.addRequestInterceptor(async (request) => {
+      request.credentials = cookies ? 'include' : 'omit';
+      if (token) request.headers = { ...request.headers, Authorization: `Bearer ${token}` };
+      return request;
+    });
     player.on('error', (e) => errors.push(`${e.error?.code ?? ''} ${e.error?.message ?? e.error}`));
     const ready = new Promise((resolve) => player.on('streamInitialized', resolve));
     player.initialize(video, url, false);
@@ -80,18 +94,18 @@ const makers = {
 
 video.addEventListener('error', () => errors.push(`video element: ${video.error?.code} ${video.error?.message}`));
 
-async function start(name, url) {
-  window.player = { errors, ...(await makers[name](url)) };
+async function start(name, url, proof) {
+  window.player = { errors, ...(await makers[name](url, proof)) };
   if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
     await new Promise((resolve) => video.addEventListener('loadeddata', resolve, { once: true }));
   }
 }
 
 // A player that never begins says why in its errors, if anywhere.
-window.play = (name, url) => {
+window.play = (name, url, proof = {}) => {
   const late = new Promise((_, reject) => {
     setTimeout(() => reject(new Error(`${name} has not begun after 2 min: ${errors.join('; ') || 'no error reported'}`)), 120_000);
   });
-  return Promise.race([start(name, url), late]);
+  return Promise.race([start(name, url, proof), late]);
 };
 window.loaded = true;
