@@ -49,7 +49,7 @@ func law() map[string]room {
 		"account":  value,
 		"event":    value,
 		"signing":  value,
-		"seal":     value, // docs/adr/0009-grants.md
+		"seal":     value,                                              // docs/adr/0009-grants.md
 		"manifest": {may: join(ground, []string{"video"}), pure: true}, // docs/adr/0003-manifests-read-tracks.md
 
 		"engine":  machine,
