@@ -235,7 +235,10 @@ func (s *fate) Delete(context.Context, video.ID, []engine.Job) error { return er
 func (s *fate) Encode(context.Context, video.ID, video.Settings, func(int) []engine.Job) (video.Video, error) {
 	return video.Video{}, errUnused
 }
-func (s *fate) Steps(context.Context, video.ID) ([]video.Step, error) { return nil, nil }
+func (s *fate) Detail(ctx context.Context, id video.ID) (video.Video, []video.Step, error) {
+	v, err := s.Video(ctx, id)
+	return v, nil, err
+}
 func (s *fate) Events(context.Context, video.ID, int64, int) ([]event.Event, error) {
 	return nil, errUnused
 }

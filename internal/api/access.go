@@ -197,10 +197,15 @@ func (s *service) seen(ctx context.Context, text string) (video.Video, error) {
 		return video.Video{}, noVideo()
 	}
 	v, err := s.Videos.Video(ctx, id)
+	return v, seeable(ctx, v, err)
+}
+
+// seeable makes of a video that was read what a request's principal is told of it: that there is none, where it is not for them.
+func seeable(ctx context.Context, v video.Video, err error) error {
 	if err == nil && !who(ctx).MaySee(subject(v)) {
-		err = noVideo()
+		return noVideo()
 	}
-	return v, err
+	return err
 }
 
 // changeable returns a video that a request's principal may change. The change is a transaction of its own: one that takes the video elsewhere between the

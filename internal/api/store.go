@@ -25,8 +25,9 @@ type Videos interface {
 
 // History is what the history routes need of the store.
 type History interface {
-	// Steps returns the steps of the newest generation with their attempts, in the order of the way.
-	Steps(ctx context.Context, id video.ID) ([]video.Step, error)
+	// Detail returns a video and the steps of its newest generation with their attempts, in the order of the way, as they are at one moment;
+	// fault.NotFound for none or a deleted one.
+	Detail(ctx context.Context, id video.ID) (video.Video, []video.Step, error)
 	// Events returns up to limit events of a video with ids above after, oldest first. They outlive their video.
 	Events(ctx context.Context, id video.ID, after int64, limit int) ([]event.Event, error)
 }

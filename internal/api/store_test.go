@@ -137,8 +137,9 @@ func (s *shelf) Encode(_ context.Context, id video.ID, settings video.Settings, 
 	return *v, nil
 }
 
-func (s *shelf) Steps(_ context.Context, id video.ID) ([]video.Step, error) {
-	return s.steps[id], s.fail
+func (s *shelf) Detail(ctx context.Context, id video.ID) (video.Video, []video.Step, error) {
+	v, err := s.Video(ctx, id)
+	return v, s.steps[id], err
 }
 
 func (s *shelf) Events(_ context.Context, id video.ID, after int64, limit int) ([]event.Event, error) {

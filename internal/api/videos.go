@@ -114,12 +114,12 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error) {
-	v, err := s.seen(ctx, in.ID)
-	if err != nil {
-		return nil, err
+	id, ok := video.ParseID(in.ID)
+	if !ok {
+		return nil, noVideo()
 	}
-	all, err := s.History.Steps(ctx, v.ID)
-	if err != nil {
+	v, all, err := s.History.Detail(ctx, id)
+	if err = seeable(ctx, v, err); err != nil {
 		return nil, err
 	}
 	shown := steps(all)

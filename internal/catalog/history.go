@@ -14,12 +14,11 @@ import (
 // way is the order of the steps.
 var way = []video.StepName{video.Ingest, video.Encode, video.Audio, video.Stills, video.Publish}
 
-// Steps returns the steps of the newest generation with their attempts, in the order of the way.
-func (s *Store) Steps(ctx context.Context, id video.ID) ([]video.Step, error) {
-	var steps []video.Step
-	err := s.read(ctx, func(q *sqlc.Queries) error {
-		v, err := one(ctx, q, id, s.now().UnixMilli())
-		if err != nil {
+// Detail returns a video and the steps of its newest generation with their attempts, in the order of the way, as they are at one moment; fault.NotFound
+// for none or a deleted one.
+func (s *Store) Detail(ctx context.Context, id video.ID) (v video.Video, steps []video.Step, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		if v, err = one(ctx, q, id, s.now().UnixMilli()); err != nil {
 			return err
 		}
 		rows, err := q.Steps(ctx, sqlc.StepsParams{Video: string(id), Generation: int64(v.Newest)})
@@ -45,7 +44,7 @@ func (s *Store) Steps(ctx context.Context, id video.ID) ([]video.Step, error) {
 		return nil
 	})
 	slices.SortFunc(steps, func(a, b video.Step) int { return inOrder(a.StepRef, b.StepRef) })
-	return steps, err
+	return v, steps, err
 }
 
 // inOrder compares two steps of a generation by the order of the way.

@@ -144,7 +144,7 @@ func TestAnAttemptThatWasOvertakenDecidesNothing(t *testing.T) {
 		if got := w.states(id)["ingest0"]; got != video.StepRunning || w.video(id).Status != video.Processing {
 			w.t.Errorf("step %s, video %s", got, w.video(id).Status)
 		}
-		steps, err := w.Steps(t.Context(), id)
+		_, steps, err := w.Detail(t.Context(), id)
 		w.must(err)
 		if a := steps[0].Attempts; a[0].Failure == nil || a[1].Failure != nil || !a[1].Finished.IsZero() {
 			w.t.Errorf("attempts %+v", a)

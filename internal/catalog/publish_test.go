@@ -30,7 +30,7 @@ func TestAFailedAttemptIsTriedAgain(t *testing.T) {
 		if work := w.begin(ref); work.Attempt != 2 {
 			w.t.Errorf("attempt %d", work.Attempt)
 		}
-		steps, err := w.Steps(t.Context(), id)
+		_, steps, err := w.Detail(t.Context(), id)
 		w.must(err)
 		first, second := steps[0].Attempts[0], steps[0].Attempts[1]
 		if first.Failure == nil || first.Failure.Code != "not_media" || first.Detail != "tail" || first.Finished.IsZero() || first.Worker != "worker-1" {

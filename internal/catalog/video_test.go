@@ -134,7 +134,7 @@ func TestADeletedVideoIsGoneForReadersAndItsFileMayComeAgain(t *testing.T) {
 		w.must(w.Delete(t.Context(), id, []engine.Job{{Kind: "delete"}}))
 		_, err = w.Video(t.Context(), id)
 		w.refused(err, fault.NotFound, "no_video")
-		_, err = w.Steps(t.Context(), id)
+		_, _, err = w.Detail(t.Context(), id)
 		w.refused(err, fault.NotFound, "no_video")
 		w.refused(w.Delete(t.Context(), id, nil), fault.NotFound, "no_video")
 		if w.served(id, 1) || w.jobs("ingest", "available") != 0 || w.jobs("delete", "available") != 1 {

@@ -168,7 +168,7 @@ func (w *world) served(id video.ID, generation int) bool {
 // states lists the newest generation's steps as "encode 1 done".
 func (w *world) states(id video.ID) map[string]video.StepState {
 	w.t.Helper()
-	steps, err := w.Steps(w.t.Context(), id)
+	_, steps, err := w.Detail(w.t.Context(), id)
 	w.must(err)
 	all := map[string]video.StepState{}
 	for _, s := range steps {

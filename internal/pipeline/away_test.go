@@ -163,7 +163,7 @@ func (m *mill) ready() map[video.StepName]video.Step {
 			m.t.Fatalf("the video is not ready: %+v, %v", all, err)
 		}
 	}
-	steps, err := m.store.Steps(m.t.Context(), all[0].ID)
+	_, steps, err := m.store.Detail(m.t.Context(), all[0].ID)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 //
 // Promise: the child reads only the system's libraries and the files it was told, writes only the folders it was told,
 // opens no socket, makes no other process, holds no capability, cannot signal anybody, and ends when its limits,
-// its context or its parent end. It is built from Landlock (files, signals), seccomp (system calls) and rlimits.
+// its context or its parent end. It takes the processor only after the server itself (nice 10). It is built from Landlock (files, signals), seccomp (system calls) and rlimits.
 //
 // The binary re-executes itself: Main, called first thing in main (and TestMain), takes over when the first argument
 // is the hidden marker, confines its own process and then executes the program. No privilege is needed.
@@ -39,6 +39,7 @@ const (
 	grace      = 2 * time.Second          // from TERM to KILL
 	setupError = 125                      // exit code of a child that could not confine itself
 	openFiles  = 256                      // RLIMIT_NOFILE: ffmpeg holds its input, a few outputs, pipes
+	yields     = 10                       // nice of a child: what somebody waits for goes before what takes minutes
 )
 
 // Cmd is a child about to run. Set Stdin, Stdout, Stderr and ExtraFiles as on exec.Cmd, then call Start and Wait, or

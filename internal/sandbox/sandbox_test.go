@@ -71,6 +71,10 @@ func attack(args []string) {
 				_ = cmd.Wait()
 			}
 		}
+	case "nice":
+		var told int
+		told, err = unix.Getpriority(unix.PRIO_PROCESS, 0)
+		fmt.Println(20 - told)
 	case "env":
 		fmt.Println(strings.Join(os.Environ(), "\n"))
 		err = nil
@@ -294,5 +298,14 @@ func TestAProgramThatCannotBeExecutedIsASetupFailure(t *testing.T) {
 	}
 	if err := cmd.Run(); err == nil || !SetupFailed(cmd.ProcessState) {
 		t.Errorf("err %v, state %v", err, cmd.ProcessState)
+	}
+}
+
+func TestAChildLetsTheServerGoFirst(t *testing.T) {
+	t.Parallel()
+	out, _, err := run(t, Policy{Write: []string{t.TempDir()}}, "nice")
+	own, ownErr := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if want := max(yields, 20-own); err != nil || ownErr != nil || out != fmt.Sprintf("%d\ndone\n", want) {
+		t.Errorf("%v %v: %s, not %d", err, ownErr, out, want)
 	}
 }
