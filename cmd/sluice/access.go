@@ -36,7 +36,7 @@ const (
 
 func newAccess(publicURL string, chain ...Authenticator) (access, error) {
 	a := access{chain: chain, origin: http.NewCrossOriginProtection(), lines: rate.NewLimiter(refusalsPerSecond, refusalsAtOnce), unsaid: &atomic.Int64{}}
-	// Behind a proxy the Host that a request has may be another than the one that the browser asked for. CORS origins are not added: they may call with a
+	// Behind a proxy the Host that a request has may be another than the one that the browser asked for. The pages of cors_origins are not added: they call with a
 	// token, never by somebody's cookie.
 	u, err := url.Parse(publicURL)
 	if err != nil {
@@ -65,7 +65,8 @@ func bearerOf(r *http.Request) (string, bool) {
 
 // identified puts who asks into the context. Nobody comes in too: each operation says whether it needs somebody. A request with an Authorization header is
 // judged by that alone, and its cookies are dropped; one whose header is no good is refused. One without it may be a browser's, which sends cookies
-// whatever page makes it ask: it changes nothing unless it comes from our own pages. A cookie that is no good any more is as none.
+// whatever page makes it ask: it changes nothing unless it comes from our own pages, and where it names another page its cookies are dropped. A cookie that is no
+// good any more is as none.
 func (a *App) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := r.Header.Values("Authorization")
@@ -75,6 +76,8 @@ func (a *App) identified(next http.Handler) http.Handler {
 			a.refuse(w, r, fault.New(fault.Forbidden, "access.origin", "cross_site",
 				"A page of another origin sent this; use this server's own pages, or send a token as 'Authorization: Bearer …'.", err))
 			return
+		} else if a.access.foreign(r) {
+			r.Header.Del("Cookie")
 		}
 		who, ok, err := a.access.who(r)
 		switch {
@@ -92,6 +95,15 @@ func (a *App) identified(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(account.With(r.Context(), who)))
 		}
 	})
+}
+
+// foreign reports whether a browser says that a page of another origin asks, and may read the answer if it is let.
+func (a access) foreign(r *http.Request) bool {
+	if r.Header.Get("Origin") == "" {
+		return false
+	}
+	changes := &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header} // reads are checked as little as that
+	return a.origin.Check(changes) != nil
 }
 
 // errToken is the refusal of an Authorization header.

@@ -89,6 +89,9 @@ func TestOneOfSeveralCredentialsDecides(t *testing.T) {
 		{"a sandboxed page", ann, "PUT", map[string][]string{"Cookie": {"sluice=good"}, "Origin": {"null"}}, 403, "cross_site"},
 		{"a page elsewhere that signs in for somebody", ann, "POST", map[string][]string{"Sec-Fetch-Site": {"cross-site"}}, 403, "cross_site"},
 		{"a page elsewhere that reads", ann, "GET", map[string][]string{"Cookie": {"sluice=good"}, "Sec-Fetch-Site": {"cross-site"}}, 200, "ann, cookies 1"},
+		{"a page elsewhere that reads what it is let", ann, "GET", map[string][]string{"Cookie": {"sluice=good"}, "Origin": {"https://evil.test"}, "Sec-Fetch-Site": {"cross-site"}}, 200, ", cookies 0"},
+		{"an old browser's page elsewhere that reads", ann, "GET", map[string][]string{"Cookie": {"sluice=good"}, "Origin": {"null"}}, 200, ", cookies 0"},
+		{"our page that reads, behind a proxy", ann, "GET", map[string][]string{"Cookie": {"sluice=good"}, "Origin": {"https://sluice.test"}, "Sec-Fetch-Site": {"same-site"}}, 200, "ann, cookies 1"},
 		{"a page elsewhere with a token", ann, "POST", map[string][]string{"Authorization": {"Bearer " + admin}, "Sec-Fetch-Site": {"cross-site"}}, 200, "admin, cookies 0"},
 		{"a program", ann, "POST", map[string][]string{"Cookie": {"sluice=good"}}, 200, "ann, cookies 1"},
 	} {

@@ -44,7 +44,7 @@ type Settings struct {
 	UploadExpiry   time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
 	RetireAfter    time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
 	EdgeAliases    []string      `help:"Other addresses of the edge, for whose hosts signatures are good too: scheme and host." env:"SLUICE_EDGE_ALIASES"`
-	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may upload by presigned URL and play with cookies, or * (without cookies)." env:"SLUICE_CORS_ORIGINS"`
+	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may call the API with a token, upload by presigned URL and play with cookies; * for all pages, which then may do so without cookies." env:"SLUICE_CORS_ORIGINS"`
 	CDN            CDN           `embed:"" prefix:"cdn-" envprefix:"SLUICE_CDN_"`
 	Workers        Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
 	Disk           Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
@@ -138,8 +138,8 @@ func (s *Settings) Validate() error {
 		}
 	}
 	for _, o := range s.CORSOrigins {
-		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
-			return fmt.Errorf("cors_origins has %q; use * or an origin such as https://example.com", o)
+		if err := checkOrigin(o); err != nil {
+			return err
 		}
 	}
 	// AWS signs presigned URLs for seven days at most (SigV4, X-Amz-Expires).

@@ -69,6 +69,7 @@ func (c cast) knocks() map[string][]knock {
 		"/stream/":             c.streams(),
 		"S3":                   c.objectsKnocks(),
 		"/v1/":                 {{as: caller{}, method: "GET", at: "/v1/nowhere", status: 401}, {as: c.root(), method: "GET", at: "/v1/nowhere", status: 404}, {as: c.admin, method: "GET", at: "/v1/nowhere", status: 404}},
+		"/v1/keys":             {{as: caller{}, method: "POST", at: "/v1/keys", body: `{"all":true}`, status: 401}, {as: c.root(), method: "POST", at: "/v1/keys", body: `{"all":true}`, status: 200}, {as: c.root(), method: "GET", at: "/v1/keys", status: 405}},
 		"/keys":                {{as: caller{}, method: "GET", at: "/keys", status: 401}, {as: c.root(), method: "GET", at: "/keys", status: 200}, {as: c.root(), method: "POST", at: "/keys", status: 405}},
 		"/v1/events/s3":        c.tellers(),
 		"GET /oauth/authorize": c.authorizations(),
@@ -131,7 +132,7 @@ func (c cast) authorizations() (all []knock) {
 		switch {
 		case who.refusal != "":
 			k.status, k.leads, k.says = 401, "", who.refusal
-		case who.cookie != "" && who.who.Kind != "" && !who.who.MustChange:
+		case who.cookie != "" && who.who.Kind != "" && !who.who.MustChange && who.origin == "": // a script of another page, and no browser that was sent there
 			k.leads = backAt + "?code="
 		}
 		all = append(all, k)

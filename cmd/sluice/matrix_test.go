@@ -148,7 +148,7 @@ func (d described) want(c caller) string {
 	case c.origin != "" && d.method != http.MethodGet:
 		return "403 cross_site"
 	case d.open:
-	case c.who.Kind == "":
+	case c.who.Kind == "" || c.origin != "": // a page elsewhere reads nothing by somebody's cookie
 		return "401 unauthorized"
 	case c.who.MustChange && !d.bound:
 		return "403 password_change_required"

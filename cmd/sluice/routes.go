@@ -26,11 +26,13 @@ func (a *App) entrances() []entrance {
 		{pattern: "GET /readyz", serve: http.HandlerFunc(a.health.readyz), guard: "anybody: load balancers have no credentials, and it names parts and codes alone"},
 	}
 	if a.settings.has(roleAPI) {
+		asked := a.identified(a.calling(a.api))
 		all = append(all,
 			// The mux would redirect keys with "//".
 			entrance{pattern: "S3", match: bucket.IsS3Request, serve: a.s3, guard: "the S3 keys, by the SigV4 of each request: the endpoint checks it"},
-			entrance{pattern: "/v1/", serve: a.identified(a.calling(a.api)), guard: "whom each operation of internal/api declares, by the credentials that access.go knows"},
-			entrance{pattern: "/keys", serve: a.identified(a.calling(a.api)), guard: "as /v1/: it is GET /keys of internal/api"},
+			entrance{pattern: "/v1/", serve: a.shared(asked, false), guard: "whom each operation of internal/api declares, by the credentials that access.go knows"},
+			entrance{pattern: "/v1/keys", serve: a.shared(asked, true), guard: "as /v1/; pages of other origins, where they are named, get its cookies too"},
+			entrance{pattern: "/keys", serve: a.shared(asked, true), guard: "as /v1/keys: it is GET /keys of internal/api"},
 			entrance{pattern: "/v1/events/s3", serve: a.requireEventsToken(a.api), guard: "the token of events.token: storages know no other credentials, and it opens nothing else"},
 			entrance{pattern: "GET /openapi.json", serve: a.api, guard: "anybody: it describes the API and holds no data"},
 			entrance{pattern: "GET /openapi.yaml", serve: a.api, guard: "anybody: it describes the API and holds no data"},

@@ -87,7 +87,8 @@ func (p *Provider) routes() http.Handler {
 		Userinfo: op.NewEndpoint(pathUserinfo), Revocation: op.NewEndpoint(pathRevoke), EndSession: op.NewEndpoint(pathLogout), JwksURI: op.NewEndpoint(pathKeys),
 	}, op.WithServerCORSOptions(nil), op.WithFallbackLogger(slog.New(warnings{p.Logger.Handler()})))
 	// Pages of anywhere may ask: what they get hangs on what they send in words, and never on a cookie.
-	open := cors.New(cors.Options{AllowedOrigins: []string{"*"}, AllowedMethods: []string{http.MethodGet, http.MethodPost}, AllowedHeaders: []string{"Authorization", "Content-Type"}}).Handler
+	open := cors.New(cors.Options{AllowedOrigins: []string{"*"}, AllowedMethods: []string{http.MethodGet, http.MethodPost}, AllowedHeaders: []string{"Authorization", "Content-Type"},
+		ExposedHeaders: []string{"WWW-Authenticate"}, MaxAge: 600}).Handler
 	mux := http.NewServeMux()
 	for _, path := range []string{pathToken, pathIntrospect, pathRevoke} {
 		mux.Handle(path, open(form(library)))

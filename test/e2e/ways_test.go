@@ -92,7 +92,9 @@ func front(to *string) http.Handler {
 	}}
 }
 
-func TestPlayersPlayInEachWayAcrossOrigins(t *testing.T) {
+// playerPage is the page of test/browser that plays, with its libraries.
+func playerPage(t *testing.T) *http.ServeMux {
+	t.Helper()
 	browser := filepath.Join(rig.Root(t), "test", "browser")
 	files := http.NewServeMux()
 	for path, name := range map[string]string{
@@ -106,6 +108,11 @@ func TestPlayersPlayInEachWayAcrossOrigins(t *testing.T) {
 			http.ServeFile(w, r, filepath.Join(browser, filepath.FromSlash(name)))
 		})
 	}
+	return files
+}
+
+func TestPlayersPlayInEachWayAcrossOrigins(t *testing.T) {
+	files := playerPage(t)
 	var sluice string
 	files.Handle("/v1/", front(&sluice))
 	ca := newAuthority(t)
