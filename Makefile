@@ -113,7 +113,7 @@ $(VULN):
 # --- measure -------------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: needs-test build ## measure: CPU, wall time and quality against one ffmpeg process, jobs a second, recovery, several workers
+bench: needs-test build ## measure: CPU, wall time and quality against one ffmpeg process, the edge against nginx, jobs a second, recovery, several workers
 	go test ./test/bench -count=1 -v -timeout 60m -args -full
 
 .PHONY: drill

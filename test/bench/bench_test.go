@@ -24,6 +24,13 @@ import (
 var full = flag.Bool("full", false, "measure the real files")
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asClient) != "" {
+		if err := client(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	code := enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))
 	rig.Clean()
