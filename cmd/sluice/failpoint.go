@@ -5,7 +5,12 @@ package main
 import (
 	"time"
 
+	"sluice/internal/api"
 	"sluice/internal/engine"
+	"sluice/internal/grant"
+	"sluice/internal/identity"
+	"sluice/internal/notify"
+	"sluice/internal/oauth"
 	"sluice/internal/sweep"
 )
 
@@ -32,3 +37,17 @@ func stageLeftovers(o sweep.Objects) sweep.Objects { return o }
 func stageJobs(j operations) operations { return j }
 
 func stageDuties(d engine.Duties) engine.Duties { return d }
+
+func stageIdentity(s identity.Store) identity.Store { return s }
+
+func stageLetters(l notify.Letters) notify.Letters { return l }
+
+func stageOAuth(s oauth.Store) oauth.Store { return s }
+
+func stageClients(s api.ClientStore) api.ClientStore { return s }
+
+func stageKeyPairs(s grant.KeyStore) grant.KeyStore { return s }
+
+func stagePlaybacks(s api.Playbacks) api.Playbacks { return s }
+
+func stageGrants(s grant.Store) grant.Store { return s }

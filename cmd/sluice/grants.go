@@ -108,13 +108,13 @@ func (a *App) openKeys() error {
 	if err != nil {
 		return err
 	}
-	a.keyPairs, err = grant.OpenKeys(a.store, sealing, now, a.log)
+	a.keyPairs, err = grant.OpenKeys(stageKeyPairs(a.store), sealing, now, a.log)
 	return err
 }
 
 // giver decides about grants.
 func (a *App) giver() *grant.Giver {
 	s := a.settings
-	return grant.New(grant.Config{Store: a.store, Keys: a.keyPairs, EdgeURL: s.EdgeURL, Address: delivery.URL,
+	return grant.New(grant.Config{Store: stageGrants(a.store), Keys: a.keyPairs, EdgeURL: s.EdgeURL, Address: delivery.URL,
 		Usual: s.Grants.Expiry, Longest: s.Grants.Longest, Members: s.Grants.Members, Now: now})
 }

@@ -31,7 +31,7 @@ func (a *App) openIdentity() {
 		cookie = secureCookie
 	}
 	a.identity = identity.New(identity.Config{
-		Store: a.store, Cookie: cookie, Secure: secure, Mail: a.settings.SMTP.Host != "", Hashes: runtime.NumCPU(), Now: now, Log: a.log,
+		Store: stageIdentity(a.store), Cookie: cookie, Secure: secure, Mail: a.settings.SMTP.Host != "", Hashes: runtime.NumCPU(), Now: now, Log: a.log,
 	})
 }
 

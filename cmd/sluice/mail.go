@@ -61,7 +61,7 @@ func (a *App) openMail() (*notify.Mailer, error) {
 	a.store.MailBy(notify.Job)
 	a.store.LettersBy(notify.LetterJob)
 	return notify.New(notify.Config{
-		Store: stageRecords(a.store), Letters: a.store, Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
+		Store: stageRecords(a.store), Letters: stageLetters(a.store), Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
 		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS)},
 	})
 }

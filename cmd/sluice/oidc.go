@@ -141,7 +141,7 @@ func (a *App) openTokens() (Authenticator, error) {
 		return nil, err
 	}
 	a.provider, err = oauth.New(oauth.Config{
-		Store: a.store, Users: a.identity, Issuer: a.settings.PublicURL, Secret: key, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
+		Store: stageOAuth(a.store), Users: a.identity, Issuer: a.settings.PublicURL, Secret: key, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
 		SignOut: a.identity.SignOut, Now: now, Logger: a.log,
 	})
 	return a.provider, err

@@ -42,6 +42,14 @@ type NewToken struct {
 	Act     Act
 }
 
+// Retirement has a key pair of playback sign no more from one time on, and open nothing from another.
+type Retirement struct {
+	KeyPair string // id
+	From    time.Time
+	Until   time.Time
+	Act     Act
+}
+
 // Temporary is a temporary password that a user gets, with the letter that tells it. Sessions, codes and temporary passwords from before end.
 type Temporary struct {
 	User    string // id

@@ -30,8 +30,9 @@ func (s *Store) KeyPairs(ctx context.Context) (all []signing.Record, err error) 
 	return all, err
 }
 
-// AddKeyPair keeps a key pair. fault.Conflict where its id is taken, or where there are too many.
-func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.Act) error {
+// AddKeyPair keeps a key pair, and retires the one that it replaces, if any: both or neither. fault.Conflict where its id is taken, or where there are too many; the faults of
+// RetireKeyPair for the one that it replaces.
+func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.Act, replaced *account.Retirement) error {
 	return s.write(ctx, func(t tx) error {
 		all, err := t.KeyPairs(ctx)
 		if err != nil {
@@ -44,10 +45,13 @@ func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.Ac
 		if err == nil && !added {
 			err = fault.New(fault.Conflict, "catalog.keypair", "key_id_taken", "Another key pair has this id; give it a different one.", nil)
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = t.act(ctx, act)
 		}
-		return t.act(ctx, act)
+		if err == nil && replaced != nil {
+			_, err = t.retireKeyPair(ctx, *replaced)
+		}
+		return err
 	})
 }
 
@@ -84,26 +88,31 @@ func (t tx) addKeyPair(ctx context.Context, r signing.Record, slot string) (bool
 }
 
 // RetireKeyPair has a key pair sign no more from one time on, and open nothing from another. The rules are signing.KeyPair.Retiring's. fault.NotFound where there is none.
-func (s *Store) RetireKeyPair(ctx context.Context, id string, from, until time.Time, act account.Act) (r signing.Record, err error) {
+func (s *Store) RetireKeyPair(ctx context.Context, end account.Retirement) (r signing.Record, err error) {
 	err = s.write(ctx, func(t tx) error {
-		row, err := t.lockKeyPair(ctx, id)
-		if err != nil {
-			return err
-		}
-		if r, err = keyPairOf(row); err != nil {
-			return err
-		}
-		k, err := signing.KeyPair{RetiringAt: r.RetiringAt, RetiredAt: r.RetiredAt}.Retiring(from, until)
-		if err != nil {
-			return err
-		}
-		r.RetiringAt, r.RetiredAt = k.RetiringAt, k.RetiredAt
-		if err := t.Queries.RetireKeyPair(ctx, sqlc.RetireKeyPairParams{ID: id, Retiring: r.RetiringAt.UnixMilli(), Retired: r.RetiredAt.UnixMilli()}); err != nil {
-			return err
-		}
-		return t.act(ctx, act)
+		r, err = t.retireKeyPair(ctx, end)
+		return err
 	})
 	return r, err
+}
+
+func (t tx) retireKeyPair(ctx context.Context, end account.Retirement) (r signing.Record, err error) {
+	row, err := t.lockKeyPair(ctx, end.KeyPair)
+	if err != nil {
+		return r, err
+	}
+	if r, err = keyPairOf(row); err != nil {
+		return r, err
+	}
+	k, err := signing.KeyPair{RetiringAt: r.RetiringAt, RetiredAt: r.RetiredAt}.Retiring(end.From, end.Until)
+	if err != nil {
+		return r, err
+	}
+	r.RetiringAt, r.RetiredAt = k.RetiringAt, k.RetiredAt
+	if err := t.Queries.RetireKeyPair(ctx, sqlc.RetireKeyPairParams{ID: r.ID, Retiring: r.RetiringAt.UnixMilli(), Retired: r.RetiredAt.UnixMilli()}); err != nil {
+		return r, err
+	}
+	return r, t.act(ctx, end.Act)
 }
 
 // RemoveKeyPair removes a key pair that is retired. fault.Conflict where it is not yet, fault.NotFound where there is none.

@@ -32,12 +32,12 @@ const sealPurpose = "sluice playback key pairs"
 type KeyStore interface {
 	// KeyPairs returns all, the oldest first.
 	KeyPairs(ctx context.Context) ([]signing.Record, error)
-	// AddKeyPair keeps one more. fault.Conflict where its id is taken.
-	AddKeyPair(ctx context.Context, r signing.Record, act account.Act) error
+	// AddKeyPair keeps one more, and retires the one that it replaces, if any. fault.Conflict where its id is taken.
+	AddKeyPair(ctx context.Context, r signing.Record, act account.Act, replaced *account.Retirement) error
 	// FirstKeyPair keeps one that is needed because there is none for its purpose and workspaces, and returns the one that is kept.
 	FirstKeyPair(ctx context.Context, r signing.Record, act account.Act) (signing.Record, error)
 	// RetireKeyPair has one sign no more from one time on, and open nothing from another.
-	RetireKeyPair(ctx context.Context, id string, from, until time.Time, act account.Act) (signing.Record, error)
+	RetireKeyPair(ctx context.Context, end account.Retirement) (signing.Record, error)
 	// RemoveKeyPair removes one that is retired. fault.Conflict where it is not yet.
 	RemoveKeyPair(ctx context.Context, id string, act account.Act) error
 }
@@ -145,7 +145,7 @@ func (k *Keys) Signer(ctx context.Context, p signing.Purpose, workspaces []strin
 	}
 	if t, err := k.open(kept); err == nil && signs(t.pair) {
 		pair = t.pair
-	} else if err := k.store.AddKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID)); err != nil { // the first one was sealed with another secret
+	} else if err := k.store.AddKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID), nil); err != nil { // the first one was sealed with another secret
 		return signing.KeyPair{}, err
 	}
 	if pair.ID == r.ID {
@@ -224,17 +224,18 @@ func (k *Keys) Add(ctx context.Context, n NewKeyPair) (r signing.Record, err err
 	if err != nil {
 		return r, err
 	}
-	if err = k.store.AddKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID)); err != nil {
+	var end *account.Retirement
+	if n.Replaces != "" {
+		end = k.retirement(ctx, n.Replaces, k.now().Add(signing.Settle), n.After)
+	}
+	if err = k.store.AddKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID), end); err != nil {
 		return r, err
 	}
 	k.changed(ctx, "added a key pair", r.ID)
-	if n.Replaces != "" {
-		from := k.now().Add(signing.Settle)
-		if _, err = k.store.RetireKeyPair(ctx, n.Replaces, from, from.Add(n.After), k.act(ctx, account.KeyPairRetired, n.Replaces)); err == nil {
-			k.changed(ctx, "retired a key pair", n.Replaces)
-		}
+	if end != nil {
+		k.changed(ctx, "retired a key pair", end.KeyPair)
 	}
-	return r, err
+	return r, nil
 }
 
 // replaceable looks for the key pair that another is to replace.
@@ -264,8 +265,7 @@ func (k *Keys) brought(n NewKeyPair) (signing.Record, error) {
 
 // Retire has a key pair sign no more from now on, and open nothing after a time: let that be after the expiry of all that it signed.
 func (k *Keys) Retire(ctx context.Context, id string, after time.Duration) (signing.Record, error) {
-	now := k.now()
-	r, err := k.store.RetireKeyPair(ctx, id, now, now.Add(after), k.act(ctx, account.KeyPairRetired, id))
+	r, err := k.store.RetireKeyPair(ctx, *k.retirement(ctx, id, k.now(), after))
 	if err == nil {
 		k.changed(ctx, "retired a key pair", id)
 	}
@@ -279,6 +279,11 @@ func (k *Keys) Remove(ctx context.Context, id string) error {
 		k.changed(ctx, "removed a key pair", id)
 	}
 	return err
+}
+
+// retirement has a key pair sign no more from a time on, and what it signed end after another.
+func (k *Keys) retirement(ctx context.Context, id string, from time.Time, after time.Duration) *account.Retirement {
+	return &account.Retirement{KeyPair: id, From: from, Until: from.Add(after), Act: k.act(ctx, account.KeyPairRetired, id)}
 }
 
 // act is what somebody does to a key pair.
