@@ -11,6 +11,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -30,6 +31,7 @@ import (
 type Store struct {
 	db   engine.DB
 	jobs *engine.Engine // inserts, completes and cancels; runs nothing
+	log  *slog.Logger
 	now  func() time.Time
 	mail MailJob // nil where no mail is sent, as is letter
 
@@ -47,7 +49,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db: db, jobs: jobs, now: time.Now}, nil
+	return &Store{db: db, jobs: jobs, log: cmp.Or(log, slog.New(slog.DiscardHandler)), now: time.Now}, nil
 }
 
 // DB is the database, for the engine that runs the jobs.

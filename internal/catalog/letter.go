@@ -75,9 +75,20 @@ func (s *Store) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (
 
 // SettleLetter ends a letter as sent, refused or dead, forgets its secret and completes the job. video.ErrStale, with the job completed, where it waits no more.
 func (s *Store) SettleLetter(ctx context.Context, l account.Letter, state account.LetterState, why account.Trouble, done engine.Handle) error {
-	return s.end(ctx, done, func(t tx) error {
+	err := s.end(ctx, done, func(t tx) error {
 		return fenced(t.EndLetter(ctx, sqlc.EndLetterParams{ID: l.ID, State: string(state), Code: why.Code, Message: why.Message, Finished: t.now}))
 	})
+	if err == nil && l.Secret != "" {
+		s.scrub(ctx) // it may open an account for days
+	}
+	return err
+}
+
+// scrub takes secrets that were erased out of the database's files too. What can't be done now, Prune does.
+func (s *Store) scrub(ctx context.Context) {
+	if done, err := s.db.Checkpoint(ctx); err != nil || !done {
+		s.log.InfoContext(ctx, "what was erased is still in the database's log, because somebody reads an older state; it goes within the hour", "error", err)
+	}
 }
 
 // DelayLetter notes why a letter was not sent at this try.

@@ -344,8 +344,16 @@ func (s *Store) RevokeToken(ctx context.Context, user, id string, act account.Ac
 	})
 }
 
-// Prune forgets what has expired.
+// Prune forgets what has expired, and takes what was erased out of the database's files.
 func (s *Store) Prune(ctx context.Context, e account.Expired) error {
+	err := s.prune(ctx, e)
+	if err == nil {
+		s.scrub(ctx)
+	}
+	return err
+}
+
+func (s *Store) prune(ctx context.Context, e account.Expired) error {
 	return s.write(ctx, func(t tx) error {
 		before := func(d time.Duration) int64 { return e.Now.Add(-d).UnixMilli() }
 		now := before(0)

@@ -114,8 +114,9 @@ func openSQLite(ctx context.Context, path string) (DB, error) {
 		db.SetMaxIdleConns(conns)
 		return db, db.PingContext(ctx)
 	}
-	// WAL lets readers go on beside the writer. FULL makes a commit outlive a power cut: NORMAL would lose the last ones.
-	write, err := open(1, url.Values{"_txlock": {"immediate"}, "_pragma": {"journal_mode(WAL)", "synchronous(FULL)"}})
+	// WAL lets readers go on beside the writer. FULL makes a commit outlive a power cut: NORMAL would lose the last ones. What is deleted is overwritten (sqlite.org/pragma.html#pragma_secure_delete):
+	// letters tell secrets. Checkpoint does the rest.
+	write, err := open(1, url.Values{"_txlock": {"immediate"}, "_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)"}})
 	if err != nil {
 		return DB{}, unavailable("engine.open", errors.Join(err, closeAll(write)))
 	}
@@ -124,6 +125,37 @@ func openSQLite(ctx context.Context, path string) (DB, error) {
 		return DB{}, unavailable("engine.open", errors.Join(err, closeAll(write, read)))
 	}
 	return DB{SQLite: write, Read: read, kept: &prepared{db: read, all: map[string]*sql.Stmt{}}}, nil
+}
+
+// checkpointWait is how long writers are held up at most for readers of what the log holds.
+const checkpointWait = 300 * time.Millisecond
+
+// Checkpoint takes out of a SQLite database's files what was deleted before: the write-ahead log keeps pages as they were until it is written over, so it is brought home and
+// emptied (sqlite.org/pragma.html#pragma_wal_checkpoint, TRUNCATE). done is false where somebody still reads an older state; try again later. PostgreSQL has no such file, and keeps
+// what was deleted until a vacuum.
+func (db DB) Checkpoint(ctx context.Context) (done bool, err error) {
+	if db.SQLite == nil {
+		return true, nil
+	}
+	conn, err := db.SQLite.Conn(ctx)
+	if err != nil {
+		return false, unavailable("engine.checkpoint", err)
+	}
+	defer func() {
+		_, werr := conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", busyWait.Milliseconds()))
+		err = errors.Join(err, werr, conn.Close())
+	}()
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", checkpointWait.Milliseconds())); err != nil {
+		return false, unavailable("engine.checkpoint", err)
+	}
+	var busy, pages, home int
+	if err := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &home); err != nil {
+		if lost(err) {
+			return false, nil
+		}
+		return false, unavailable("engine.checkpoint", err)
+	}
+	return busy == 0, nil
 }
 
 func closeAll(dbs ...*sql.DB) error {

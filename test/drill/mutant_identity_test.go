@@ -34,6 +34,8 @@ var identityMutants = func() []mutant {
 		door("an origin is spelled as browsers do", "config.go", "		if err := checkOrigin(o); err != nil {", "		if err := checkOrigin(o); err != nil && false {", "OriginsAreThose"),
 		door("other sites' pages change nothing", "access.go", "err := a.access.origin.Check(r); err != nil {", "err := a.access.origin.Check(r); err != nil && false {", "OneOfSeveralCredentials"),
 		one("only trusted proxies are believed", "internal/delivery/origin.go", "		if err != nil || !slices.ContainsFunc(proxies, trusted) {", "		if err != nil {", "./cmd/sluice", "TrustedProxies"),
+		one("what is erased is overwritten", "internal/engine/db.go", ", \"secure_delete(1)\"", "", "./internal/catalog", "AnErasedSecret"),
+		one("the log is emptied of what was erased", "internal/engine/db.go", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "./internal/catalog", "AnErasedSecret"),
 		one("the last administrator stays", "internal/catalog/account.go", "	if err == nil && n < 2 {", "	if err == nil && n < 0 {", "./internal/identity", "LastAdministrator"),
 		door("every answer says nosniff", "access.go", "		h.Set(\"X-Content-Type-Options\", \"nosniff\")\n", "", "EveryAnswerTells"),
 		one("a route asks for its scope", "internal/api/access.go", "		err := a.allow(who)\n", "		err := a.allow(who)\n		err = nil\n", "./cmd/sluice", "NobodyGetsMore"),
