@@ -217,20 +217,23 @@ func (s stagedKeyPairs) RemoveKeyPair(ctx context.Context, id string, act accoun
 
 func stagePlaybacks(s api.Playbacks) api.Playbacks { return stagedPlaybacks{s} }
 
-type stagedPlaybacks struct{ api.Playbacks }
+// playbackStore lends its name to a field: the interface's own is that of one of its methods.
+type playbackStore interface{ api.Playbacks }
+
+type stagedPlaybacks struct{ playbackStore }
 
 func (s stagedPlaybacks) AddPlayback(ctx context.Context, p video.PlaybackForm) (made video.PlaybackForm, err error) {
-	err = around("AddPlayback", func() error { made, err = s.Playbacks.AddPlayback(ctx, p); return err })
+	err = around("AddPlayback", func() error { made, err = s.playbackStore.AddPlayback(ctx, p); return err })
 	return made, err
 }
 
 func (s stagedPlaybacks) EditPlayback(ctx context.Context, id video.ID, p video.PlaybackID, edit video.PlaybackEdit) (form video.PlaybackForm, err error) {
-	err = around("EditPlayback", func() error { form, err = s.Playbacks.EditPlayback(ctx, id, p, edit); return err })
+	err = around("EditPlayback", func() error { form, err = s.playbackStore.EditPlayback(ctx, id, p, edit); return err })
 	return form, err
 }
 
 func (s stagedPlaybacks) RevokePlayback(ctx context.Context, id video.ID, p video.PlaybackID) error {
-	return around("RevokePlayback", func() error { return s.Playbacks.RevokePlayback(ctx, id, p) })
+	return around("RevokePlayback", func() error { return s.playbackStore.RevokePlayback(ctx, id, p) })
 }
 
 func stageGrants(s grant.Store) grant.Store { return stagedGrants{s} }
@@ -241,4 +244,3 @@ func (s stagedGrants) AddPlayback(ctx context.Context, p video.PlaybackForm) (ma
 	err = around("AddPlayback.grant", func() error { made, err = s.Store.AddPlayback(ctx, p); return err })
 	return made, err
 }
-

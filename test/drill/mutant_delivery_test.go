@@ -161,7 +161,7 @@ var grantMutants = func() []mutant {
 		one("a private key is sealed", "keys.go", "r.Sealed = k.seal.Close(r.ID, private)", "r.Sealed = string(private)", "NoPrivateKey"),
 		one("all processes sign with one first key pair", "keys.go", "	kept, err := k.store.FirstKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID))", "	kept, err := r, k.store.AddKeyPair(ctx, r, k.act(ctx, account.KeyPairMade, r.ID), nil)", "OfManyProcesses"),
 		one("a key pair without its private key doesn't sign", "keys.go", "err == nil && signs(t.pair) {", "err == nil {", "AnotherSecret"),
-		one("a new key pair waits for every edge", "keys.go", "from := k.now().Add(signing.Settle)", "from := k.now()", rotation),
+		one("a new key pair waits for every edge", "keys.go", "k.now().Add(signing.Settle), n.After)", "k.now(), n.After)", rotation),
 		one("users replace key pairs of users", "keys.go", " && r.Purpose == signing.ForPlayback })", " })", "OfTheServer"),
 		one("a key pair that was retired signs no more", "keys.go", "	k.read = time.Time{}\n", "", rotation),
 		one("key pairs for members are told apart", "keys.go", "if t.Purpose == signing.ForMembers {", "if t.Purpose == \"\" {", who),

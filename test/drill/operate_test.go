@@ -16,8 +16,8 @@ import (
 	"sluice/test/rig"
 )
 
-// post is a mail server that first says "later", and the flags and environment by which a server sends by it.
-func post(t *testing.T, o *rig.Options) *notifytest.Office {
+// post is a mail server that says "later" to the first messages, and the flags and environment by which a server sends by it.
+func post(t *testing.T, o *rig.Options, later int) *notifytest.Office {
 	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	authority, err := notifytest.NewAuthority(ca)
@@ -25,7 +25,7 @@ func post(t *testing.T, o *rig.Options) *notifytest.Office {
 		t.Fatal(err)
 	}
 	office := notifytest.Start(t, authority, notifytest.Options{Data: func(try int) error {
-		if try == 1 {
+		if try <= later {
 			return &smtp.SMTPError{Code: 451, Message: "come back later"}
 		}
 		return nil

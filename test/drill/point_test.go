@@ -8,8 +8,13 @@ import (
 	"testing"
 
 	"sluice/internal/api"
+	"sluice/internal/catalog"
+	"sluice/internal/delivery"
 	"sluice/internal/engine"
+	"sluice/internal/grant"
+	"sluice/internal/identity"
 	"sluice/internal/notify"
+	"sluice/internal/oauth"
 	"sluice/internal/pipeline"
 	"sluice/internal/sweep"
 	"sluice/internal/upload"
@@ -33,13 +38,22 @@ var moves = []string{
 var reads = []string{
 	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "List", "Local", "PresignPut",
 	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Aged", "Folders", "Multiparts",
+	"Steps", "Detail", "Events", "Errors", "ErrorGroups", "Playback", "LocalPath", "Get", "Cached",
+	"Login", "Account", "Accounts", "HasAdmin", "Session", "Sessions", "CodeOwner", "Token", "Tokens", "Workspaces", "Acts", "Letters",
+	"Client", "Clients", "Refreshable", "Denied", "SigningKeys", "KeyPairs", "PlaybackByID", "PlaybackForm", "Playbacks",
 }
+
+// upkeep are what commands and the start do with all records at once, while no server is at work on them.
+var upkeep = []string{"Busy", "Close", "Compare", "CopyTo", "DB", "Empty", "LettersBy", "MailBy", "Ping", "Sources"}
 
 // stores are what the rooms move facts and objects by.
 var stores = []reflect.Type{
 	reflect.TypeFor[upload.Store](), reflect.TypeFor[upload.Objects](),
 	reflect.TypeFor[pipeline.Store](), reflect.TypeFor[pipeline.Results](), reflect.TypeFor[pipeline.Remover](), reflect.TypeFor[pipeline.Objects](),
 	reflect.TypeFor[api.Videos](), reflect.TypeFor[api.Redriver](), reflect.TypeFor[api.Jobs](), reflect.TypeFor[api.Queues](), reflect.TypeFor[api.Subscriptions](),
+	reflect.TypeFor[api.History](), reflect.TypeFor[api.Errors](), reflect.TypeFor[api.ClientStore](), reflect.TypeFor[api.Playbacks](),
+	reflect.TypeFor[identity.Store](), reflect.TypeFor[notify.Letters](), reflect.TypeFor[oauth.Store](), reflect.TypeFor[grant.Store](), reflect.TypeFor[grant.KeyStore](),
+	reflect.TypeFor[delivery.Playbacks](), reflect.TypeFor[delivery.Objects](),
 	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.History](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
 }
 
@@ -56,7 +70,7 @@ func allPoints() (all []string) {
 
 func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 	named := map[string]bool{}
-	for _, move := range moves {
+	for _, move := range slices.Concat(moves, accountMoves, externalMoves) {
 		method, _, _ := strings.Cut(move, ".")
 		named[method] = true
 	}
@@ -68,23 +82,32 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 			}
 		}
 	}
+	records := reflect.TypeFor[*catalog.Store]()
+	for i := range records.NumMethod() {
+		if name := records.Method(i).Name; named[name] == slices.Contains(slices.Concat(reads, upkeep), name) {
+			t.Errorf("%s of the records is to be listed once: among the moves, the reads or the upkeep", name)
+		}
+	}
 	mailer, err := notify.New(notify.Config{SMTP: notify.SMTP{From: "sluice@example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	handlers := pipeline.New(pipeline.Config{}).Handlers()
 	maps.Copy(handlers, mailer.Handlers())
+	maps.Copy(handlers, mailer.LetterHandlers())
+	maps.Copy(handlers, identity.New(identity.Config{}).Handlers())
 	maps.Copy(handlers, upload.New(upload.Config{}).Handlers())
 	for kind := range handlers {
 		ends := map[string][]string{
 			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
 			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "mail": {"Claim", "Settle"},
+			"letter": {"ClaimLetter", "SettleLetter"}, "forgot": {"OfferCode"},
 		}[kind]
 		if ends == nil {
 			ends = []string{"Begin." + kind, "Finish." + kind}
 		}
 		for _, end := range ends {
-			if !slices.Contains(moves, end) {
+			if !slices.Contains(slices.Concat(moves, accountMoves), end) {
 				t.Errorf("a job of kind %s ends by %s, which is no move", kind, end)
 			}
 		}

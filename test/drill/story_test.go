@@ -100,7 +100,7 @@ func killed(t *testing.T, points []string, g ground) {
 	if slices.ContainsFunc(points, func(point string) bool { return strings.HasPrefix(point, "KeepDuty.") }) {
 		o.Env = append(o.Env, "SLUICE_STALL=Lost.before Lost.after", "SLUICE_STALL_FOR=4s") // a duty that takes no time isn't kept
 	}
-	office, world := post(t, &o), g(t, &o)
+	office, world := post(t, &o, 1), g(t, &o)
 	k := rig.Keep(t, o)
 	k.Revive(time.Minute)
 	began := time.Now()
