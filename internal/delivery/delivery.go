@@ -258,7 +258,7 @@ func (e *edge) describe(h http.Header, v *visit, etag string) {
 // keeping is the Cache-Control of what isn't made for one request: nobody keeps it for longer than the right to it lasts.
 func (e *edge) keeping(v *visit) string {
 	who, most, never := "public", forever, ", immutable"
-	if v.rewritten() {
+	if v.manifest() {
 		most, never = manifestsFor, ""
 	}
 	if !v.shared {

@@ -54,7 +54,7 @@ func named(folder string) bool {
 	return ok && err == nil
 }
 
-// serveManifest answers with a playlist or an MPD: as the device gets it, and signed where the signature came in the address.
+// serveManifest answers with a playlist, an MPD or a track: as the device gets it, and signed where the signature came in the address.
 func (e *edge) serveManifest(w http.ResponseWriter, r *http.Request, v *visit) error {
 	var choice manifest.Choice
 	h := w.Header()
@@ -75,7 +75,7 @@ func (e *edge) serveManifest(w http.ResponseWriter, r *http.Request, v *visit) e
 		return err
 	}
 	h.Add("Vary", "Accept-Encoding")
-	if sign := e.signer(r, v); sign != nil {
+	if sign := e.signer(r, v); sign != nil && m.template.Refers() {
 		return e.sendSigned(w, r, v, m, sign)
 	}
 	text, tag := m.text, m.tag

@@ -27,7 +27,7 @@ const (
 	squeezeFrom = 1 << 10
 )
 
-// made is a manifest as one choice of devices gets it. It never changes.
+// made is a manifest, as one choice of devices gets it, or a track. It never changes.
 type made struct {
 	template *manifest.Template
 	text     []byte
@@ -119,8 +119,11 @@ func (e *edge) manifest(ctx context.Context, prefix string, t target, choice man
 func compose(text []byte, modified time.Time, t target, choice manifest.Choice) (_ *made, err error) {
 	m := &made{modified: modified}
 	cut := manifest.CutPlaylist
-	if t.kind == mpdKind {
+	switch t.kind {
+	case mpdKind:
 		cut = manifest.CutMPD
+	case trackKind:
+		cut = manifest.CutTrack
 	}
 	if choice != (manifest.Choice{}) {
 		apply := choice.Playlist

@@ -23,14 +23,16 @@ const longestKey = 1024
 const (
 	playlistKind = "application/vnd.apple.mpegurl"
 	mpdKind      = "application/dash+xml"
+	trackKind    = "text/vtt"
 )
 
-// kinds are the media types of what a generation holds (RFC 8216 §4, ISO/IEC 23009-1 Annexes C and D); a file of another kind isn't delivered.
+// kinds are the media types of what a generation holds (RFC 8216 §4, ISO/IEC 23009-1 Annexes C and D, WebVTT §10.1); a file of another kind isn't delivered.
 var kinds = map[string]string{
 	".m3u8": playlistKind,
 	".mpd":  mpdKind,
 	".m4s":  "video/iso.segment",
 	".mp4":  "video/mp4",
+	".vtt":  trackKind, // always UTF-8
 	".jpg":  "image/jpeg",
 }
 
@@ -52,11 +54,14 @@ type target struct {
 // key is the object in the media bucket, below a video's prefix.
 func (t target) key(prefix string) string { return prefix + "/" + strconv.Itoa(t.n) + "/" + t.file }
 
-// rewritten reports whether it is a playlist or MPD.
-func (t target) rewritten() bool { return t.kind == playlistKind || t.kind == mpdKind }
+// manifest reports whether it is a playlist or MPD.
+func (t target) manifest() bool { return t.kind == playlistKind || t.kind == mpdKind }
 
-// choosable reports whether it lists rungs: what isn't in the folder of a rung, and can be rewritten.
-func (t target) choosable() bool { return t.rewritten() && strings.IndexByte(t.file, '/') < 0 }
+// rewritten reports whether references in it are signed: those of manifests, and of tracks of pictures.
+func (t target) rewritten() bool { return t.manifest() || t.kind == trackKind }
+
+// choosable reports whether it lists rungs: a manifest that isn't in the folder of a rung.
+func (t target) choosable() bool { return t.manifest() && strings.IndexByte(t.file, '/') < 0 }
 
 // rung is the folder of a rung or track, "1080p/"; empty for what is in none.
 func (t target) rung() string { return t.file[:strings.IndexByte(t.file, '/')+1] }

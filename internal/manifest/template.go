@@ -8,12 +8,12 @@ import (
 	"sluice/internal/fault"
 )
 
-// Template is a stored playlist or MPD, cut once at the places where a query goes behind its references, so that signing
+// Template is a stored playlist, MPD or track of text, cut once at the places where a query goes behind its references, so that signing
 // it for a viewer is a copy: pieces of the text and the query in turn. It never changes and may be used by many at once.
 //
 // What gets the query is every reference that a player fetches from the host that the manifest came from: variants,
 // renditions, I-frame and image playlists, maps, keys, session data, parts and hints, segments; in an MPD templates, lists,
-// index and initialization files, sidecar files named by a BaseURL, Location and remote elements.
+// index and initialization files, sidecar files named by a BaseURL, Location and remote elements; in a track of pictures each picture.
 //
 //   - The query goes before a fragment, behind "?" or, where the reference has a query of its own, "&". Byte ranges and
 //     everything else keep their bytes. In an MPD it is escaped for XML, and template identifiers stay what they are.
@@ -51,6 +51,9 @@ type Signer func(folder string) (query string, err error)
 func Everywhere(query string) Signer {
 	return func(string) (string, error) { return query, nil }
 }
+
+// Refers reports whether there is anything to sign. There isn't in captions.
+func (t *Template) Refers() bool { return len(t.cuts) > 0 }
 
 // Folders are the folders that the manifest refers to, each once, in the order of their first references.
 func (t *Template) Folders() []string { return slices.Clone(t.folders) }
