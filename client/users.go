@@ -113,6 +113,30 @@ func (c *Client) EndUserSessions(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/sessions?user="+url.QueryEscape(id), nil, nil)
 }
 
+// Program is a program that a user has let in, by signing in there.
+type Program struct {
+	ID      string    `json:"id"` // its client_id
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind"` // web, spa or native
+	Scopes  []string  `json:"scopes"`
+	SignIns int       `json:"sign_ins"` // that hold what is good still
+	Since   time.Time `json:"since"`
+	Used    time.Time `json:"used"` // when it last got tokens
+	Expires time.Time `json:"expires"`
+}
+
+// UserPrograms returns the programs that a user has let in, by name.
+func (c *Client) UserPrograms(ctx context.Context, id string) ([]Program, error) {
+	var list struct{ Items []Program }
+	err := c.call(ctx, http.MethodGet, "/v1/programs?user="+url.QueryEscape(id), nil, &list)
+	return list.Items, err
+}
+
+// EndUserProgram takes back what a user gave a program. One that holds nothing of theirs is an *Error of status 404.
+func (c *Client) EndUserProgram(ctx context.Context, id, program string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/programs/"+url.PathEscape(program)+"?user="+url.QueryEscape(id), nil, nil)
+}
+
 // Users goes through all users, oldest first, fetching pages as it goes. It ends after the first error.
 func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
 	return pages[User](ctx, c, "/v1/users", url.Values{})

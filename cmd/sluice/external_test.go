@@ -122,8 +122,27 @@ func TestSomebodyWhomAnIssuerSignsInHasASessionLikeAnybodysUntilTheyAreDisabled(
 	if status, _, text := h.ask(h.token, "PATCH", "/v1/users/"+id, `{"state":"disabled"}`); status != http.StatusOK {
 		t.Fatal(status, text)
 	}
-	if res, _ := h.browse(cookie, "GET", "/v1/session", "", ""); res.StatusCode != http.StatusUnauthorized {
+	if res, _ := h.browse(cookie, "GET", "/v1/session", "", ""); res.StatusCode != http.StatusNoContent {
 		t.Errorf("disabled, and still signed in: %s", res.Status)
+	}
+	// They can't come in again, which is written down as is what nobody knows who it was.
+	res, _ = h.browse("", "GET", login, "", "")
+	if to, err = res.Location(); err != nil {
+		t.Fatal(err)
+	}
+	is.nonce.Store(to.Query().Get("nonce"))
+	if res, _ = h.browse(cookieOf(res), "GET", "/oauth/external/callback?"+url.Values{"code": {"c"}, "state": {to.Query().Get("state")}}.Encode(), "", ""); res.StatusCode != http.StatusForbidden {
+		t.Errorf("disabled, and let in: %s", res.Status)
+	}
+	for range 40 {
+		h.browse("", "GET", "/oauth/external/callback?code=of-nobody&state=x", "", "")
+	}
+	_, _, record := h.ask(h.token, "GET", "/v1/audit?limit=200", "")
+	if n := strings.Count(record, `"sign_in_unknown"`); n < 10 || n > 30 || strings.Contains(record, "of-nobody") {
+		t.Errorf("%d of 40 failures from one address are recorded", n)
+	}
+	if _, _, theirs := h.ask(h.token, "GET", "/v1/audit?user="+id, ""); !strings.Contains(theirs, `"code":"user_disabled"`) || !strings.Contains(theirs, `"sign_in.failed"`) || !strings.Contains(theirs, is.URL) {
+		t.Errorf("%s", theirs)
 	}
 	for until := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // within 5 s
 		if status, code, _ := h.ask(bearer, "GET", "/v1/session", ""); status == http.StatusUnauthorized && code == "invalid_token" {

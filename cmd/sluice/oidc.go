@@ -158,7 +158,7 @@ func (a *App) openParty(external *oauth.External) error {
 		return err
 	}
 	a.party, err = oauth.NewParty(oauth.PartyConfig{
-		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: key, Admit: a.identity.Admit,
+		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: key, Admit: a.identity.Admit, Refused: a.identity.Refused,
 	})
 	return err
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/account"
 )
@@ -44,10 +48,10 @@ func TestWhatIsOnesOwnIsForOneselfInABrowser(t *testing.T) {
 		c.want(one, "DELETE", "/v1/sessions/"+theirs, "", "404 no_session")
 		c.want(one, "DELETE", "/v1/tokens/"+theirKey, "", "404 no_token")
 		c.want(one, "DELETE", "/v1/sessions/"+c.sessionOf(second), "", "204")
-		c.want(second, "GET", "/v1/session", "", "401 unauthorized")
+		c.want(second, "GET", "/v1/session", "", "204")
 		c.want(third, "GET", "/v1/session", "", "200")
 		c.want(one, "DELETE", "/v1/sessions", "", "204")
-		c.want(third, "GET", "/v1/session", "", "401 unauthorized")
+		c.want(third, "GET", "/v1/session", "", "204")
 		c.want(admin, "GET", "/v1/session", "", "200")
 
 		c.want(key, "GET", "/v1/session", "", "200")
@@ -83,17 +87,17 @@ func (c cast) passwords(one caller) {
 	changed.password = "correct horse staple"
 	changed.cookie = c.want(one, "POST", "/v1/session/password", fmt.Sprintf(`{"current":%q,"password":%q}`, chosen, changed.password), "200").cookieOf()
 	for _, before := range []caller{one, beside} {
-		c.want(before, "GET", "/v1/session", "", "401 unauthorized")
+		c.want(before, "GET", "/v1/session", "", "204")
 	}
 	c.want(caller{}, "POST", "/v1/session", fmt.Sprintf(`{"email":%q,"password":%q}`, one.email, chosen), "401 sign_in_failed")
 	c.want(changed, "GET", "/v1/session", "", "200")
 	rotated := changed
 	rotated.cookie = c.want(changed, "POST", "/v1/session", fmt.Sprintf(`{"email":%q,"password":%q}`, one.email, changed.password), "201").cookieOf()
-	c.want(changed, "GET", "/v1/session", "", "401 unauthorized") // a sign-in ends the session that the browser had
+	c.want(changed, "GET", "/v1/session", "", "204") // a sign-in ends the session that the browser had
 	if out := c.want(rotated, "DELETE", "/v1/session", "", "204"); !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
 		c.t.Errorf("signed out with the cookie %q", out.header.Get("Set-Cookie"))
 	}
-	c.want(rotated, "GET", "/v1/session", "", "401 unauthorized")
+	c.want(rotated, "GET", "/v1/session", "", "204")
 }
 
 func TestATemporaryPasswordOpensOneSessionThatMayOnlyChangeIt(t *testing.T) {
@@ -115,18 +119,88 @@ func TestATemporaryPasswordOpensOneSessionThatMayOnlyChangeIt(t *testing.T) {
 	c.want(bound, "GET", "/v1/session", "", "200")
 	free := bound
 	free.cookie = c.want(bound, "POST", "/v1/session/password", fmt.Sprintf(`{"current":%q,"password":%q}`, invited.password, chosen), "200").cookieOf()
-	c.want(bound, "GET", "/v1/session", "", "401 unauthorized")
+	c.want(bound, "GET", "/v1/session", "", "204")
 	c.want(free, "GET", "/v1/users", "", "200")
 
 	// A forced reset takes all away, and begins anew.
 	key := c.personal(free, account.AllScopes())
 	c.want(c.root(), "POST", "/v1/users/"+invited.who.ID+"/reset", "", "200")
-	c.want(free, "GET", "/v1/session", "", "401 unauthorized")
+	c.want(free, "GET", "/v1/session", "", "204")
 	c.want(key, "GET", "/v1/session", "", "401 unauthorized")
 	again := c.signedIn(caller{name: "who was reset", email: invited.email, password: c.letter(account.ForcedLetter, invited.who.ID)})
 	c.want(again, "GET", "/v1/users", "", "403 password_change_required")
 
 	c.want(c.root(), "PATCH", "/v1/users/"+invited.who.ID, `{"state":"disabled"}`, "200")
-	c.want(again, "GET", "/v1/session", "", "401 unauthorized")
+	c.want(again, "GET", "/v1/session", "", "204")
 	c.want(caller{}, "POST", "/v1/session", fmt.Sprintf(`{"email":%q,"password":%q}`, invited.email, chosen), "401 sign_in_failed")
+}
+
+func TestWhatOneGaveAProgramOneSeesAndTakesBack(t *testing.T) {
+	t.Parallel()
+	c := cast{house: newHouse(t)}
+	c.serves()
+	admin, one, another := c.person(account.Admin, "main"), c.person(account.Editor, "main"), c.person(account.Editor, "main")
+	app, second := c.program(), c.program()
+	c.want(one, "GET", "/v1/programs", "", "200")
+	first, again, others, alsoHers := c.given(one, app), c.given(one, app), c.given(another, app), c.given(one, second)
+	programs := func(who caller, query string) []any {
+		t.Helper()
+		return c.want(who, "GET", "/v1/programs"+query, "", "200").body["items"].([]any)
+	}
+	for _, all := range [][]any{programs(one, ""), programs(admin, "?user="+one.who.ID)} {
+		listed := map[any]any{}
+		for _, p := range all {
+			m := p.(map[string]any)
+			listed[m["id"]] = m["sign_ins"]
+			if m["name"] != "x" || m["kind"] != "web" || m["since"] == nil || m["used"] == nil || !strings.Contains(fmt.Sprint(m["scopes"]), "openid") {
+				t.Errorf("%v", m)
+			}
+		}
+		if len(listed) != 2 || listed[app.id] != 2.0 || listed[second.id] != 1.0 {
+			t.Errorf("%v", listed)
+		}
+	}
+	if len(programs(admin, "")) != 0 {
+		t.Error("who has let in none is shown another's")
+	}
+	c.want(first, "GET", "/v1/programs", "", "403 session_required") // a program sees no others
+	c.want(first, "DELETE", "/v1/programs/"+app.id, "", "403 session_required")
+	c.want(another, "DELETE", "/v1/programs/"+app.id+"?user="+one.who.ID, "", "403 missing_scope")
+	c.want(another, "DELETE", "/v1/programs/"+second.id, "", "404 no_program")
+	c.want(admin, "GET", "/v1/programs?user=nobody", "", "404 no_user")
+
+	c.want(one, "DELETE", "/v1/programs/"+app.id, "", "204")
+	c.want(one, "DELETE", "/v1/programs/"+app.id, "", "404 no_program")
+	c.want(admin, "DELETE", "/v1/programs/"+second.id+"?user="+one.who.ID, "", "204")
+	for _, ended := range []caller{first, again, alsoHers} {
+		for until := time.Now().Add(time.Minute); c.send(ended, "GET", "/v1/session", "").said() != "401 invalid_token"; time.Sleep(100 * time.Millisecond) { // within 5 s
+			if time.Now().After(until) {
+				t.Fatal("an access token of a program that was taken back is good")
+			}
+		}
+	}
+	c.want(others, "GET", "/v1/session", "", "200")
+	if len(programs(one, "")) != 0 || len(programs(another, "")) != 1 {
+		t.Error("the wrong ones were taken back")
+	}
+	record := c.want(admin, "GET", "/v1/audit?user="+one.who.ID, "", "200").text
+	if strings.Count(record, `"program.ended"`) != 2 || !strings.Contains(record, app.id) {
+		t.Errorf("%s", record)
+	}
+}
+
+// A browser asks who it is before anybody signs in: that is no refusal.
+func TestThatNobodyIsSignedInIsAnAnswerAndNoRefusal(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	log := &bytes.Buffer{}
+	h.log = slog.New(slog.NewTextHandler(log, nil))
+	for _, cookie := range []string{"", plainCookie + "=of-nobody"} {
+		if res, body := h.browse(cookie, "GET", "/v1/session", "", ""); res.StatusCode != http.StatusNoContent || len(body) > 0 || log.Len() > 0 {
+			t.Errorf("%q: %s %v, and the log says %s", cookie, res.Status, body, log)
+		}
+	}
+	if status, code, _ := h.ask("sluice_pat_of_nobody", "GET", "/v1/session", ""); status != http.StatusUnauthorized || code != "unauthorized" || !strings.Contains(log.String(), "request refused") {
+		t.Errorf("%d %s, and the log says %s", status, code, log)
+	}
 }

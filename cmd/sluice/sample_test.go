@@ -87,6 +87,14 @@ func aToken(c cast, who caller) string {
 	return c.done(c.owner(who), "POST", "/v1/tokens", `{"name":"x","scopes":["videos/read"]}`).str("id")
 }
 
+// aProgram is one that the caller has let in.
+func aProgram(c cast, who caller) string {
+	c.t.Helper()
+	p := c.program()
+	c.given(c.owner(who), p)
+	return p.id
+}
+
 // again is a caller with another session.
 func again(c cast, who caller) caller {
 	if who.who.MustChange {
@@ -159,6 +167,8 @@ var samples = map[string]sample{
 	"makeToken":        {body: `{"name":"x","scopes":["videos/read"]}`},
 	"listTokens":       {},
 	"revokeToken":      {id: aToken},
+	"listPrograms":     {},
+	"endProgram":       {id: aProgram},
 	"listIssuers":      {},
 	"getAuthorization": {id: aRequest, query: "?request={id}"},
 	"authorize":        {id: aRequest, body: `{"request":"{id}"}`},

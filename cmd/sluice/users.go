@@ -21,6 +21,7 @@ type Users struct {
 	Enable   EnableUser   `cmd:"" help:"Let a user sign in again."`
 	Reset    ResetUser    `cmd:"" help:"Have a user choose another password: sessions and personal tokens end, and a letter with a temporary password is written."`
 	Sessions UserSessions `cmd:"" help:"List, or end, where a user is signed in."`
+	Programs UserPrograms `cmd:"" help:"List the programs that a user has let in, or take back what one was given."`
 	Remove   RemoveUser   `cmd:"" help:"Remove a user. Their videos stay."`
 	Audit    Audit        `cmd:"" help:"List what was done to accounts, newest first."`
 }
@@ -242,6 +243,34 @@ func (s *UserSessions) Run() error {
 				continue
 			}
 			_, err = fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", one.Created.Local().Format(time.DateTime), one.Seen.Local().Format(time.DateTime), one.Address, plain(one.Agent), one.ID)
+		}
+		return err
+	})
+}
+
+// UserPrograms lists programs, or takes back what one was given.
+type UserPrograms struct {
+	OneUser `embed:""`
+	End     string `help:"Take back what this program was given." placeholder:"CLIENT_ID"`
+}
+
+// Run lists or takes back.
+func (p *UserPrograms) Run() error {
+	return p.on(func(ctx context.Context, c *client.Client, u client.User, out io.Writer) error {
+		if p.End != "" {
+			return c.EndUserProgram(ctx, u.ID, p.End)
+		}
+		all, err := c.UserPrograms(ctx, u.ID)
+		if !p.JSON && err == nil {
+			fmt.Fprintln(out, "CLIENT_ID\tNAME\tSCOPES\tSINCE\tLAST USED\tSIGN-INS")
+		}
+		for i := 0; i < len(all) && err == nil; i++ {
+			one := all[i]
+			if p.JSON {
+				err = json.NewEncoder(out).Encode(one)
+				continue
+			}
+			_, err = fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\n", one.ID, plain(one.Name), strings.Join(one.Scopes, ","), one.Since.Local().Format(time.DateTime), one.Used.Local().Format(time.DateTime), one.SignIns)
 		}
 		return err
 	})

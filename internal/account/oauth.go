@@ -156,6 +156,18 @@ type Grant struct {
 // Live reports whether tokens of the grant are good at that time.
 func (g Grant) Live(now time.Time) bool { return g.Ended.IsZero() && now.Before(g.Expires) }
 
+// Program is a client that a person has let in: its live grants as one.
+type Program struct {
+	ID      string // of the client
+	Name    string
+	Kind    ClientKind
+	Scopes  []string // of all of them, with openid and the like, sorted
+	Grants  int      // sign-ins there
+	Since   time.Time
+	Used    time.Time // when it last got tokens, of any of them
+	Expires time.Time // when the last token of all is over, unless it gets others
+}
+
 // SigningKey is a key that signs tokens, as it is kept.
 type SigningKey struct {
 	ID        string

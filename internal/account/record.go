@@ -82,7 +82,8 @@ const (
 	ClientEdited       = "client.edited"
 	ClientRotated      = "client.rotated" // has another secret
 	ClientRemoved      = "client.removed"
-	GrantReused        = "grant.reused" // a code or a refresh token was used a second time, which ended what it gave
+	GrantReused        = "grant.reused"  // a code or a refresh token was used a second time, which ended what it gave
+	ProgramEnded       = "program.ended" // what somebody gave a program was taken back
 	KeysRotated        = "keys.rotated"
 )
 

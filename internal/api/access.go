@@ -32,6 +32,7 @@ const (
 	levelSettled                  // somebody, who may do more than change a temporary password
 	levelKnown                    // somebody
 	levelElse                     // whoever cmd/sluice let through by other credentials
+	levelAsked                    // anybody, who is told of their own credentials
 	levelOpen                     // anybody
 )
 
@@ -47,6 +48,9 @@ func known(why string) access { return access{level: levelKnown, why: why} }
 // open is for routes that ask for nobody; why says what keeps them from harm.
 func open(why string) access { return access{level: levelOpen, why: why} }
 
+// asked is for routes that tell anybody what they are with the credentials that they have, and that they have none; why says so.
+func asked(why string) access { return access{level: levelAsked, why: why} }
+
 // elsewhere is for routes that cmd/sluice guards by credentials of their own, which are the named security scheme; why says which.
 func elsewhere(why string) access { return access{level: levelElse, why: why} }
 
@@ -59,7 +63,7 @@ func (a access) allow(p account.Principal) error {
 		return p.Settled()
 	case levelKnown:
 		return p.Known()
-	case levelElse, levelOpen:
+	case levelElse, levelOpen, levelAsked:
 		return nil
 	}
 	return forbidden("Nobody may use this address.")
@@ -78,9 +82,12 @@ func (a access) security() []map[string][]string {
 		return []map[string][]string{{"events": scopes}}
 	case levelScope:
 		scopes = []string{string(a.scope)}
-	case levelSettled, levelKnown:
+	case levelSettled, levelKnown, levelAsked:
 	}
-	all := make([]map[string][]string, 0, len(schemes))
+	all := make([]map[string][]string, 0, 1+len(schemes))
+	if a.level == levelAsked {
+		all = append(all, map[string][]string{}) // none will do too
+	}
 	for _, scheme := range schemes {
 		all = append(all, map[string][]string{scheme: scopes})
 	}
@@ -97,7 +104,7 @@ func (a access) problems(method string) problems {
 		refused = []string{codeMustChange}
 	case levelElse:
 		return problems{http.StatusUnauthorized: {codeUnauthorized}}
-	case levelKnown, levelOpen:
+	case levelKnown, levelOpen, levelAsked:
 	}
 	if method != http.MethodGet {
 		refused = append(refused, codeCrossSite)

@@ -112,6 +112,7 @@ func New(c Config) http.Handler {
 	s.routeQueues()
 	s.routeSessions()
 	s.routeTokens()
+	s.routePrograms()
 	s.routeUsers()
 	s.routeWorkspaces()
 	s.routeAudit()
@@ -149,6 +150,7 @@ func document(version string) huma.Config {
 		{Name: "jobs", Description: "The work on videos, for operators: what waits, runs and failed, and how to try it again."},
 		{Name: "sessions", Description: "Signing in and out with a browser, and one's password."},
 		{Name: "tokens", Description: "Personal tokens, for programs that work on one's behalf."},
+		{Name: "programs", Description: "Programs that one has let in, by signing in there."},
 		{Name: "users", Description: "Who may sign in, for administrators, and what was done to accounts."},
 		{Name: "workspaces", Description: "Groups of users and videos."},
 		{Name: "clients", Description: "Programs that ask for tokens by OAuth 2.0, and people who sign in there."},
@@ -241,7 +243,9 @@ func route[I, O any](s *service, a access, op huma.Operation, codes problems, ha
 	for status := range all {
 		op.Errors = append(op.Errors, status)
 	}
-	op.Responses = map[string]*huma.Response{}
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {

@@ -113,6 +113,7 @@ var meaning = map[string]string{
 	"no_user":                "there is no user with this id",
 	"no_session":             "there is no session with this id",
 	"no_token":               "there is no token with this id",
+	"no_program":             "the program holds nothing of the user",
 	"no_letter":              "there is no letter with this id",
 	"no_such_workspace":      "one of the workspaces does not exist",
 	"email_taken":            "there is a user with this e-mail address",

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -91,7 +92,10 @@ type signedOutOutput struct {
 	SetCookie string `header:"Set-Cookie" doc:"Forgets the session"`
 }
 
-type meOutput struct{ Body Me }
+type meOutput struct {
+	Status int
+	Body   Me
+}
 
 type passwordInput struct{ Body PasswordChange }
 
@@ -121,7 +125,10 @@ func (s *service) routeSessions() {
 		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusTooManyRequests: {"try_later"}}, s.signIn)
-	route(s, mine, huma.Operation{OperationID: "whoAmI", Method: http.MethodGet, Path: "/v1/session", Tags: tags, Summary: "Tell who asks, and what they may do"}, nil, s.whoAmI)
+	route(s, asked("For anybody: a page asks before it knows whether somebody is signed in. An Authorization header that is no good is refused."),
+		huma.Operation{OperationID: "whoAmI", Method: http.MethodGet, Path: "/v1/session", Tags: tags, Summary: "Tell who asks, and what they may do",
+			Responses: map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Nobody is known: there are no credentials, or the cookie of a session that is over."}}},
+		nil, s.whoAmI)
 	route(s, mine, huma.Operation{OperationID: "signOut", Method: http.MethodDelete, Path: "/v1/session", Tags: tags, Summary: "Sign out",
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
 	route(s, mine, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
@@ -167,6 +174,9 @@ func signedIn(done account.Admission) *signedInOutput {
 
 func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	p := who(ctx)
+	if p.Kind == "" {
+		return &meOutput{Status: http.StatusNoContent}, nil
+	}
 	me := Me{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), Workspaces: list(p.Workspaces), Scopes: names(p.Scopes), MustChange: p.MustChange,
 		Setup: Setup{Mail: s.Mail}}
 	if p.Kind == account.Person {
@@ -186,7 +196,7 @@ func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		view := viewSession(current, p)
 		me.Session = &view
 	}
-	return &meOutput{Body: me}, nil
+	return &meOutput{Status: http.StatusOK, Body: me}, nil
 }
 
 // list is a list that is empty and not null.

@@ -87,6 +87,7 @@ type Identity interface {
 	Passwords
 	Sessions
 	Tokens
+	Programs
 	Users
 	Workspaces
 	Records
@@ -123,6 +124,13 @@ type Tokens interface {
 	MakeToken(ctx context.Context, by account.Principal, want account.Token) (made account.Token, token string, err error)
 	// RevokeToken ends one. fault.NotFound, code "no_token".
 	RevokeToken(ctx context.Context, by account.Principal, user, id string) error
+}
+
+// Programs are clients that somebody has let in: by where user is empty.
+type Programs interface {
+	Programs(ctx context.Context, by account.Principal, user string) ([]account.Program, error)
+	// EndProgram takes back what it holds. fault.NotFound, code "no_program".
+	EndProgram(ctx context.Context, by account.Principal, user, id string) error
 }
 
 // Users are who may sign in. That by may administer them, the routes have asked.

@@ -204,10 +204,10 @@ func (t tx) shut(ctx context.Context, id string, now time.Time, tokens bool) err
 	if err := t.RemoveResetCode(ctx, id); err != nil {
 		return err
 	}
-	if err := t.EndGrantsOfAccount(ctx, sqlc.EndGrantsOfAccountParams{Account: id, Ended: t.now}); err != nil {
+	if err := t.RemoveCodesOf(ctx, id); err != nil { // first: this waits for a code that is being redeemed, and then its grant is seen
 		return err
 	}
-	if err := t.RemoveCodesOf(ctx, id); err != nil {
+	if err := t.EndGrantsOfAccount(ctx, sqlc.EndGrantsOfAccountParams{Account: id, Ended: t.now}); err != nil {
 		return err
 	}
 	if err := t.VoidLetters(ctx, sqlc.VoidLettersParams{Now: now.UnixMilli(), Account: id}); err != nil || !tokens {

@@ -283,3 +283,85 @@ func TestGrantsAndKeysGoOnAfterAMove(t *testing.T) {
 		t.Errorf("a code that was used there is taken here: %s %v", outcome, err)
 	}
 }
+
+func TestProgramsAreTheLiveGrantsOfAUserByClientAndEndTogether(t *testing.T) {
+	each(t, func(w *world) {
+		tool, other := someClient("tool"), someClient("other")
+		w.must(w.AddClient(t.Context(), tool, did(account.ClientAdded)))
+		w.must(w.AddClient(t.Context(), other, did(account.ClientAdded)))
+		programs := func(user string) []account.Program {
+			all, err := w.Programs(t.Context(), user)
+			w.must(err)
+			return all
+		}
+		if all := programs("ada"); len(all) != 0 {
+			t.Errorf("%+v", all)
+		}
+		w.granted("g1", "ada")
+		w.granted("g2", "ada")
+		w.granted("g3", "bob")
+		if _, outcome, err := w.Rotate(t.Context(), "g1.0", w.rotation("g1.1")); outcome != account.Granted || err != nil {
+			t.Fatal(outcome, err)
+		}
+		all := programs("ada")
+		if len(all) != 1 || all[0].ID != "tool" || all[0].Name != tool.Name || all[0].Kind != account.WebClient || all[0].Grants != 2 || strings.Join(all[0].Scopes, " ") != "offline_access openid videos/read" ||
+			!all[0].Used.After(all[0].Since) || !all[0].Expires.After(all[0].Used) {
+			t.Fatalf("%+v", all)
+		}
+		w.code("not redeemed", "tool", "ada")
+		w.code("of another program", "other", "ada")
+		w.refused(w.EndProgram(t.Context(), "ada", "nothing", did(account.ProgramEnded)), fault.NotFound, "no_program")
+		w.refused(w.EndProgram(t.Context(), "nobody", "tool", did(account.ProgramEnded)), fault.NotFound, "no_program")
+		w.must(w.EndProgram(t.Context(), "ada", "tool", did(account.ProgramEnded)))
+		w.refused(w.EndProgram(t.Context(), "ada", "tool", did(account.ProgramEnded)), fault.NotFound, "no_program")
+		for token, want := range map[string]bool{"g1.1": false, "g2.0": false, "g3.0": true} {
+			if _, ok, err := w.Refreshable(t.Context(), token); ok != want || err != nil {
+				t.Errorf("%s: %v %v", token, ok, err)
+			}
+		}
+		for code, want := range map[string]account.Outcome{"not redeemed": account.Unknown, "of another program": account.Granted} {
+			client := "tool"
+			if want == account.Granted {
+				client = "other"
+			}
+			if _, outcome, err := w.Redeem(t.Context(), code, w.redemption(client, "g of "+code)); outcome != want || err != nil {
+				t.Errorf("%s: %s %v", code, outcome, err)
+			}
+		}
+		if ids, err := w.Denied(t.Context(), time.Hour); err != nil || !slices.Contains(ids, "g1") || !slices.Contains(ids, "g2") || slices.Contains(ids, "g3") {
+			t.Errorf("%v %v", ids, err)
+		}
+		if ada, bob := programs("ada"), programs("bob"); len(ada) != 1 || ada[0].ID != "other" || len(bob) != 1 || bob[0].ID != "tool" {
+			t.Errorf("%+v %+v", ada, bob)
+		}
+		acts, err := w.Acts(t.Context(), "", 0, 1)
+		w.must(err)
+		if len(acts) != 1 || acts[0].What != account.ProgramEnded || acts[0].Detail["name"] != tool.Name {
+			t.Errorf("%+v", acts)
+		}
+	})
+}
+
+// A code that is being redeemed while all ends leaves no grant behind.
+func TestOfAProgramThatSignsInWhileItIsTakenBackNothingIsLeft(t *testing.T) {
+	each(t, func(w *world) {
+		w.must(w.AddClient(t.Context(), someClient("tool"), did(account.ClientAdded)))
+		for i := range 20 {
+			family, code := fmt.Sprint("g", i), fmt.Sprint("code", i)
+			w.code(code, "tool", "ada")
+			var all sync.WaitGroup
+			var outcome account.Outcome
+			all.Go(func() {
+				var err error
+				if _, outcome, err = w.Redeem(t.Context(), code, w.redemption("tool", family)); err != nil {
+					t.Error(err)
+				}
+			})
+			all.Go(func() { w.must(w.EndProgram(t.Context(), "ada", "tool", did(account.ProgramEnded))) })
+			all.Wait()
+			if _, ok, err := w.Refreshable(t.Context(), family+".0"); ok || err != nil {
+				t.Errorf("%s, and its grant is live: %v", outcome, err)
+			}
+		}
+	})
+}

@@ -12,8 +12,8 @@ import (
 	"sluice/internal/video"
 )
 
-// Strike reads the strikes of these names, has change say what they are then, and records an act where there is one, all at once: of several that ask side by
-// side, each sees what the others made of it.
+// Strike reads the strikes of these names, has change say what they are then, and records an act where there is one that change has not emptied, all at once: of several that
+// ask side by side, each sees what the others made of it.
 func (s *Store) Strike(ctx context.Context, names []string, change func(name string, was account.Strikes) account.Strikes, act *account.Act) error {
 	names = slices.Clone(names)
 	slices.Sort(names) // locks are taken in one order
@@ -30,7 +30,7 @@ func (s *Store) Strike(ctx context.Context, names []string, change func(name str
 				}
 			}
 		}
-		if act == nil {
+		if act == nil || act.What == "" {
 			return nil
 		}
 		return t.act(ctx, *act)

@@ -91,24 +91,6 @@ func (s *Service) newSession(ctx context.Context, u account.User, mustChange boo
 	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent}, secret()
 }
 
-// Admit opens a session for somebody whom an external issuer has signed in. They are a user of this server from then on, with the role and the workspaces that the issuer
-// tells at each sign-in; nobody who has a password here becomes one of them, whatever their e-mail address. A session that the browser had ends. fault.Forbidden, code
-// "user_disabled".
-func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admission, error) {
-	u := account.User{ID: who.ID, Email: who.Email, Name: who.Name, Role: who.Role, State: account.Active, Workspaces: who.Workspaces}
-	session, value := s.newSession(ctx, u, false)
-	session.Expires = session.Created.Add(externalFor)
-	entry := account.Entry{User: u, Session: session, Hash: digest(value),
-		Act: s.act(ctx, account.SignedIn, self(u), u, "issuer", who.Issuer, "role", string(u.Role), "workspaces", strings.Join(u.Workspaces, " "))}
-	if old := account.CallerOf(ctx).Cookie; old != "" {
-		entry.Ends = digest(old)
-	}
-	if err := s.Store.Enter(ctx, entry); err != nil {
-		return account.Admission{}, err
-	}
-	return account.Admission{User: u, Cookie: s.cookie(value, session.Expires)}, nil
-}
-
 // SignOut ends the session that by came with, and returns the header Set-Cookie that forgets it.
 func (s *Service) SignOut(ctx context.Context, by account.Principal) (cookie string, err error) {
 	if by.Session == "" {

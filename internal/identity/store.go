@@ -14,6 +14,7 @@ type Store interface {
 	Sessions
 	Passwords
 	Tokens
+	Programs
 	Workspaces
 	Records
 }
@@ -58,7 +59,7 @@ type Sessions interface {
 
 // Passwords are how users prove who they are.
 type Passwords interface {
-	// Strike reads the strikes of these names and has change say what they are then; it records an act where there is one.
+	// Strike reads the strikes of these names and has change say what they are then; it records an act where there is one that change has not emptied.
 	Strike(ctx context.Context, names []string, change func(name string, was account.Strikes) account.Strikes, act *account.Act) error
 	// SetPassword gives a user a password of their own. video.ErrStale where what was compared has changed since.
 	SetPassword(ctx context.Context, p account.NewPassword) error
@@ -84,6 +85,14 @@ type Tokens interface {
 	Tokens(ctx context.Context, user string) ([]account.Token, error)
 	// RevokeToken ends one of a user. fault.NotFound, "no_token".
 	RevokeToken(ctx context.Context, user, id string, act account.Act) error
+}
+
+// Programs are clients that users have let in.
+type Programs interface {
+	// Programs returns those that hold what is good still of a user, by name.
+	Programs(ctx context.Context, user string) ([]account.Program, error)
+	// EndProgram takes back from one what a user gave it. fault.NotFound, "no_program".
+	EndProgram(ctx context.Context, user, client string, act account.Act) error
 }
 
 // Workspaces are groups of users and videos.

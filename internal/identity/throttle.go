@@ -64,6 +64,7 @@ func (w Wait) RetryAfter() int {
 // The names of strikes. Those of people are hashed: what somebody types as an e-mail address may be anything.
 func userStrikes(email string) string      { return "user:" + digest(fold(email))[:32] }
 func addressStrikes(address string) string { return "address:" + network(address) }
+func visitStrikes(address string) string   { return "visit:" + network(address) }
 func mailboxStrikes(email string) string   { return "mailbox:" + digest(fold(email))[:32] }
 func changeStrikes(user string) string     { return "user:" + user }
 func knownStrikes(email, from string) string {

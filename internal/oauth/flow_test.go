@@ -539,3 +539,37 @@ func TestKeysTakeTurnsAndEveryProcessPublishesAll(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatSomebodyTakesBackFromAProgramIsGoodNoMore(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		one, two := w.tokens("ed"), w.tokens("ed")
+		others := w.tokens("vi")
+		about := func(token string) any {
+			return w.post(pathIntrospect, w.web.ID, w.secret, url.Values{"token": {token}}).body["active"]
+		}
+		for _, a := range []went{one, two, others} {
+			w.good("before", a.str("access_token"))
+		}
+		all, err := w.store.Programs(t.Context(), "ed")
+		if err != nil || len(all) != 1 || all[0].ID != w.web.ID || all[0].Grants != 2 {
+			t.Fatalf("%+v %v", all, err)
+		}
+		if err := w.store.EndProgram(t.Context(), "ed", w.web.ID, account.Act{What: account.ProgramEnded}); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range []went{one, two} {
+			if about(a.str("access_token")) != false || about(a.str("refresh_token")) != false { // although this process had just heard that it is good
+				t.Error("introspection says that it is good")
+			}
+			if b := w.refresh(a.str("refresh_token")); b.str("error") != "invalid_grant" {
+				t.Errorf("%d %s", b.status, b.text)
+			}
+			w.sleep(Fresh)
+			w.bad("taken back", a.str("access_token"))
+		}
+		w.good("another's", others.str("access_token"))
+		if about(others.str("refresh_token")) != true {
+			t.Error("another's refresh token has ended")
+		}
+	})
+}

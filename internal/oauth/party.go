@@ -42,6 +42,9 @@ type PartyConfig struct {
 	Seal     []byte    // seals the cookie of a sign-in that is under way; the same in all processes
 	// Admit opens a session for somebody whom the issuer has signed in. Its errors are shown.
 	Admit func(ctx context.Context, who account.Visitor) (account.Admission, error)
+	// Refused writes down that a sign-in failed, by the code of its refusal; of who no more is known than the issuer, unless it has said more. It reports whether it did: not
+	// where one address fails again and again.
+	Refused func(ctx context.Context, who account.Visitor, code string) (bool, error)
 }
 
 // Party signs people in with a browser by an external issuer (OpenID Connect Core §3.1, authorization code with PKCE). It may be used by many goroutines.
@@ -94,19 +97,32 @@ func (p *Party) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var err error
+	who := account.Visitor{Issuer: p.External.Issuer}
 	switch r.URL.Path {
 	case PathExternalLogin:
 		err = p.begin(w, r)
 	case PathExternalCallback:
-		err = p.end(w, r)
+		err = p.end(w, r, &who)
 	default:
-		err = fault.New(fault.NotFound, "oauth.external", "not_found", "There is nothing at this address.", nil)
-	}
-	if err == nil {
+		f := fault.New(fault.NotFound, "oauth.external", "not_found", "There is nothing at this address.", nil)
+		say(w, r, f.Kind.Status(), f.Code, f.Message, p.Public+"/#/signin")
 		return
 	}
-	f := fault.Of(err)
-	p.External.Logger.Warn("a sign-in by the issuer failed", "code", f.Code, "error", err, "address", account.CallerOf(r.Context()).Address)
+	if err != nil {
+		p.refuse(w, r, who, err)
+	}
+}
+
+// refuse tells a person why they are not signed in, and writes that down.
+func (p *Party) refuse(w http.ResponseWriter, r *http.Request, who account.Visitor, err error) {
+	f, log := fault.Of(err), p.External.Logger
+	written, failed := p.Refused(r.Context(), who, f.Code)
+	if failed != nil {
+		log.Error("a sign-in by the issuer that failed could not be written down", "error", failed)
+	}
+	if written || failed != nil {
+		log.Warn("a sign-in by the issuer failed", "code", f.Code, "error", err, "user", who.ID, "address", account.CallerOf(r.Context()).Address)
+	}
 	say(w, r, f.Kind.Status(), f.Code, f.Message, p.Public+"/#/signin")
 }
 
@@ -140,8 +156,8 @@ func (p *Party) begin(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// end takes what the issuer answered, and opens a session.
-func (p *Party) end(w http.ResponseWriter, r *http.Request) error {
+// end takes what the issuer answered, and opens a session for who.
+func (p *Party) end(w http.ResponseWriter, r *http.Request, who *account.Visitor) error {
 	v, err := p.under(r)
 	p.set(w, "") // whatever comes of it, the sign-in is over
 	if err != nil {
@@ -164,11 +180,14 @@ func (p *Party) end(w http.ResponseWriter, r *http.Request) error {
 	if code := query.Get("error"); code != "" {
 		return fault.New(fault.Unauthorized, "oauth.external", "sign_in_refused", "The issuer did not sign you in; try again, or ask an administrator there.", errors.New(clean(code, mostName)))
 	}
-	who, err := p.redeem(r.Context(), at, v, query.Get("code"))
+	came, err := p.redeem(r.Context(), at, v, query.Get("code"))
+	if came.ID != "" {
+		*who = came // known, and perhaps not let in
+	}
 	if err != nil {
 		return err
 	}
-	done, err := p.Admit(r.Context(), who)
+	done, err := p.Admit(r.Context(), came)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,8 @@ type hall struct {
 	later atomic.Int64
 	mu    sync.Mutex
 	came  []account.Visitor
-	shut  error // of Admit
+	shut  error    // of Admit
+	fails []string // codes of sign-ins that failed, with whose they were
 	log   journal
 }
 
@@ -38,7 +39,7 @@ func openHall(t *testing.T, issuer string, change func(*ExternalConfig, *PartyCo
 	t.Cleanup(h.Close)
 	e := ExternalConfig{Issuer: issuer, Audiences: []string{"https://video.example.com"}, RoleClaim: "roles", Roles: map[string]account.Role{"video-editors": account.Editor},
 		Workspaces: []string{"main"}, Now: func() time.Time { return time.Now().Add(time.Duration(h.later.Load())) }, Logger: slog.New(slog.NewTextHandler(&h.log, nil))}
-	c := PartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit}
+	c := PartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit, Refused: h.refused}
 	if change != nil {
 		change(&e, &c)
 	}
@@ -58,6 +59,21 @@ func (h *hall) admit(_ context.Context, who account.Visitor) (account.Admission,
 	}
 	h.came = append(h.came, who)
 	return account.Admission{Cookie: "sluice=a-session; Path=/; HttpOnly"}, nil
+}
+
+func (h *hall) refused(_ context.Context, who account.Visitor, code string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fails = append(h.fails, strings.TrimSpace(code+" "+who.Email))
+	return true, nil
+}
+
+// failed returns what was written down of sign-ins that failed since it was asked last.
+func (h *hall) failed() (all []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, h.fails = h.fails, nil
+	return all
 }
 
 func (h *hall) visitors() []account.Visitor {
@@ -150,8 +166,12 @@ func TestAForeignIssuerSignsSomebodyInOnThePage(t *testing.T) {
 	if len(came) != 1 || came[0].Role != account.Editor || came[0].Email != "jane@example.com" || came[0].ID != NewExternal(ExternalConfig{Issuer: f.Issuer}).id("jane") {
 		t.Fatalf("%+v", came)
 	}
+	h.failed()
 	if _, status, text := through(newSurfer(t), h.URL+PathExternalLogin+"?to=/of/joe"); status != http.StatusForbidden || !strings.Contains(text, "no_role") {
 		t.Errorf("somebody without a role: %d %s", status, text)
+	}
+	if all := h.failed(); len(all) != 2 || all[0] != "no_role joe" || all[1] != "sign_in_unknown" { // the second is the same answer once more
+		t.Errorf("written down as %v", all)
 	}
 }
 
@@ -256,10 +276,14 @@ func TestAnswersOfNoSignInOfThisBrowserAreRefused(t *testing.T) {
 		if status/100 != 4 || !strings.Contains(text, c.code) || asked.Load() != nil {
 			t.Errorf("%s: %d, asked %v: %s", what, status, asked.Load(), text)
 		}
+		if all := h.failed(); len(all) != 1 || all[0] != c.code {
+			t.Errorf("%s: written down as %v", what, all)
+		}
 		// Whatever came of it, the sign-in is over.
 		if status, _, _ := s.open(h.URL + PathExternalCallback + "?code=c&state=" + q.Get("state") + iss); status != http.StatusUnprocessableEntity {
 			t.Errorf("%s, and then the right answer: %d", what, status)
 		}
+		h.failed()
 	}
 	if came := h.visitors(); len(came) > 0 {
 		t.Errorf("%+v", came)
@@ -347,6 +371,9 @@ func TestWhoMayNotComeInIsToldSoOnAPageThatDoesNothing(t *testing.T) {
 	status, _, text := s.open(h.URL + PathExternalCallback + "?code=c&state=" + q.Get("state") + "&iss=" + url.QueryEscape(is.URL))
 	if status != http.StatusForbidden || !strings.Contains(text, "&lt;b&gt;disabled") || !strings.Contains(text, h.URL+"/#/signin") {
 		t.Errorf("%d %s", status, text)
+	}
+	if all := h.failed(); len(all) != 1 || all[0] != "user_disabled root@localhost" || !strings.Contains(h.log.String(), "code=user_disabled") {
+		t.Errorf("written down as %v, and the log says %s", all, h.log.String())
 	}
 	is.set(func() { is.fails = true })
 	away := startIssuer(t)

@@ -29,11 +29,11 @@ func (e *External) visitor(ctx context.Context, id, access, client, nonce string
 		}
 	}
 	who := account.Visitor{ID: e.id(c.text("sub")), Email: clean(c.text("email"), mostEmail), Name: clean(c.text("name"), mostName), Role: e.role(c), Workspaces: e.Workspaces, Issuer: e.Issuer}
-	if who.Role == "" {
-		return who, noRole()
-	}
 	if who.Email == "" {
 		who.Email = c.name()
+	}
+	if who.Role == "" {
+		return who, noRole()
 	}
 	if own := c.list(e.WorkspaceClaim); e.WorkspaceClaim != "" && len(own) > 0 {
 		who.Workspaces = own

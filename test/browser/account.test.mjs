@@ -89,8 +89,11 @@ const clean = async (page, faults) => {
 // The tests follow each other on one server, as people would.
 test('The first administrator signs in with what the server printed, and must choose a password', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await visit(t, browser, 1280, 800);
+  const told = [];
+  page.on('console', (m) => m.type() === 'error' && told.push(m.text()));
   await page.goto(url + '/');
   await heading(page, 'Sign in');
+  assert.deepEqual(told, [], 'that nobody is signed in is no error');
   assert.equal(await page.evaluate(() => document.activeElement.name), 'username', 'the first field has the focus');
   assert.deepEqual(await page.locator('form input').evaluateAll((all) => all.map((i) => i.autocomplete)), ['username', 'current-password']);
   await look(page, 'signin');
@@ -401,7 +404,22 @@ test('A program is let in by who signs in for it, and by nobody else', { timeout
     body: new URLSearchParams({ grant_type: 'authorization_code', code: given.get('code'), redirect_uri: `${tool}/callback`, client_id: id, code_verifier: verifier }),
   });
   const { access_token: access } = await answer.json();
-  assert.equal((await fetch(`${url}/v1/videos`, { headers: { Authorization: `Bearer ${access}` } })).status, 200);
+  const reads = async () => (await fetch(`${url}/v1/videos`, { headers: { Authorization: `Bearer ${access}` } })).status;
+  assert.equal(await reads(), 200);
+
+  // Both she and an administrator see that she let it in, and she takes it back.
+  const { id: her } = (await api(page, 'GET', '/v1/users')).items.find((u) => u.email === 'ada@example.com');
+  await page.goto(`${url}/#/people/${her}`);
+  await page.getByRole('list', { name: 'Programs let in' }).getByRole('listitem').waitFor();
+  await look(page, 'person-programs');
+  await ada.page.goto(`${url}/#/account`);
+  const letIn = ada.page.getByRole('list', { name: 'Programs let in' }).getByRole('listitem');
+  await letIn.getByText('See videos and their history').waitFor();
+  await look(ada.page, 'account-programs');
+  await letIn.getByRole('button', { name: /^Take back what / }).click();
+  await ada.page.getByRole('dialog').getByRole('button', { name: 'Take back', exact: true }).click();
+  await until('the program to be let in no more', async () => (await reads()) === 401);
+  assert.equal(await letIn.count(), 0);
 
   await ada.page.goto(`${ask}&prompt=consent`);
   await press(ada.page, 'Don’t allow');

@@ -56,6 +56,19 @@ UPDATE oauth_grant SET ended = $2 WHERE account = $1 AND ended = 0;
 -- name: EndGrantsOfClient :exec
 UPDATE oauth_grant SET ended = $2 WHERE client = $1 AND ended = 0;
 
+-- name: GrantsOfAccount :many
+-- GrantsOfAccount are those that are good, with their client, and when they last got tokens: at the code, or at the last refresh.
+SELECT g.client, g.scope, g.created, g.expires, c.name, c.kind,
+    CAST(coalesce((SELECT max(r.used) FROM oauth_refresh r WHERE r.family = g.id), 0) AS BIGINT) AS refreshed
+FROM oauth_grant g JOIN oauth_client c ON c.id = g.client WHERE g.account = sqlc.arg(account) AND g.ended = 0 AND g.expires > sqlc.arg(now)
+ORDER BY c.name, c.id, g.created;
+
+-- name: EndGrantsOfPair :execrows
+UPDATE oauth_grant SET ended = sqlc.arg(now) WHERE account = sqlc.arg(account) AND client = sqlc.arg(client) AND ended = 0 AND expires > sqlc.arg(now);
+
+-- name: RemoveCodesOfPair :execrows
+DELETE FROM oauth_code WHERE account = $1 AND client = $2 AND family = '';
+
 -- name: SweepRefreshes :exec
 -- SweepRefreshes takes those of families that are over: the last of their tokens has expired, or they were ended that long ago.
 DELETE FROM oauth_refresh WHERE family IN (SELECT g.id FROM oauth_grant g WHERE g.expires < sqlc.arg(now) OR (g.ended > 0 AND g.ended < sqlc.arg(before)));

@@ -173,6 +173,24 @@ func (q *Queries) EndGrantsOfClient(ctx context.Context, arg EndGrantsOfClientPa
 	return err
 }
 
+const endGrantsOfPair = `-- name: EndGrantsOfPair :execrows
+UPDATE oauth_grant SET ended = $1 WHERE account = $2 AND client = $3 AND ended = 0 AND expires > $1
+`
+
+type EndGrantsOfPairParams struct {
+	Now     int64
+	Account string
+	Client  string
+}
+
+func (q *Queries) EndGrantsOfPair(ctx context.Context, arg EndGrantsOfPairParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, endGrantsOfPair, arg.Now, arg.Account, arg.Client)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const extendGrant = `-- name: ExtendGrant :exec
 UPDATE oauth_grant SET expires = $2 WHERE id = $1
 `
@@ -206,6 +224,60 @@ func (q *Queries) Grant(ctx context.Context, id string) (OauthGrant, error) {
 		&i.Ended,
 	)
 	return i, err
+}
+
+const grantsOfAccount = `-- name: GrantsOfAccount :many
+SELECT g.client, g.scope, g.created, g.expires, c.name, c.kind,
+    CAST(coalesce((SELECT max(r.used) FROM oauth_refresh r WHERE r.family = g.id), 0) AS BIGINT) AS refreshed
+FROM oauth_grant g JOIN oauth_client c ON c.id = g.client WHERE g.account = $1 AND g.ended = 0 AND g.expires > $2
+ORDER BY c.name, c.id, g.created
+`
+
+type GrantsOfAccountParams struct {
+	Account string
+	Now     int64
+}
+
+type GrantsOfAccountRow struct {
+	Client    string
+	Scope     string
+	Created   int64
+	Expires   int64
+	Name      string
+	Kind      string
+	Refreshed int64
+}
+
+// GrantsOfAccount are those that are good, with their client, and when they last got tokens: at the code, or at the last refresh.
+func (q *Queries) GrantsOfAccount(ctx context.Context, arg GrantsOfAccountParams) ([]GrantsOfAccountRow, error) {
+	rows, err := q.db.QueryContext(ctx, grantsOfAccount, arg.Account, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GrantsOfAccountRow
+	for rows.Next() {
+		var i GrantsOfAccountRow
+		if err := rows.Scan(
+			&i.Client,
+			&i.Scope,
+			&i.Created,
+			&i.Expires,
+			&i.Name,
+			&i.Kind,
+			&i.Refreshed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertClient = `-- name: InsertClient :exec
@@ -461,6 +533,23 @@ DELETE FROM oauth_code WHERE account = $1 AND family = ''
 func (q *Queries) RemoveCodesOf(ctx context.Context, account string) error {
 	_, err := q.db.ExecContext(ctx, removeCodesOf, account)
 	return err
+}
+
+const removeCodesOfPair = `-- name: RemoveCodesOfPair :execrows
+DELETE FROM oauth_code WHERE account = $1 AND client = $2 AND family = ''
+`
+
+type RemoveCodesOfPairParams struct {
+	Account string
+	Client  string
+}
+
+func (q *Queries) RemoveCodesOfPair(ctx context.Context, arg RemoveCodesOfPairParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, removeCodesOfPair, arg.Account, arg.Client)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const retireSigningKeys = `-- name: RetireSigningKeys :exec

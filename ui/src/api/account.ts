@@ -80,6 +80,17 @@ export interface Token {
   used?: string; // absent where it never was
 }
 
+// LetIn is a program that somebody has let in by signing in there.
+export interface LetIn {
+  id: string; // its client_id
+  name: string;
+  scopes: string[];
+  sign_ins: number;
+  since: string;
+  used: string; // when it last got tokens
+  expires: string;
+}
+
 export interface Workspace {
   id: string;
   name: string;
@@ -164,7 +175,8 @@ export class Accounts {
     this.#client = client;
   }
 
-  me(): Promise<Me> {
+  // me tells who asks, undefined where nobody is known.
+  me(): Promise<Me | undefined> {
     return this.#client.call('GET', '/v1/session');
   }
 
@@ -211,6 +223,16 @@ export class Accounts {
 
   revokeToken(id: string, user = ''): Promise<void> {
     return this.#client.call('DELETE', `/v1/tokens/${path(id)}${of(user)}`);
+  }
+
+  // letIn are the programs that one, or another, has let in.
+  async letIn(user = ''): Promise<LetIn[]> {
+    return (await this.#client.call<Page<LetIn>>('GET', `/v1/programs${of(user)}`)).items ?? [];
+  }
+
+  // endLetIn takes back what a program was given.
+  endLetIn(id: string, user = ''): Promise<void> {
+    return this.#client.call('DELETE', `/v1/programs/${path(id)}${of(user)}`);
   }
 
   users(cursor = ''): Promise<Page<User>> {

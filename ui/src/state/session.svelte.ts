@@ -5,6 +5,7 @@ import { Accounts, type Me, type Scope } from '../api/account';
 import { Client, Problem, sentence } from '../api/client';
 
 const key = 'sluice.token';
+const ended = 'Your session has ended. Sign in again to go on where you were.';
 
 // starting: the server is being asked; away: it did not answer; out: nobody; must: who has a temporary password; in: somebody.
 export type Phase = 'starting' | 'away' | 'out' | 'must' | 'in';
@@ -81,10 +82,12 @@ class Session {
     if (this.phase !== 'in' && this.phase !== 'out') return;
     try {
       const now = await new Accounts(this.#client(sessionStorage.getItem(key) ?? '', true)).me();
-      if (this.phase === 'out' || now.id !== this.me?.id || now.must_change) await this.#look(sessionStorage.getItem(key) ?? '');
+      if (!now) {
+        if (this.phase === 'in') this.#leave(ended);
+      } else if (this.phase === 'out' || now.id !== this.me?.id || now.must_change) await this.#look(sessionStorage.getItem(key) ?? '');
       else if (JSON.stringify({ ...now, session: null }) !== JSON.stringify({ ...this.me, session: null })) this.me = now;
     } catch (thrown) {
-      if (this.phase === 'in' && thrown instanceof Problem && thrown.status === 401) this.#leave('Your session has ended. Sign in again to go on where you were.');
+      if (this.phase === 'in' && thrown instanceof Problem && thrown.status === 401) this.#leave(ended);
     }
   }
 
@@ -92,6 +95,10 @@ class Session {
     const client = this.#client(token);
     try {
       const me = await new Accounts(this.#client(token, true)).me();
+      if (!me) {
+        this.#leave('');
+        return;
+      }
       if (token) sessionStorage.setItem(key, token);
       else sessionStorage.removeItem(key);
       this.client = client;
@@ -100,7 +107,7 @@ class Session {
       this.phase = me.must_change ? 'must' : 'in';
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.status === 401) {
-        this.#leave(token ? 'The server does not know this token. Copy it again from where the server runs.' : '');
+        this.#leave('The server does not know this token. Copy it again from where the server runs.');
       } else {
         this.notice = sentence(thrown);
         this.phase = 'away';
@@ -123,7 +130,7 @@ class Session {
     return new Client(token, (why) => {
       if (quiet || (this.phase !== 'in' && this.phase !== 'must')) return;
       if (why.code === 'password_change_required') this.phase = 'must';
-      else this.#leave('Your session has ended. Sign in again to go on where you were.');
+      else this.#leave(ended);
     });
   }
 }
