@@ -20,9 +20,9 @@ import (
 
 // Grants bounds how long what lets people watch is good.
 type Grants struct {
-	Expiry  time.Duration `help:"How long a grant to watch is good that is asked for without a time." default:"12h" env:"EXPIRY"`
+	Expiry  time.Duration `help:"How long a grant to watch is good that is asked for without a time; one of a video for its length more." default:"12h" env:"EXPIRY"`
 	Longest time.Duration `help:"How long a grant may be asked for." default:"168h" env:"LONGEST"`
-	Members time.Duration `help:"How long a grant is good at most for what members alone may watch, and for everything at once: who is no member any more goes on that long." default:"1h" env:"MEMBERS"`
+	Members time.Duration `help:"How long a grant is good at most for what members alone may watch, and for everything at once: who is no member any more goes on that long. One of a video is good for its length more." default:"1h" env:"MEMBERS"`
 }
 
 // CookieRules are the attributes of the cookies that grants travel in.

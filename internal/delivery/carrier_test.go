@@ -303,12 +303,12 @@ func TestACDNVouchesByItsSecret(t *testing.T) {
 		cache string
 		lines []string
 	}{
-		"the old secret":           {g, file, "200", "public, max-age=31536000, immutable", []string{"X-Origin-Secret: " + old}},
-		"the new one":              {g, file, "200", "public, max-age=31536000, immutable", []string{"X-Origin-Secret: " + fresh}},
+		"the old secret":           {g, file, "200", "public, s-maxage=31536000, max-age=3600, immutable", []string{"X-Origin-Secret: " + old}},
+		"the new one":              {g, file, "200", "public, s-maxage=31536000, max-age=3600, immutable", []string{"X-Origin-Secret: " + fresh}},
 		"a manifest":               {g, index, "200", "public, max-age=60", []string{"X-Origin-Secret: " + fresh}},
 		"a signature comes along":  {g, index + query(g.sign(t, g.user, "/stream/*")), "200", "private, no-store", []string{"X-Origin-Secret: " + fresh}},
 		"a bad one comes along":    {g, index + query(g.sign(t, g.internal, "/x/*")), "403 policy_wrong_resource", "no-store", []string{"X-Origin-Secret: " + fresh}},
-		"a signed segment":         {g, file + query(g.sign(t, g.user, "/stream/*")), "200", "public, max-age=31536000, immutable", []string{"X-Origin-Secret: " + fresh}},
+		"a signed segment":         {g, file + query(g.sign(t, g.user, "/stream/*")), "200", "public, s-maxage=31536000, max-age=3600, immutable", []string{"X-Origin-Secret: " + fresh}},
 		"no secret":                {g, file, "403 signature_missing", "no-store", nil},
 		"an empty one":             {g, file, "403 signature_missing", "no-store", []string{"X-Origin-Secret: "}},
 		"a part of it":             {g, file, "403 signature_missing", "no-store", []string{"X-Origin-Secret: " + old[:10]}},

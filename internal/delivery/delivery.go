@@ -238,6 +238,8 @@ const (
 	forever = 365 * 24 * time.Hour
 	// manifestsFor is how long manifests may be kept: what they say of a device or a key pair may change with the server's version.
 	manifestsFor = time.Minute
+	// behindCDN is how long browsers may keep what a trusted CDN checked: they get what the CDN keeps, which says nothing of the right of one of them.
+	behindCDN = time.Hour
 )
 
 // describe says what the answer is, who may keep it for how long, and by which marks a CDN can be told to drop it.
@@ -255,13 +257,16 @@ func (e *edge) describe(h http.Header, v *visit, etag string) {
 	h.Set("Cache-Tag", strings.Join(marks, ","))
 }
 
-// keeping is the Cache-Control of what isn't made for one request: nobody keeps it for longer than the right to it lasts.
+// keeping is the Cache-Control of what isn't made for one request: nobody but a trusted CDN keeps it for longer than the right to it lasts.
 func (e *edge) keeping(v *visit) string {
 	who, most, never := "public", forever, ", immutable"
 	if v.manifest() {
 		most, never = manifestsFor, ""
 	}
-	if !v.shared {
+	switch {
+	case v.shared && v.Policy != video.Public && most > behindCDN:
+		who, most = fmt.Sprintf("public, s-maxage=%d", int64(most/time.Second)), behindCDN
+	case !v.shared:
 		who = "private"
 		rest := manifestsFor
 		if !v.until.IsZero() {

@@ -45,8 +45,8 @@ const (
 	narrowDesktop = 1280
 )
 
-// Average bits a second of the rung to begin with: the HLS Authoring Specification's for cellular networks and for Wi-Fi; a television hangs
-// on the latter or on a cable, and shows every fault.
+// Average bits a second of the rung to begin with: what Apple's HLS Authoring Specification wants to be the default variant for cellular networks (1.32b) and
+// for Wi-Fi (1.32a); a television hangs on the latter or on a cable, and shows every fault.
 const (
 	cellular = 730_000
 	wifi     = 2_000_000

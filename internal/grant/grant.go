@@ -46,9 +46,9 @@ type Config struct {
 	// EdgeURL is where viewers fetch; Address makes the address there of a key in the media bucket.
 	EdgeURL string
 	Address func(edge, key string) string
-	Usual   time.Duration // how long a grant is good that says nothing of it
+	Usual   time.Duration // how long a grant is good that says nothing of it; one of a video for the video's length more
 	Longest time.Duration // how long it may be asked for
-	Members time.Duration // how long one is good at most of what members alone may watch
+	Members time.Duration // how long one is good at most of what members alone may watch; one of a video for the video's length more
 	Now     func() time.Time
 }
 
@@ -89,14 +89,18 @@ type Grant struct {
 // Give gives p a grant. fault.NotFound (no_video, no_playback, no_file) for what is not there or out of p's reach; fault.Conflict (not_playable) for what
 // can't be watched yet; fault.Invalid (grant_bad_time, grant_not_whole) for what no grant can say.
 func (g *Giver) Give(ctx context.Context, p account.Principal, r Request) (Grant, error) {
-	from, until, err := g.times(r)
-	if err != nil {
-		return Grant{}, err
-	}
 	if r.All {
+		from, until, err := g.times(r, g.Usual)
+		if err != nil {
+			return Grant{}, err
+		}
 		return g.everything(ctx, p, r, from, until)
 	}
 	o, err := g.opening(ctx, p, r)
+	if err != nil {
+		return Grant{}, err
+	}
+	from, until, err := g.times(r, g.whole(g.Usual, o))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -116,7 +120,7 @@ func (g *Giver) Give(ctx context.Context, p account.Principal, r Request) (Grant
 	purpose := signing.ForPlayback
 	if o.policy == video.Members {
 		purpose = signing.ForMembers
-		until = g.sooner(until)
+		until = g.sooner(until, g.whole(g.Members, o))
 	}
 	signer, err := g.Keys.Signer(ctx, purpose, nil)
 	if err != nil {
@@ -128,10 +132,15 @@ func (g *Giver) Give(ctx context.Context, p account.Principal, r Request) (Grant
 // manifests are the endings of files that other files belong to.
 var manifests = map[string]bool{".m3u8": true, ".mpd": true}
 
+// whole is a time and the length of what is opened: players that can't get a new grant on their way, as the video elements of browsers and devices, reach the end.
+func (g *Giver) whole(life time.Duration, o opening) time.Duration {
+	return min(life+o.output.Duration, g.Longest)
+}
+
 // times are when a grant begins, in the policy's sense (the last second before), and when it ends.
-func (g *Giver) times(r Request) (from, until time.Time, err error) {
+func (g *Giver) times(r Request, usual time.Duration) (from, until time.Time, err error) {
 	now := g.Now()
-	until = now.Add(cmp.Or(r.For, g.Usual)).Truncate(time.Second)
+	until = now.Add(cmp.Or(r.For, usual)).Truncate(time.Second)
 	bad := func(message string) error { return fault.New(fault.Invalid, "grant", "grant_bad_time", message, nil) }
 	switch {
 	case r.For < 0 || r.For > g.Longest:
@@ -144,10 +153,10 @@ func (g *Giver) times(r Request) (from, until time.Time, err error) {
 	return from, until, nil
 }
 
-// sooner is an end under the bound of what is for members.
-func (g *Giver) sooner(until time.Time) time.Time {
-	if most := g.Now().Add(g.Members).Truncate(time.Second); most.Before(until) {
-		return most
+// sooner is an end, in so long at most.
+func (g *Giver) sooner(until time.Time, most time.Duration) time.Time {
+	if bound := g.Now().Add(most).Truncate(time.Second); bound.Before(until) {
+		return bound
 	}
 	return until
 }
@@ -169,7 +178,7 @@ func (g *Giver) everything(ctx context.Context, p account.Principal, r Request, 
 	if err != nil {
 		return Grant{}, err
 	}
-	out := Grant{Way: r.Way, Resource: g.EdgeURL + "/stream/*", Expires: g.sooner(until)}
+	out := Grant{Way: r.Way, Resource: g.EdgeURL + "/stream/*", Expires: g.sooner(until, g.Members)}
 	out.Credential, err = signer.Sign(signing.Policy{Resource: out.Resource, NotBefore: from, Expires: out.Expires, Client: r.Client})
 	return out, err
 }

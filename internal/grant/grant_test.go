@@ -290,6 +290,42 @@ func TestConditionsAreKept(t *testing.T) {
 	}
 }
 
+// A player that keeps the address it began with has to reach the end of a long film.
+func TestAGrantLastsForTheLengthOfTheVideo(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const film, day = 3 * time.Hour, 24 * time.Hour
+	for _, c := range []struct {
+		policy video.Policy
+		length time.Duration
+		asked  Request
+		want   time.Duration
+	}{
+		{video.Signed, film, Request{}, 12*time.Hour + film},
+		{video.Signed, film, Request{For: time.Minute}, time.Minute}, // who says how long means it
+		{video.Signed, 7*day - time.Hour, Request{}, 7 * day},
+		{video.Members, film, Request{}, time.Hour + film},
+		{video.Members, film, Request{For: 2 * day}, time.Hour + film},
+		{video.Members, film, Request{For: 2 * time.Hour}, 2 * time.Hour},
+		{video.Members, 0, Request{}, time.Hour},
+		{video.Members, 8 * day, Request{}, 7 * day},
+	} {
+		for _, way := range Ways() {
+			v := s.ready(c.policy, "main")
+			v.Output.Duration = c.length
+			c.asked.Video, c.asked.Way, c.asked.Path = v.ID, way, map[Way]string{URL: "poster.jpg"}[way]
+			g, err := s.Give(t.Context(), account.Operator(), c.asked)
+			if err != nil || !g.Expires.Equal(s.clock.Add(c.want)) {
+				t.Errorf("%s of %s, %+v: good for %s, want %s: %v", c.policy, c.length, c.asked, g.Expires.Sub(s.clock), c.want, err)
+			}
+		}
+	}
+	g, err := s.Give(t.Context(), account.Operator(), Request{All: true, Way: Cookies})
+	if err != nil || !g.Expires.Equal(s.clock.Add(time.Hour)) {
+		t.Errorf("everything: %v %v", g.Expires, err)
+	}
+}
+
 func TestTheAddressOfAManifestIsGivenForAllThatItNames(t *testing.T) {
 	t.Parallel()
 	s := open(t)

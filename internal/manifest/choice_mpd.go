@@ -17,17 +17,19 @@ type (
 		start, end int
 		says       map[string]string
 		trick      bool
+		bounds     []mpdBound
 		list       []mpdRepresentation
 	}
 	mpdRepresentation struct {
 		candidate
 		start, end int
 		sort       string // "video", "audio", "text", "image"; may be empty
+		says       map[string]string
 	}
 )
 
 // MPD applies the Choice to an MPD, each Period by itself. Representations stay byte for byte, and in the places of their adaptation set's; a set without any is
-// left out, and sets for trick mode keep to the same limits. Sound is chosen by its codecs alone; captions and pictures that don't move (thumbnails) stay.
+// left out, what a set tells of all of its representations (maxWidth) is that of those which are left, and sets for trick mode keep to the same limits. Sound is chosen by its codecs alone; captions and pictures that don't move (thumbnails) stay.
 func (c Choice) MPD(text []byte) ([]byte, error) {
 	periods, err := readPeriods(text)
 	if err != nil {
@@ -47,11 +49,20 @@ func (c Choice) MPD(text []byte) ([]byte, error) {
 				from = set.end
 				continue
 			}
+			left := make([]mpdRepresentation, len(kept))
+			for i, at := range kept {
+				left[i] = set.list[at]
+			}
+			for _, b := range set.bounds {
+				if value := b.bounded(left); value != "" && len(left) < len(set.list) {
+					out = append(append(out, text[from:b.start]...), value...)
+					from = b.end
+				}
+			}
 			for i, r := range set.list {
 				out = append(out, text[from:r.start]...)
-				if i < len(kept) {
-					chosen := set.list[kept[i]]
-					out = append(out, text[chosen.start:chosen.end]...)
+				if i < len(left) {
+					out = append(out, text[left[i].start:left[i].end]...)
 				}
 				from = r.end
 			}
@@ -145,7 +156,13 @@ func (p *mpdPeriod) read(s *xmlScanner, tag xmlTag, path string) error {
 			if err != nil {
 				return err
 			}
-			p.sets = append(p.sets, mpdSet{start: s.spaced(tag.start), says: says})
+			set := mpdSet{start: s.spaced(tag.start), says: says}
+			for _, a := range tag.attributes {
+				if of, most, ok := boundOf(a.name); ok {
+					set.bounds = append(set.bounds, mpdBound{a.start, a.end, of, most})
+				}
+			}
+			p.sets = append(p.sets, set)
 			last++
 		}
 		p.sets[last].end = tag.end
@@ -174,6 +191,7 @@ func (set *mpdSet) represents(s *xmlScanner, tag xmlTag) (mpdRepresentation, err
 	if err != nil {
 		return r, err
 	}
+	r.says = own
 	say := func(name string) string { return cmp.Or(own[name], set.says[name]) }
 	r.codecs = say("codecs")
 	r.sort, _, _ = strings.Cut(cmp.Or(set.says["contentType"], say("mimeType")), "/")

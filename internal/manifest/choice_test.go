@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -223,17 +224,62 @@ func TestAChoiceKeepsEachLineAsItIs(t *testing.T) {
 			if err != nil || !bytes.Equal(same, text) {
 				t.Errorf("%s of %s: the zero choice changes it: %v\n%s", file, name, err, same)
 			}
-			lines := strings.SplitAfter(string(text), "\n")
+			bounds := regexp.MustCompile(` max(Width|Height|FrameRate)="[^"]*"`) // TestAnMPDTellsTheBoundsOfWhatIsLeft
+			lines := strings.SplitAfter(bounds.ReplaceAllString(string(text), ""), "\n")
 			got, err := apply(Choice{MaxResolution: 480, Order: Lowest}, text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, line := range strings.SplitAfter(string(got), "\n") {
+			for _, line := range strings.SplitAfter(bounds.ReplaceAllString(string(got), ""), "\n") {
 				if !slices.Contains(lines, line) {
 					t.Errorf("%s of %s: the line %q is new", file, name, line)
 				}
 			}
 		}
+	}
+}
+
+// A player that is told of a larger picture than there is may leave out a set that it could show.
+func TestAnMPDTellsTheBoundsOfWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	const bounded = `<MPD><Period>
+ <AdaptationSet contentType="video" maxFrameRate="60000/1001" maxWidth='3840' minWidth="640" maxHeight = "2160" minHeight="360" minBandwidth="300" maxBandwidth="9000" minFrameRate="24">
+  <Representation id="2160" bandwidth="9000" width="3840" height="2160" frameRate="60000/1001"/>
+  <Representation id="720" bandwidth="2000" width="1280" height="720" frameRate="30"/>
+  <Representation id="480" bandwidth="1000" width="854" height="480" frameRate="30000/1001"/>
+  <Representation id="360" bandwidth="300" width="640" height="360" frameRate="24"/>
+ </AdaptationSet>
+ <AdaptationSet contentType="video" maxWidth="1280" maxHeight="720">
+  <Representation id="b720" bandwidth="2000" width="1280" height="720"/>
+  <Representation id="b480" bandwidth="1000" width="480" height="854"/>
+ </AdaptationSet>
+</Period></MPD>`
+	for _, c := range []struct {
+		choice Choice
+		want   string // the first set's attributes, then the second's
+	}{
+		{Choice{}, `maxFrameRate="60000/1001" maxWidth='3840' minWidth="640" maxHeight = "2160" minHeight="360" minBandwidth="300" maxBandwidth="9000" minFrameRate="24" | maxWidth="1280" maxHeight="720"`},
+		{Choice{Order: Lowest}, `maxFrameRate="60000/1001" maxWidth='3840' minWidth="640" maxHeight = "2160" minHeight="360" minBandwidth="300" maxBandwidth="9000" minFrameRate="24" | maxWidth="1280" maxHeight="720"`},
+		{Choice{MaxResolution: 720}, `maxFrameRate="30" maxWidth='1280' minWidth="640" maxHeight = "720" minHeight="360" minBandwidth="300" maxBandwidth="2000" minFrameRate="24" | maxWidth="1280" maxHeight="720"`},
+		{Choice{MaxResolution: 480}, `maxFrameRate="30000/1001" maxWidth='854' minWidth="640" maxHeight = "480" minHeight="360" minBandwidth="300" maxBandwidth="1000" minFrameRate="24" | maxWidth="480" maxHeight="854"`},
+		{Choice{MaxResolution: 144}, `maxFrameRate="24" maxWidth='640' minWidth="640" maxHeight = "360" minHeight="360" minBandwidth="300" maxBandwidth="300" minFrameRate="24"`},
+	} {
+		got, err := c.choice.MPD([]byte(bounded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var says []string
+		for _, m := range regexp.MustCompile(`<AdaptationSet contentType="video" ([^>]*)>`).FindAllSubmatch(got, -1) {
+			says = append(says, string(m[1]))
+		}
+		if s := strings.Join(says, " | "); s != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.choice.Key(), s, c.want)
+		}
+	}
+	const silent = `<MPD><Period><AdaptationSet contentType="video" maxWidth="9" maxHeight="9" maxFrameRate="x"><Representation bandwidth="2" width="9" height="9"/><Representation bandwidth="1" width="4" height="4" frameRate="1/0"/></AdaptationSet></Period></MPD>`
+	got, err := Choice{MaxResolution: 4}.MPD([]byte(silent))
+	if err != nil || !strings.Contains(string(got), `maxWidth="4" maxHeight="4" maxFrameRate="x"`) {
+		t.Errorf("%s %v", got, err)
 	}
 }
 

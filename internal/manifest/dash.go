@@ -31,6 +31,9 @@ type (
 		MimeType        string           `xml:"mimeType,attr"`
 		Lang            string           `xml:"lang,attr,omitempty"`
 		Par             string           `xml:"par,attr,omitempty"`
+		MaxWidth        int              `xml:"maxWidth,attr,omitempty"`
+		MaxHeight       int              `xml:"maxHeight,attr,omitempty"`
+		MaxFrameRate    string           `xml:"maxFrameRate,attr,omitempty"`
 		SegmentAligned  bool             `xml:"segmentAlignment,attr"`
 		StartWithSAP    int              `xml:"startWithSAP,attr"`
 		Role            descriptor       `xml:"Role"`
@@ -69,7 +72,7 @@ type (
 )
 
 // MPD writes the DASH manifest, "index.mpd" at the generation's root: static, of the isoff-live profile, one adaptation
-// set with all video tracks and one for each audio track.
+// set with all video tracks, which tells the largest of them (DASH-IF IOP §3.2.4), and one for each audio track.
 func MPD(p Presentation) []byte {
 	pictures, sounds := split(p.Tracks)
 	doc := mpd{
@@ -82,8 +85,14 @@ func MPD(p Presentation) []byte {
 	if len(pictures) > 0 {
 		set := aligned("video", "main")
 		set.Par = ratio(int64(pictures[0].Width), int64(pictures[0].Height))
+		fastest := rational{0, 1}
 		for _, t := range pictures {
-			set.Representations = append(set.Representations, represent(t))
+			r := represent(t)
+			set.Representations = append(set.Representations, r)
+			set.MaxWidth, set.MaxHeight = max(set.MaxWidth, r.Width), max(set.MaxHeight, r.Height)
+			if rate, ok := parseRational(r.FrameRate); ok && fastest.less(rate) {
+				fastest, set.MaxFrameRate = rate, r.FrameRate
+			}
 		}
 		doc.Period.Sets = append(doc.Period.Sets, set)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -123,12 +124,15 @@ func shorten(name string) string {
 
 const fallbackStem = "video"
 
+var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})`)
+
 // Stem is the readable part of where a video's outputs lie: the source's name without its suffix, slashes as dashes, nothing that can't be seen, no
-// dots or blanks at its ends, at most 100 bytes, never empty.
+// dots or blanks at its ends, at most 100 bytes, never empty. What looks like an escape of a URL ("%2F") has a dash for its percent sign: the edge takes no
+// address that means something else when it is decoded twice.
 func Stem(name string) string {
 	name = strings.NewReplacer("/", "-", `\`, "-").Replace(strings.TrimSuffix(name, path.Ext(name)))
 	const ends = ". \t\u00a0\u3000"
-	stem := strings.Trim(clean(name), ends)
+	stem := strings.Trim(escapes.ReplaceAllString(clean(name), "-$1"), ends)
 	stem = strings.TrimRight(cut(stem, longestStem), ends)
 	if stem == "" {
 		return fallbackStem

@@ -29,6 +29,9 @@ func TestAStemIsReadableAndSafe(t *testing.T) {
 		"tab\tbell\a\x7f\u202egnp.mp4":   "tabbellgnp",
 		strings.Repeat("a", 300) + ".ts": strings.Repeat("a", 100),
 		strings.Repeat("ü", 80) + ".ts":  strings.Repeat("ü", 50),
+		"50%25, a%2Fb%2e%2E.mp4":         "50-25, a-2Fb-2e-2E",
+		"100%.mp4":                       "100%",
+		"%%2f %\u200b41 %zz.mp4":         "%-2f -41 %zz",
 		"x" + strings.Repeat("ü", 80):    "x" + strings.Repeat("ü", 49),
 		strings.Repeat("a", 99) + ". b":  strings.Repeat("a", 99),
 	}
@@ -46,9 +49,10 @@ func TestAStemIsReadableAndSafe(t *testing.T) {
 func FuzzStem(f *testing.F) {
 	f.Add("a/b\\c.mp4")
 	f.Add("\xff\xfe. .")
+	f.Add("%%2541.%2")
 	f.Fuzz(func(t *testing.T, name string) {
 		s := Stem(name)
-		if s == "" || len(s) > 100 || !utf8.ValidString(s) || strings.ContainsAny(s, "/\\\x00\n") || strings.Trim(s, ". ") != s {
+		if s == "" || len(s) > 100 || !utf8.ValidString(s) || strings.ContainsAny(s, "/\\\x00\n") || strings.Trim(s, ". ") != s || escapes.MatchString(s) {
 			t.Errorf("Stem(%q) = %q", name, s)
 		}
 	})

@@ -1,7 +1,8 @@
 // Runs in the browser: three players behind one small face, so that one test drives them all.
 //
 // play(name, url, proof) resolves when the first picture can be shown. The proof is what the player sends along: { cookies: true }, { token }, or
-// nothing; with ahead, hls.js, which else takes a short video whole, buffers that many seconds. Afterwards window.player has
+// nothing; with ahead, hls.js, which else takes a short video whole, buffers that many seconds, and with behind it keeps so many of what was shown. window.newest is the query of a newer grant than the one in the
+// url, or nothing: the player asks with it from then on. Afterwards window.player has
 //   widths()    the widths of the video renditions that the player found, the smallest first
 //   force(n)    plays rung n from now on, 0 the smallest, and throws away what is buffered ahead where the player can
 //   errors      what the player reported
@@ -20,17 +21,21 @@ function load(source) {
   });
 }
 
+// renewed is an address with the newest grant in the place of the one that it has.
+const renewed = (address) => (window.newest && address.includes('Key-Pair-Id=') ? `${address.split('?')[0]}?${window.newest}` : address);
+
 // What hls.js tells of and goes on after, where nothing is wrong with what it plays.
 const passing = new Set(['aborted', 'bufferStalledError', 'bufferNudgeOnStall', 'fragLoadTimeOut', 'levelLoadTimeOut', 'manifestLoadTimeOut']);
 
 const makers = {
-  async hls(url, { cookies = false, token, ahead }) {
+  async hls(url, { cookies = false, token, ahead, behind }) {
     await load('/lib/hls.js');
-    const xhrSetup = (xhr) => {
+    const xhrSetup = (xhr, address) => {
+      xhr.open('GET', renewed(address), true);
       xhr.withCredentials = cookies;
       if (token) xhr.setRequestHeader('Authorization', `Bearer ${token}`);
     };
-    const hls = new window.Hls({ xhrSetup, ...(ahead && { maxBufferLength: ahead, maxMaxBufferLength: ahead }) });
+    const hls = new window.Hls({ xhrSetup, ...(ahead && { maxBufferLength: ahead, maxMaxBufferLength: ahead }), ...(behind >= 0 && { backBufferLength: behind }) });
     hls.on('hlsError', (_, data) => {
       // A switch or a seek drops the request under way; hls.js tells of it where it comes at the wrong moment, and goes on. Of what took its time, on a
       // machine that is busy, it tells as well.
@@ -51,6 +56,7 @@ const makers = {
     const player = new window.shaka.Player();
     player.addEventListener('error', (e) => errors.push(`${e.detail.code} ${e.detail.data}`));
     player.getNetworkingEngine().registerRequestFilter((_, request) => {
+      request.uris = request.uris.map(renewed);
       request.allowCrossSiteCredentials = cookies;
       if (token) request.headers.Authorization = `Bearer ${token}`;
     });
@@ -73,6 +79,7 @@ const makers = {
     const player = window.dashjs.MediaPlayer().create();
     player.updateSettings({ streaming: { buffer: { fastSwitchEnabled: true } } });
     player.addRequestInterceptor(async (request) => {
+      request.url = renewed(request.url);
       request.credentials = cookies ? 'include' : 'omit';
       if (token) request.headers = { ...request.headers, Authorization: `Bearer ${token}` };
       return request;
@@ -90,6 +97,13 @@ const makers = {
       },
     };
   },
+};
+
+// native is the browser's own player.
+makers.native = async (url) => {
+  video.src = url;
+  await new Promise((resolve) => video.addEventListener('loadedmetadata', resolve, { once: true }));
+  return {};
 };
 
 video.addEventListener('error', () => errors.push(`video element: ${video.error?.code} ${video.error?.message}`));
