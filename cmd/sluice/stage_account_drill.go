@@ -93,6 +93,10 @@ func (s stagedIdentity) RevokeToken(ctx context.Context, user, id string, act ac
 	return around("RevokeToken", func() error { return s.Store.RevokeToken(ctx, user, id, act) })
 }
 
+func (s stagedIdentity) EndProgram(ctx context.Context, user, client string, act account.Act) error {
+	return around("EndProgram", func() error { return s.Store.EndProgram(ctx, user, client, act) })
+}
+
 func (s stagedIdentity) AddWorkspace(ctx context.Context, w account.Workspace, act account.Act) error {
 	return around("AddWorkspace", func() error { return s.Store.AddWorkspace(ctx, w, act) })
 }

@@ -23,7 +23,7 @@ var accountMoves = []string{
 	"FirstAdmin", "Invite", "EditUser", "RemoveUser",
 	"Open", "SeeSession", "EndSession", "EndSessions",
 	"Strike", "SetPassword", "Reissue", "Enqueue.account", "OfferCode",
-	"AddToken", "SeeToken", "RevokeToken",
+	"AddToken", "SeeToken", "RevokeToken", "EndProgram",
 	"AddWorkspace", "RenameWorkspace", "RemoveWorkspace", "Letter", "Prune",
 	"ClaimLetter", "SettleLetter", "DelayLetter", "WakeLetters",
 	"AddClient", "EditClient", "RemoveClient",
@@ -246,11 +246,11 @@ func (c *company) sessions(ada *person) {
 	}
 	session := elsewhere[0].must(http.MethodGet, "/v1/session", nil, http.StatusOK).said["session"].(map[string]any)["id"].(string)
 	ada.must(http.MethodDelete, "/v1/sessions/"+session, nil, http.StatusNoContent, http.StatusNotFound)
-	c.ledger.dead("a session that was ended", func() answer { return elsewhere[0].ask(http.MethodGet, "/v1/session", nil) })
+	c.ledger.dead("a session that was ended", func() answer { return elsewhere[0].ask(http.MethodGet, "/v1/sessions", nil) })
 	elsewhere[1].must(http.MethodDelete, "/v1/session", nil, http.StatusNoContent, http.StatusUnauthorized)
-	c.ledger.dead("a session that was signed out", func() answer { return elsewhere[1].ask(http.MethodGet, "/v1/session", nil) })
+	c.ledger.dead("a session that was signed out", func() answer { return elsewhere[1].ask(http.MethodGet, "/v1/sessions", nil) })
 	ada.must(http.MethodDelete, "/v1/sessions", nil, http.StatusNoContent)
-	c.ledger.dead("all other sessions", func() answer { return elsewhere[2].ask(http.MethodGet, "/v1/session", nil) })
+	c.ledger.dead("all other sessions", func() answer { return elsewhere[2].ask(http.MethodGet, "/v1/sessions", nil) })
 }
 
 // program is a client of OAuth 2.0.
@@ -382,6 +382,9 @@ func (c *company) programs(ada *person, web, spare program) {
 	c.ends("what was signed out of", web, have)
 
 	given := c.authorize(ada, spare)
+	ada.must(http.MethodDelete, "/v1/programs/"+spare.id, nil, http.StatusNoContent, http.StatusNotFound)
+	c.ends("what was taken back from a program", spare, given)
+	given = c.authorize(ada, spare)
 	c.operator.must(http.MethodDelete, "/v1/clients/"+spare.id, nil, http.StatusNoContent, http.StatusNotFound)
 	c.ends("a program that was removed", spare, given)
 
@@ -469,7 +472,7 @@ func (c *company) shutOut(root, bob, eve, ada *person) {
 
 	c.ledger.drop(eve.email)
 	root.must(http.MethodDelete, "/v1/users/"+eve.id, nil, http.StatusNoContent, http.StatusNotFound)
-	c.ledger.dead("a session of somebody who was removed", func() answer { return eve.ask(http.MethodGet, "/v1/session", nil) })
+	c.ledger.dead("a session of somebody who was removed", func() answer { return eve.ask(http.MethodGet, "/v1/sessions", nil) })
 
 	c.ledger.drop(ada.email)
 	old := ada.password

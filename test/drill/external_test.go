@@ -121,7 +121,7 @@ func entered(t *testing.T, point string, g ground) {
 	id := operator.found("/v1/users", "email", "jane@example.com")
 	operator.must(http.MethodPatch, "/v1/users/"+id, map[string]any{"state": "disabled"}, http.StatusOK)
 	l.drop("she is")
-	l.dead("somebody who was disabled", func() answer { return jane.ask(http.MethodGet, "/v1/session", nil) })
+	l.dead("somebody who was disabled", func() answer { return jane.ask(http.MethodGet, "/v1/sessions", nil) })
 	l.dead("a sign-in of somebody who was disabled", enter)
 	l.end()
 	if noted, err := os.ReadFile(met); err != nil || !slices.Contains(strings.Fields(string(noted)), point) {
