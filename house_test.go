@@ -66,6 +66,7 @@ func law() map[string]room {
 		"identity":     feature(), // docs/adr/0007-identity.md
 		"grant":        feature(), // docs/adr/0009-grants.md
 		"sweep":        feature(),
+		"purge":        feature(), // docs/adr/0012-purge.md
 		"notify":       feature(),
 		"mediaconvert": feature(),
 		"api":          feature("upload", "sweep", "grant"), // docs/adr/0004-sweep.md, 0009-grants.md

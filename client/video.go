@@ -248,6 +248,11 @@ func (c *Client) Encode(ctx context.Context, id string, s Settings) (Video, erro
 	return v, err
 }
 
+// Purge has the CDN in front drop its copies of a video, for administrators.
+func (c *Client) Purge(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, videoPath(id)+"/purge", nil, nil)
+}
+
 // Delete removes a video with its source and all that was made of it. One that is not there is an *Error of status 404.
 func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, videoPath(id), nil, nil)

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/notify"
 	"sluice/internal/oauth"
 	"sluice/internal/pipeline"
+	"sluice/internal/purge"
 	"sluice/internal/sandbox"
 	"sluice/internal/sweep"
 	"sluice/internal/upload"
@@ -53,6 +54,7 @@ type App struct {
 	first    string // the temporary password of an administrator whom this start made
 	engine   *engine.Engine
 	mailer   *notify.Mailer // nil where no mail server is known
+	purger   *purge.Purger  // nil where no CDN is told
 	keyPairs *grant.Keys    // that playback is signed with
 
 	api, edge, page, s3 http.Handler
@@ -215,6 +217,9 @@ func (a *App) openRoles() error {
 	if a.mailer, err = a.openMail(); err != nil {
 		return err
 	}
+	if a.purger, err = a.openPurge(); err != nil {
+		return err
+	}
 	if s.has(roleWorker) {
 		err = a.openWorker(checks)
 	} else {
@@ -247,7 +252,7 @@ func (a *App) openAPI() (err error) {
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
-		Jobs: stageJobs(a.store.Jobs()), Queues: stageJobs(a.store.Jobs()), Redriver: staged, StepOf: pipeline.StepOf,
+		Jobs: stageJobs(a.store.Jobs()), Queues: stageJobs(a.store.Jobs()), Redriver: staged, Copies: staged, StepOf: pipeline.StepOf,
 		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
@@ -289,13 +294,17 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 		{Name: upload.EventQueue, Workers: 4},
 		{Name: identity.Queue, Workers: 2},
 	}
-	var mail map[string]engine.Worker
-	if a.mailer != nil { // else its jobs wait for a process that knows a mail server
-		mail = handlers(a.mailer.Handlers(), a.mailer.LetterHandlers())
+	var outside map[string]engine.Worker // what talks to servers of others
+	if a.mailer != nil {                 // else its jobs wait for a process that knows a mail server
+		outside = handlers(a.mailer.Handlers(), a.mailer.LetterHandlers())
 		queues = append(queues, engine.Queue{Name: notify.Queue, Workers: 2})
 	}
+	if a.purger != nil {
+		outside = handlers(outside, a.purger.Handlers())
+		queues = append(queues, engine.Queue{Name: purge.Queue, Workers: 1})
+	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), mail), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
+		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), outside), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {
@@ -358,6 +367,9 @@ func (a *App) Serve(ctx context.Context) error {
 	}
 	if a.mailer != nil { // of those that know a mail server, one at a time
 		go a.engine.Serve(ctx, engine.Duty{Name: "outbox", Every: wakeEvery, Do: a.mailer.Wake})
+	}
+	if a.purger != nil {
+		go a.engine.Serve(ctx, engine.Duty{Name: "purge", Every: wakeEvery, Do: a.purger.Wake})
 	}
 	err := a.writeServerFile()
 	if err == nil {

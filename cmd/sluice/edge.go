@@ -11,10 +11,11 @@ import (
 	"sluice/internal/fault"
 )
 
-// CDN says how a CDN in front proves that a request is its own.
+// CDN says how a CDN in front proves that a request is its own, and how it is told to drop copies.
 type CDN struct {
 	Header string   `help:"Header in which the CDN sends a secret." default:"X-Origin-Secret" env:"HEADER"`
 	Secret []Secret `help:"Secrets of that header, each good: what comes with one is not asked for a signature, because the CDN has checked it. Two while one is changed." env:"SECRET" placeholder:"SECRET"`
+	Purge  Purge    `embed:"" prefix:"purge-" envprefix:"PURGE_"`
 }
 
 // validateEdge refuses settings of the edge that can't be meant.
@@ -32,7 +33,7 @@ func (s *Settings) validateEdge() error {
 	if len(s.CDN.Secret) > 0 && s.CDN.Header == "" {
 		return fmt.Errorf("cdn.header is empty; name the header that carries cdn.secret")
 	}
-	return nil
+	return s.CDN.Purge.check()
 }
 
 // openEdge wires what plays.

@@ -65,7 +65,7 @@ func (f *fileResolver) flatten(prefix string, tree map[string]any) {
 			for i, x := range v {
 				parts[i] = fmt.Sprint(x)
 			}
-			f.values[name] = strings.Join(parts, ",")
+			f.values[name] = kong.JoinEscaped(parts, ',')
 		default:
 			f.values[name] = fmt.Sprint(v)
 		}

@@ -41,6 +41,7 @@ type commands struct {
 	Clients       Clients       `cmd:"" help:"Which programs may ask for tokens by OAuth 2.0."`
 	Backup        Backup        `cmd:"" help:"Back up a data folder while its server runs."`
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
+	Purge         PurgeCopies   `cmd:"" help:"Have the CDN drop its copies of videos."`
 	Sweep         SweepUp       `cmd:"" help:"Show what nobody needs any more, and remove it with --delete."`
 	Move          Move          `cmd:"" help:"Move a stopped installation from its data folder to PostgreSQL and S3."`
 	Config        ShowConfig    `cmd:"" help:"Print the configuration in force and where each value came from."`

@@ -4,6 +4,7 @@ import (
 	"sluice/internal/api"
 	"sluice/internal/notify"
 	"sluice/internal/pipeline"
+	"sluice/internal/purge"
 	"sluice/internal/upload"
 )
 
@@ -18,6 +19,8 @@ type (
 		api.Redriver
 		api.Subscriptions
 		notify.Store
+		purge.Store
+		api.Copies
 	}
 	blobs interface {
 		upload.Objects

@@ -128,6 +128,24 @@ func (s stagedRecords) Wake(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+func (s stagedRecords) DueCopies(ctx context.Context, limit int, done engine.Handle) (all []video.Copies, err error) {
+	err = around("DueCopies", func() error { all, err = s.records.DueCopies(ctx, limit, done); return err })
+	return all, err
+}
+
+func (s stagedRecords) CopiesDropped(ctx context.Context, told []video.Copies, done engine.Handle) error {
+	return around("CopiesDropped", func() error { return s.records.CopiesDropped(ctx, told, done) })
+}
+
+func (s stagedRecords) WakePurge(ctx context.Context) (woken bool, err error) {
+	err = around("WakePurge", func() error { woken, err = s.records.WakePurge(ctx); return err })
+	return woken, err
+}
+
+func (s stagedRecords) DropCopies(ctx context.Context, id video.ID) error {
+	return around("DropCopies", func() error { return s.records.DropCopies(ctx, id) })
+}
+
 // stageBlobs has a point before and after every method that makes or removes an object.
 func stageBlobs(b blobs) blobs { return stagedBlobs{b} }
 

@@ -62,6 +62,7 @@ type Config struct {
 	Jobs     Jobs
 	Queues   Queues
 	Redriver Redriver
+	Copies   Copies
 	StepOf   func(j engine.Job) (ref video.StepRef, ok bool)
 	StepJobs func(ref video.StepRef) []engine.Job
 	Abandon  func(ref video.StepRef) []engine.Job

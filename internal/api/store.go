@@ -69,6 +69,12 @@ type Redriver interface {
 	JobAttempts(ctx context.Context, ref video.StepRef, job int64) ([]video.Attempt, error)
 }
 
+// Copies is what the route that purges needs of the store.
+type Copies interface {
+	// DropCopies notes that a CDN is to drop all copies of a video. fault.NotFound for none, fault.Conflict where no CDN is told.
+	DropCopies(ctx context.Context, id video.ID) error
+}
+
 // Subscriptions is what the notification routes need of the store.
 type Subscriptions interface {
 	// Subscribe makes a subscription; an address that has one gets these events instead, and is no longer suspended. fault.Conflict where there

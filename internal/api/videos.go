@@ -90,6 +90,12 @@ func (s *service) routeVideos() {
 		Description:   "Makes a new generation. Viewers keep the one that plays until the new one is ready. The body may be left out.",
 		DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
 		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusConflict: {"no_source", "busy"}}, s.encode)
+	route(s, needs(account.JobsAdmin), huma.Operation{OperationID: "purgeVideo", Method: http.MethodPost, Path: "/v1/videos/{id}/purge", Tags: tags,
+		Summary: "Have the CDN in front drop its copies of a video",
+		Description: "It is told of all copies, whatever their generation and playback id, within seconds and once more after a minute and a half, by a job that tries until the CDN takes it. " +
+			"What a deletion, another policy or a withdrawn playback id makes wrong, it is told without this.",
+		DefaultStatus: http.StatusAccepted},
+		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusConflict: {"no_purge"}}, s.purge)
 }
 
 func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
@@ -164,6 +170,14 @@ func (s *service) remove(ctx context.Context, in *videoInput) (*struct{}, error)
 		return nil, err
 	}
 	return nil, s.Videos.Delete(ctx, v.ID, s.Delete(v))
+}
+
+func (s *service) purge(ctx context.Context, in *videoInput) (*struct{}, error) {
+	v, err := s.changeable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Copies.DropCopies(ctx, v.ID)
 }
 
 func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, error) {

@@ -36,6 +36,7 @@ type Store struct {
 	mail MailJob // nil where no mail is sent, as is letter
 
 	letter LetterJob
+	purge  PurgeJob // nil where no CDN is told
 }
 
 // Open opens a SQLite file, made where there is none, or a PostgreSQL database by its URL, and brings its tables up to date. Several processes may open a

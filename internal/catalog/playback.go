@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/event"
@@ -91,12 +92,14 @@ func (s *Store) PlaybackForm(ctx context.Context, id video.ID, p video.PlaybackI
 // EditPlayback changes a playback that is not revoked. Forms that grants made follow what they are forms of, and can't be changed.
 func (s *Store) EditPlayback(ctx context.Context, id video.ID, p video.PlaybackID, edit video.PlaybackEdit) (form video.PlaybackForm, err error) {
 	err = s.write(ctx, func(t tx) error {
-		if _, err := t.lock(ctx, "catalog.playback", id); err != nil {
+		v, err := t.lock(ctx, "catalog.playback", id)
+		if err != nil {
 			return err
 		}
 		if form, err = t.playback(ctx, id, p); err != nil {
 			return err
 		}
+		was := form
 		if form.Base != "" {
 			return fault.New(fault.Conflict, "catalog.playback", "playback_follows", "Grants with a cap made this playback id, and it follows the one that they were for; change that one.", nil)
 		}
@@ -110,6 +113,11 @@ func (s *Store) EditPlayback(ctx context.Context, id video.ID, p video.PlaybackI
 			MaxResolution: int64(form.MaxResolution)}); err != nil {
 			return err
 		}
+		if form.Policy != was.Policy || form.MaxResolution != was.MaxResolution || !slices.Equal(form.Origins, was.Origins) {
+			if err := t.dropPlayback(ctx, v, p); err != nil {
+				return err
+			}
+		}
 		return t.event(ctx, string(id), event.PlaybackChanged, playbackFields(form))
 	})
 	return form, err
@@ -118,11 +126,15 @@ func (s *Store) EditPlayback(ctx context.Context, id video.ID, p video.PlaybackI
 // RevokePlayback ends a playback for ever, and the smaller forms of it.
 func (s *Store) RevokePlayback(ctx context.Context, id video.ID, p video.PlaybackID) error {
 	return s.write(ctx, func(t tx) error {
-		if _, err := t.lock(ctx, "catalog.playback", id); err != nil {
+		v, err := t.lock(ctx, "catalog.playback", id)
+		if err != nil {
 			return err
 		}
 		form, err := t.playback(ctx, id, p)
 		if err != nil {
+			return err
+		}
+		if err := t.dropPlayback(ctx, v, p); err != nil { // before: the forms that go with it are those that are not revoked
 			return err
 		}
 		if err := t.Queries.RevokePlayback(ctx, sqlc.RevokePlaybackParams{ID: string(p), Revoked: t.now}); err != nil {

@@ -80,6 +80,9 @@ func (s *Store) Retire(ctx context.Context, id video.ID, generation int, done en
 		if err := fenced(t.RetireGeneration(ctx, sqlc.RetireGenerationParams{Video: v.ID, N: int64(generation), Updated: t.now})); err != nil {
 			return err
 		}
+		if err := t.dropGeneration(ctx, v, int64(generation)); err != nil {
+			return err
+		}
 		if err := t.RemoveRenditionsOf(ctx, sqlc.RemoveRenditionsOfParams{Video: v.ID, Generation: int64(generation)}); err != nil {
 			return err
 		}

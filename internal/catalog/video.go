@@ -162,6 +162,11 @@ func (s *Store) Edit(ctx context.Context, id video.ID, edit video.Edit) (v video
 		if err := t.event(ctx, row.ID, event.VideoUpdated, opened(row, changed)); err != nil {
 			return err
 		}
+		if changed.Playback != row.Playback {
+			if err := t.dropVideo(ctx, row); err != nil {
+				return err
+			}
+		}
 		v, err = one(ctx, t.Queries, id, t.now)
 		return err
 	})
@@ -222,6 +227,9 @@ func (s *Store) Delete(ctx context.Context, id video.ID, next []engine.Job) erro
 			return err
 		}
 		if err := t.insert(ctx, row.Owner, next); err != nil {
+			return err
+		}
+		if err := t.dropVideo(ctx, row); err != nil {
 			return err
 		}
 		return t.event(ctx, row.ID, event.VideoDeleted, nil)

@@ -249,9 +249,9 @@ func (e *edge) describe(h http.Header, v *visit, etag string) {
 		h.Set("ETag", `"`+etag+`"`)
 	}
 	h.Set("Cache-Control", e.keeping(v))
-	marks := []string{"video-" + string(v.Video), fmt.Sprintf("generation-%s-%d", v.Video, v.n)}
+	marks := []string{video.VideoMark(v.Video), video.GenerationMark(v.Video, v.n)}
 	if v.ID != "" {
-		marks = append(marks, "playback-"+string(v.ID))
+		marks = append(marks, video.PlaybackMark(v.ID))
 	}
 	h.Set("Surrogate-Key", strings.Join(marks, " "))
 	h.Set("Cache-Tag", strings.Join(marks, ","))

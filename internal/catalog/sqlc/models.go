@@ -226,6 +226,21 @@ type Playback struct {
 	Slot          string
 }
 
+type Purge struct {
+	ID         int64
+	Video      string
+	Generation int64
+	Folders    string
+	Playbacks  int64
+	Again      int64
+	Due        int64
+}
+
+type PurgeJob struct {
+	ID  int64
+	Due int64
+}
+
 type Rendition struct {
 	Video      string
 	Generation int64
