@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +36,56 @@ func post(t *testing.T, o *rig.Options, later int) *notifytest.Office {
 		"--smtp-user", notifytest.User, "--notify-every", "1s")
 	o.Env = append(o.Env, "SLUICE_SMTP_PASSWORD="+notifytest.Password, "SSL_CERT_FILE="+ca)
 	return office
+}
+
+// copies are what a CDN was told to drop.
+type copies struct {
+	mu    sync.Mutex
+	calls int
+	told  map[string]bool
+}
+
+func (c *copies) knows(mark string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told[mark]
+}
+
+// cdn is an address that refuses once, named in the server's options.
+func cdn(t *testing.T, o *rig.Options) *copies {
+	t.Helper()
+	c := &copies{told: map[string]bool{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.calls++; c.calls == 1 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		for mark := range strings.FieldsSeq(r.Header.Get("Surrogate-Key")) {
+			c.told[mark] = true
+		}
+	}))
+	t.Cleanup(server.Close)
+	o.Args = append(o.Args, "--cdn-purge-url", server.URL, "--cdn-purge-headers", "Surrogate-Key: {keys}")
+	return c
+}
+
+// toDrop has a CDN told of a video, and waits until it knows of that, of its first generation, which was replaced, and of what was deleted.
+func toDrop(t *testing.T, k *rig.Keeper, c *copies, again, deleted string) {
+	t.Helper()
+	if status := k.Ask(http.MethodPost, "/v1/videos/"+again+"/purge", nil, nil); status != http.StatusAccepted {
+		t.Errorf("purge: %d", status)
+	}
+	for _, mark := range []string{"video-" + again, "generation-" + again + "-1", "video-" + deleted} {
+		for deadline := time.Now().Add(2 * time.Minute); !c.knows(mark); time.Sleep(100 * time.Millisecond) {
+			k.Revive(time.Minute)
+			if time.Now().After(deadline) {
+				t.Errorf("the CDN was not told of %s", mark)
+				break
+			}
+		}
+	}
 }
 
 // subscribe has an address told of everything, and returns the subscription.

@@ -16,6 +16,7 @@ import (
 	"sluice/internal/notify"
 	"sluice/internal/oauth"
 	"sluice/internal/pipeline"
+	"sluice/internal/purge"
 	"sluice/internal/sweep"
 	"sluice/internal/upload"
 )
@@ -30,6 +31,7 @@ var moves = []string{
 	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
 	"SetQueue", "CancelStep", "Redrive", "Retry",
 	"Subscribe", "Claim", "Delay", "Settle", "Wake", "Unsubscribe",
+	"DropCopies", "DueCopies", "CopiesDropped", "WakePurge",
 	"Abandon", "Enqueue.sweep", "DeletePrefix.sweep", "Abort", "Forget",
 	"TakeDuty", "KeepDuty", "EndDuty",
 }
@@ -55,6 +57,7 @@ var stores = []reflect.Type{
 	reflect.TypeFor[identity.Store](), reflect.TypeFor[notify.Letters](), reflect.TypeFor[oauth.Store](), reflect.TypeFor[grant.Store](), reflect.TypeFor[grant.KeyStore](),
 	reflect.TypeFor[delivery.Playbacks](), reflect.TypeFor[delivery.Objects](),
 	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.History](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
+	reflect.TypeFor[api.Copies](), reflect.TypeFor[purge.Store](),
 }
 
 // allPoints lists where the story can be killed.
@@ -92,16 +95,22 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	purger, err := purge.New(purge.Config{Call: purge.Call{Method: "POST", URL: "http://cdn.example/{key}", Most: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	handlers := pipeline.New(pipeline.Config{}).Handlers()
 	maps.Copy(handlers, mailer.Handlers())
 	maps.Copy(handlers, mailer.LetterHandlers())
 	maps.Copy(handlers, identity.New(identity.Config{}).Handlers())
+	maps.Copy(handlers, purger.Handlers())
 	maps.Copy(handlers, upload.New(upload.Config{}).Handlers())
 	for kind := range handlers {
 		ends := map[string][]string{
 			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
 			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "mail": {"Claim", "Settle"},
 			"letter": {"ClaimLetter", "SettleLetter"}, "forgot": {"OfferCode"},
+			"purge": {"DueCopies", "CopiesDropped"},
 		}[kind]
 		if ends == nil {
 			ends = []string{"Begin." + kind, "Finish." + kind}

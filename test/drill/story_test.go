@@ -20,7 +20,7 @@ import (
 var only = flag.String("points", "", "kill at these points only")
 
 // chosen are the points of the short form: where a fact and an object, or a fact and a letter, could part.
-var chosen = []string{"Pin.after", "Finish.encode.after", "Publish.publish.before", "Lost.before", "DeletePrefix.after", "Settle.before"}
+var chosen = []string{"Pin.after", "Finish.encode.after", "Publish.publish.before", "Lost.before", "DeletePrefix.after", "Settle.before", "Delete.record.after", "CopiesDropped.before"}
 
 // eventsToken lets a storage tell of objects.
 const eventsToken = "a-token-for-the-storage-alone"
@@ -29,7 +29,7 @@ const eventsToken = "a-token-for-the-storage-alone"
 const rounds = 14
 
 // TestAKillBeforeOrAfterAnyDurableStepLosesNothing tells the whole story of videos (uploaded, encoded, edited, encoded again, deleted, refused, canceled and
-// gone on with, told of by mail, swept up after) to a server that is killed at the points and started again.
+// gone on with, told of by mail and to a CDN, swept up after) to a server that is killed at the points and started again.
 func TestAKillBeforeOrAfterAnyDurableStepLosesNothing(t *testing.T) {
 	beside(t)
 	if *only != "" {
@@ -100,7 +100,7 @@ func killed(t *testing.T, points []string, g ground) {
 	if slices.ContainsFunc(points, func(point string) bool { return strings.HasPrefix(point, "KeepDuty.") }) {
 		o.Env = append(o.Env, "SLUICE_STALL=Lost.before Lost.after", "SLUICE_STALL_FOR=4s") // a duty that takes no time isn't kept
 	}
-	office, world := post(t, &o, 1), g(t, &o)
+	office, caches, world := post(t, &o, 1), cdn(t, &o), g(t, &o)
 	k := rig.Keep(t, o)
 	k.Revive(time.Minute)
 	began := time.Now()
@@ -108,6 +108,7 @@ func killed(t *testing.T, points []string, g ground) {
 	subscription := subscribe(t, k)
 	w.Acked, w.Deleted = story(t, k, w)
 	told(t, k, office, subscription, w.Acked[1])
+	toDrop(t, k, caches, w.Acked[0], w.Deleted[0])
 	if *full || *only != "" {
 		canceled, removed := operate(t, k, rig.Clip(t, "long.mp4", "320x180", 42), patience)
 		abandoned, orphan := dropped(t, k, false), dropped(t, k, true)

@@ -361,4 +361,50 @@ func TestNginxServesWhatIsPublicWithoutTheOrigin(t *testing.T) {
 	if said := c.got(t, segment); said != "403 signature_missing" {
 		t.Errorf("a deleted video, to nobody: %s", said)
 	}
+
+	// The bytes are there still, until they are removed as the docs say; and that touches nobody else's.
+	other := c.Await(c.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "other.mp4"), 2*time.Minute)
+	if status := c.Call(http.MethodPatch, "/v1/videos/"+other.ID, map[string]string{"playback_policy": "public"}, nil); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	kept := strings.Replace(other.Playback.HLS, "index.m3u8", "180p/00001.m4s", 1)
+	c.until(t, "MISS 200", kept)
+	folder := func(address string) string {
+		name, _, _ := strings.Cut(strings.TrimPrefix(address, c.url+"/stream/"), "/")
+		return name
+	}
+	if n := c.files(t, folder(segment)); n == 0 {
+		t.Error("nginx has kept nothing of the deleted video")
+	}
+	_, command, found := strings.Cut(string(read(t, filepath.Join(rig.Root(t), "docs", "CDN.md"))), "playback id\n")
+	command, _, ended := strings.Cut(command, "\n```\n")
+	if !found || !ended || !strings.HasPrefix(command, "find ") {
+		t.Fatalf("docs/CDN.md has no command that removes files: %q", command)
+	}
+	remove := exec.Command("sh", "-c", command)
+	remove.Env = append(os.Environ(), "CACHE="+c.cache, "FOLDER="+folder(segment))
+	if out, err := remove.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if gone, there := c.files(t, folder(segment)), c.files(t, folder(kept)); gone != 0 || there != 1 {
+		t.Errorf("after the removal there are %d files of the deleted video and %d of the other", gone, there)
+	}
+	if said := c.got(t, kept); said != "HIT 200" {
+		t.Errorf("what is kept of the other: %s", said)
+	}
+}
+
+// files counts what nginx keeps of a folder of addresses.
+func (c *cdn) files(t *testing.T, folder string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(c.cache, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && bytes.Contains(read(t, path), []byte("\nKEY: /stream/"+folder+"/")) {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -165,9 +165,9 @@ func (c *checker) settle() {
 				left = append(left, s.Leftovers()...)
 			}
 		}
-		// A deletion is repeated minutes later, for what a late attempt may have put; until then that job waits.
+		// A deletion is repeated minutes later, for what a late attempt may have put, and a CDN is told a second time of what it is to drop; until then these jobs wait.
 		for _, row := range c.rows(`SELECT id, kind, state, attempt, CAST(args AS TEXT) FROM river_job WHERE state IN ('available', 'running', 'retryable', 'pending')
-			OR (state = 'scheduled' AND kind NOT IN ('delete'))`) {
+			OR (state = 'scheduled' AND kind NOT IN ('delete', 'purge'))`) {
 			left = append(left, "job "+strings.Join(row, " "))
 		}
 		if len(left) == 0 {
