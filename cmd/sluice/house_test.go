@@ -44,7 +44,8 @@ func newHouse(t *testing.T, flags ...string) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags = append([]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--events-token", eventsToken, "--trusted-proxies", "127.0.0.1"}, flags...)
+	flags = append([]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--events-token", eventsToken, "--trusted-proxies", "127.0.0.1",
+		"--cdn-purge-url", "http://127.0.0.1:1/{key}"}, flags...)
 	if _, err := parser.Parse(flags); err != nil {
 		t.Fatal(err)
 	}

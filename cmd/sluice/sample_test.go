@@ -124,6 +124,7 @@ var samples = map[string]sample{
 	"getVideo":        {id: aVideo},
 	"editVideo":       {id: aVideo, body: `{"title":"x"}`},
 	"deleteVideo":     {id: aVideo},
+	"purgeVideo":      {id: aVideo},
 	"encodeVideo":     {id: aCanceled, body: `{}`},
 	"redriveVideo":    {id: aCanceled, body: `{}`},
 	"listEvents":      {id: aVideo},

@@ -91,6 +91,7 @@ var meaning = map[string]string{
 	"bad_event":              "the body is no event of a storage that is known",
 	"events_off":             "the server takes no events: events.token is not set",
 	"no_subscription":        "there is no subscription with this id",
+	"no_purge":               "this server tells no CDN what to drop (setting cdn.purge_url)",
 	"too_many_subscriptions": "there are as many subscriptions as may be (100)",
 	"internal":               "a failure of the server; try again",
 	"disk_full":              "the server's disk is low; try again after Retry-After seconds",

@@ -94,7 +94,7 @@ func (s *service) routeVideos() {
 		Summary: "Have the CDN in front drop its copies of a video",
 		Description: "It is told of all copies, whatever their generation and playback id, within seconds and once more after a minute and a half, by a job that tries until the CDN takes it. " +
 			"What a deletion, another policy or a withdrawn playback id makes wrong, it is told without this.",
-		DefaultStatus: http.StatusAccepted},
+		DefaultStatus: http.StatusNoContent},
 		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusConflict: {"no_purge"}}, s.purge)
 }
 

@@ -162,7 +162,7 @@ func (s *Store) CopiesDropped(ctx context.Context, told []video.Copies, done eng
 			if c.Again {
 				err = t.TellPurgeAgain(ctx, sqlc.TellPurgeAgainParams{ID: c.ID, Due: t.now + dropAgain.Milliseconds()})
 			} else {
-				err = t.EndPurge(ctx, c.ID) // not what a twin has told the first time meanwhile: that is due once more
+				err = t.EndPurge(ctx, c.ID)
 			}
 			if err != nil {
 				return err

@@ -249,7 +249,7 @@ func (e *edge) describe(h http.Header, v *visit, etag string) {
 		h.Set("ETag", `"`+etag+`"`)
 	}
 	h.Set("Cache-Control", e.keeping(v))
-	marks := []string{video.VideoMark(v.Video), video.GenerationMark(v.Video, v.n)}
+	marks := []string{video.Mark(v.Video), video.GenerationMark(v.Video, v.n)}
 	if v.ID != "" {
 		marks = append(marks, video.PlaybackMark(v.ID))
 	}

@@ -5,7 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -86,19 +88,19 @@ func TestACallThatCannotBeMeantIsRefused(t *testing.T) {
 		call purge.Call
 		says string
 	}{
-		"an address of a file":       {good(func(c *purge.Call) { c.URL = "file:///etc/passwd?{key}" }), "http"},
-		"an address without a host":  {good(func(c *purge.Call) { c.URL = "/purge/{key}" }), "http"},
-		"an address with a password": {good(func(c *purge.Call) { c.URL = "https://u:p@cdn.example/{key}" }), "password"},
-		"no key and no path":         {good(func(c *purge.Call) { c.URL = "https://cdn.example/" }), "{keys_json}"},
-		"keys and paths":             {good(func(c *purge.Call) { c.Body = "{path}" }), "either"},
-		"an unknown placeholder":     {good(func(c *purge.Call) { c.Body = `{tags}` }), "{tags}"},
-		"a method with a space":      {good(func(c *purge.Call) { c.Method = "GET /" }), "method"},
-		"no method":                  {good(func(c *purge.Call) { c.Method = "" }), "method"},
-		"none in a call":             {good(func(c *purge.Call) { c.Most = 0 }), "1 key"},
-		"a header without a value":   {good(func(c *purge.Call) { c.Headers = []string{"Secret"} }), "Name: value"},
-		"a header of two lines":      {good(func(c *purge.Call) { c.Headers = []string{"A: b\r\nSecret: c"} }), "Name: value"},
-		"a name that is none":        {good(func(c *purge.Call) { c.Headers = []string{"A b: Secret"} }), "Name: value"},
-		"one of AWS's keys":          {good(func(c *purge.Call) { c.Access = "A" }), "together"},
+		"an address of another protocol": {good(func(c *purge.Call) { c.URL = "ftp://cdn.example/{key}" }), "http"},
+		"an address without a host":      {good(func(c *purge.Call) { c.URL = "/purge/{key}" }), "http"},
+		"an address with a password":     {good(func(c *purge.Call) { c.URL = "https://u:p@cdn.example/{key}" }), "password"},
+		"no key and no path":             {good(func(c *purge.Call) { c.URL = "https://cdn.example/" }), "{keys_json}"},
+		"keys and paths":                 {good(func(c *purge.Call) { c.Body = "{path}" }), "either"},
+		"an unknown placeholder":         {good(func(c *purge.Call) { c.Body = `{tags}` }), "{tags}"},
+		"a method with a space":          {good(func(c *purge.Call) { c.Method = "GET /" }), "method"},
+		"no method":                      {good(func(c *purge.Call) { c.Method = "" }), "method"},
+		"none in a call":                 {good(func(c *purge.Call) { c.Most = 0 }), "1 key"},
+		"a header without a value":       {good(func(c *purge.Call) { c.Headers = []string{"Secret"} }), "Name: value"},
+		"a header of two lines":          {good(func(c *purge.Call) { c.Headers = []string{"A: b\r\nSecret: c"} }), "Name: value"},
+		"a name that is none":            {good(func(c *purge.Call) { c.Headers = []string{"A b: Secret"} }), "Name: value"},
+		"one of AWS's keys":              {good(func(c *purge.Call) { c.Access = "A" }), "together"},
 	} {
 		if err := c.call.Check(); err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "Secret") {
 			t.Errorf("%s: %v, want it to say %q and no secret", what, err, c.says)
@@ -116,12 +118,12 @@ func TestAnAnswerThatRepeatsSecretsIsToldWithoutThem(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, r.URL.RawQuery+strings.Repeat("x", 1<<20))
 	})
-	err := tellOnce(t, purge.Call{Method: "POST", URL: cdn.URL + "/?token=query-secret&k={key}", Headers: []string{"Fastly-Key: header-secret", "Authorization: Token other-secret"},
+	err := tellOnce(t, purge.Call{Method: "POST", URL: cdn.URL + "/?token=query-secret&k={key}", Headers: []string{"Fastly-Key: header-secret", "Authorization: Token other-secret", "X-Pin: 12 34 56"},
 		Most: 1, Access: "AKIDEXAMPLE", Secret: "aws-secret-key"}, video.Copies{Video: "V1"})
 	if !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), "400 Bad Request") || !strings.Contains(err.Error(), "(hidden)") || len(err.Error()) > 2000 {
 		t.Errorf("%v", err)
 	}
-	for _, secret := range []string{"query-secret", "header-secret", "other-secret", "aws-secret-key", "AKIDEXAMPLE"} {
+	for _, secret := range []string{"query-secret", "header-secret", "other-secret", "aws-secret-key", "AKIDEXAMPLE", "12 34 56"} {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("%s is told: %v", secret, err)
 		}
@@ -141,5 +143,26 @@ func TestACDNThatHangsIsGivenUp(t *testing.T) {
 	err := tellOnce(t, purge.Call{Method: "POST", URL: cdn.URL + "/secret/{key}", Most: 1, Timeout: 100 * time.Millisecond}, video.Copies{Video: "V1"})
 	if fault.Of(err).Code != "purge_unavailable" || strings.Contains(err.Error(), "/secret/") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestEveryCodeIsExplained(t *testing.T) {
+	t.Parallel()
+	table, err := os.ReadFile("../../docs/ERRORS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("call.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`op, "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	for _, m := range append(codes, []string{"", "no_purge"}) {
+		if !strings.Contains(string(table), "| `"+m[1]+"` |") {
+			t.Errorf("%s is not in docs/ERRORS.md", m[1])
+		}
+	}
+	if len(codes) < 4 {
+		t.Errorf("found %v", codes)
 	}
 }

@@ -24,11 +24,11 @@ func (c Copies) Marks() []string {
 	case c.Generation > 0:
 		return []string{GenerationMark(c.Video, c.Generation)}
 	}
-	return []string{VideoMark(c.Video)}
+	return []string{Mark(c.Video)}
 }
 
-// VideoMark is on all copies of a video.
-func VideoMark(id ID) string { return "video-" + string(id) }
+// Mark is on all copies of a video.
+func Mark(id ID) string { return "video-" + string(id) }
 
 // GenerationMark is on those of one generation.
 func GenerationMark(id ID, n int) string { return "generation-" + string(id) + "-" + strconv.Itoa(n) }

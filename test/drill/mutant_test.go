@@ -63,7 +63,7 @@ var mutants = []mutant{
 
 // TestEveryMutantStillFits keeps the edits true to the sources; TestEveryMutantIsCaught is for -full.
 func TestEveryMutantStillFits(t *testing.T) {
-	for _, m := range slices.Concat(mutants, signingMutants, identityMutants, deliveryMutants, grantMutants) {
+	for _, m := range slices.Concat(mutants, signingMutants, identityMutants, deliveryMutants, grantMutants, purgeMutants) {
 		for _, e := range m.edits {
 			body, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
 			if err != nil {
@@ -87,6 +87,8 @@ func TestEveryControlOfAccountsIsCaught(t *testing.T) { catch(t, identityMutants
 func TestEveryControlOfTheEdgeIsCaught(t *testing.T) { catch(t, deliveryMutants) }
 
 func TestEveryControlOfGrantsIsCaught(t *testing.T) { catch(t, grantMutants) }
+
+func TestEveryControlOfPurgesIsCaught(t *testing.T) { catch(t, purgeMutants) }
 
 // catch makes each mutant in a copy of the repository, and has its tests notice.
 func catch(t *testing.T, mutants []mutant) {

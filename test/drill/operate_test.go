@@ -74,7 +74,7 @@ func cdn(t *testing.T, o *rig.Options) *copies {
 // toDrop has a CDN told of a video, and waits until it knows of that, of its first generation, which was replaced, and of what was deleted.
 func toDrop(t *testing.T, k *rig.Keeper, c *copies, again, deleted string) {
 	t.Helper()
-	if status := k.Ask(http.MethodPost, "/v1/videos/"+again+"/purge", nil, nil); status != http.StatusAccepted {
+	if status := k.Ask(http.MethodPost, "/v1/videos/"+again+"/purge", nil, nil); status != http.StatusNoContent {
 		t.Errorf("purge: %d", status)
 	}
 	for _, mark := range []string{"video-" + again, "generation-" + again + "-1", "video-" + deleted} {

@@ -19,4 +19,4 @@ SELECT * FROM purge WHERE due <= sqlc.arg(now) ORDER BY due, id LIMIT sqlc.arg(m
 UPDATE purge SET again = 0, due = $2 WHERE id = $1 AND again = 1;
 
 -- name: EndPurge :exec
-DELETE FROM purge WHERE id = $1 AND again = 0;
+DELETE FROM purge WHERE id = $1;

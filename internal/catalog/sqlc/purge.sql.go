@@ -50,7 +50,7 @@ func (q *Queries) DuePurges(ctx context.Context, arg DuePurgesParams) ([]Purge, 
 }
 
 const endPurge = `-- name: EndPurge :exec
-DELETE FROM purge WHERE id = $1 AND again = 0
+DELETE FROM purge WHERE id = $1
 `
 
 func (q *Queries) EndPurge(ctx context.Context, id int64) error {
