@@ -78,16 +78,6 @@ func (c cast) knocks() map[string][]knock {
 	}
 }
 
-// streams: whoever knows the address of what is public and published may watch it, and nobody anything else.
-func (c cast) streams() []knock {
-	at := func(id string) string {
-		return "/stream/" + strings.TrimPrefix(c.prefix(id), "streams/") + "/1/index.m3u8"
-	}
-	all := c.everybody(200, "GET", at(c.played))
-	all = append(all, c.everybody(404, "GET", at(c.witness), "/stream/", "/stream/x")...)
-	return append(all, c.everybody(405, "DELETE", at(c.played))...)
-}
-
 func (c cast) prefix(id string) string {
 	c.t.Helper()
 	var prefix string
@@ -113,7 +103,8 @@ func (c cast) objectsKnocks() []knock {
 	all = append(all, c.everybody(403, "GET", granted)...)
 	all = append(all, c.everybody(400, "GET", "/uploads?X-Amz-Signature=0", "/media?X-Amz-Algorithm=AWS4-HMAC-SHA256")...)
 	all = append(all, c.everybody(403, "DELETE", granted)...)
-	return append(all, knock{method: "PUT", at: granted, body: "not much of a video", status: 200})
+	all = append(all, knock{method: "PUT", at: granted, body: "not much of a video", status: 200})
+	return append(all, c.s3Clients()...)
 }
 
 // tellers: only the token of events opens this, and it opens nothing else.

@@ -115,13 +115,14 @@ func (h house) ask(token, method, path, body string) (status int, code, text str
 // caller is somebody with credentials that the server gave them.
 type caller struct {
 	name     string
-	who      account.Principal // whom the credentials stand for; nobody where they are no good
-	token    string            // sent as a bearer token
-	cookie   string            // sent as a browser does, with the origin of the page; name=value
-	origin   string            // of the page; empty for the server's own
-	refusal  string            // the code by which a token is refused that is no good
-	lacks    account.Scope     // the one that was cut off; empty for none
-	email    string            // of a person
+	who      account.Principal   // whom the credentials stand for; nobody where they are no good
+	token    string              // sent as a bearer token
+	cookie   string              // sent as a browser does, with the origin of the page; name=value
+	origin   string              // of the page; empty for the server's own
+	refusal  string              // the code by which a token is refused that is no good
+	lacks    account.Scope       // the one that was cut off; empty for none
+	signs    func(*http.Request) // signs a request last of all; nil for who does not
+	email    string              // of a person
 	password string
 }
 
@@ -178,6 +179,9 @@ func (h house) send(c caller, method, at, body string) reply {
 			r.Header.Set("Origin", c.origin)
 			r.Header.Set("Sec-Fetch-Site", "cross-site")
 		}
+	}
+	if c.signs != nil {
+		c.signs(r)
 	}
 	res, err := h.client.Do(r)
 	if err != nil {

@@ -1,15 +1,19 @@
 package delivery
 
 import (
+	"net/netip"
 	"testing"
 
+	"sluice/internal/signing"
 	"sluice/internal/video"
 )
 
 func TestATrustedCacheAsksWhetherItsClientMay(t *testing.T) {
 	t.Parallel()
 	const shown = "the secret of the cache in front"
-	trust := func(c *Config) { c.CDN = CDN{Header: "X-Origin-Secret", Secrets: []string{shown}} }
+	trust := func(c *Config) {
+		c.CDN = CDN{Header: "X-Origin-Secret", Secrets: []string{"the secret that follows", shown}}
+	}
 	g, members, public := newGuarded(t, video.Signed, trust), newGuarded(t, video.Members, trust), newGuarded(t, video.Public, trust)
 	file, secret := at(folder, "1080p/00001.m4s"), "X-Origin-Secret: "+shown
 	signed := query(g.sign(t, g.user, "/stream/*"))
@@ -40,6 +44,33 @@ func TestATrustedCacheAsksWhetherItsClientMay(t *testing.T) {
 	} {
 		if got := c.g.ask(t, "/stream/verify", c.lines...); got.String() != c.want || got.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %s, want %s; %s", name, got, c.want, got.header.Get("Cache-Control"))
+		}
+	}
+	g.set(string(playbackID), func(p *video.Playback) { p.MaxResolution = 720 })
+	behind := newGuarded(t, video.Signed, trust, func(c *Config) { c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	near := func(p *signing.Policy) { p.Client = netip.MustParsePrefix("192.0.2.0/24") }
+	for name, c := range map[string]struct {
+		g                     *guarded
+		want, file, forwarded string
+		own                   func(*signing.Policy)
+	}{
+		"below the cap":                {g: g, want: "204", file: at(string(playbackID), "720p/00001.m4s")},
+		"above the cap":                {g: g, want: "403 over_max_resolution", file: at(string(playbackID), "1080p/00001.m4s")},
+		"a client's address":           {g: behind, want: "204", file: file, forwarded: "192.0.2.7", own: near},
+		"another client's":             {g: behind, want: "403 policy_wrong_ip", file: file, forwarded: "203.0.113.9", own: near},
+		"one that a client claims":     {g: behind, want: "403 policy_wrong_ip", file: file, forwarded: "192.0.2.7, 203.0.113.9", own: near},
+		"one that nobody is asked for": {g: g, want: "403 policy_wrong_ip", file: file, forwarded: "192.0.2.7", own: near},
+	} {
+		own := c.own
+		if own == nil {
+			own = func(*signing.Policy) {}
+		}
+		lines := []string{secret, "X-Original-URI: " + c.file + query(c.g.sign(t, c.g.user, "/stream/*", own))}
+		if c.forwarded != "" {
+			lines = append(lines, "X-Forwarded-For: "+c.forwarded)
+		}
+		if got := c.g.ask(t, "/stream/verify", lines...); got.String() != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 	friend := newGuarded(t, video.Signed, trust, func(c *Config) { c.Origins = []string{"https://friend.example"} })

@@ -10,8 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
+	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +22,7 @@ import (
 	"sluice/internal/account"
 )
 
-// forge writes a JWT with any header, signed as alg has it.
+// forge writes a JWT with any header, signed by a key as its alg has it (RS256 where that is none of RSA's), or by a MAC.
 func forge(t *testing.T, header, claims map[string]any, key *rsa.PrivateKey, mac []byte) string {
 	t.Helper()
 	text := func(v any) string {
@@ -30,12 +33,17 @@ func forge(t *testing.T, header, claims map[string]any, key *rsa.PrivateKey, mac
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
 	body := text(header) + "." + text(claims)
-	sum := sha256.Sum256([]byte(body))
 	var signature []byte
 	switch {
 	case key != nil:
+		hash := map[any]crypto.Hash{"RS384": crypto.SHA384, "RS512": crypto.SHA512}[header["alg"]]
+		if hash == 0 {
+			hash = crypto.SHA256
+		}
+		sum := hash.New()
+		sum.Write([]byte(body))
 		var err error
-		if signature, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]); err != nil {
+		if signature, err = rsa.SignPKCS1v15(rand.Reader, key, hash, sum.Sum(nil)); err != nil {
 			t.Fatal(err)
 		}
 	case mac != nil:
@@ -58,6 +66,17 @@ func with(m map[string]any, more ...any) map[string]any {
 		}
 	}
 	return all
+}
+
+// certificate is one of a key, by the key itself, as x5c has it.
+func certificate(t *testing.T, key *rsa.PrivateKey) string {
+	t.Helper()
+	one := x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, &one, &one, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
 }
 
 func TestForgedTokensAreRefused(t *testing.T) {
@@ -94,14 +113,14 @@ func TestForgedTokensAreRefused(t *testing.T) {
 			"HS256 with the public key (PEM)": forge(t, with(header, "alg", "HS256"), claims, nil, public),
 			"HS256 with the public key (DER)": forge(t, with(header, "alg", "HS256"), claims, nil, der),
 			"HS256 with the public key (JWK)": forge(t, with(header, "alg", "HS256"), claims, nil, jwk),
-			"RS512 by name":                   forge(t, with(header, "alg", "RS512"), claims, key.private, nil),
+			"RS512":                           forge(t, with(header, "alg", "RS512"), claims, key.private, nil),
 			"another key under our kid":       forge(t, header, claims, mine, nil),
 			"its own key":                     forge(t, with(header, "jwk", own), claims, mine, nil),
 			"its own key, without kid":        forge(t, with(header, "jwk", own, "kid", nil), claims, mine, nil),
 			"our key, sent along":             forge(t, with(header, "jwk", json.RawMessage(jwk)), claims, key.private, nil),
 			"jku":                             forge(t, with(header, "jku", "https://evil.example.com/jwks"), claims, key.private, nil),
 			"x5u":                             forge(t, with(header, "x5u", "https://evil.example.com/cert"), claims, key.private, nil),
-			"x5c":                             forge(t, with(header, "x5c", []string{"MIIB"}), claims, key.private, nil),
+			"x5c":                             forge(t, with(header, "x5c", []string{certificate(t, key.private)}), claims, key.private, nil),
 			"JWK in capitals":                 forge(t, with(header, "JWK", own), claims, key.private, nil),
 			"crit":                            forge(t, with(header, "crit", []string{"x"}, "x", 1), claims, key.private, nil),
 			"b64":                             forge(t, with(header, "b64", false, "crit", []string{"b64"}), claims, key.private, nil),
@@ -180,12 +199,26 @@ func TestACodeWorksOnceForItsClientAndVerifier(t *testing.T) {
 				t.Errorf("%s: %d %s", what, b.status, b.text)
 			}
 		}
+		if b := w.redeem(w.code("ed", "code_challenge", s256("short")), "code_verifier", "short"); b.str("error") != "invalid_grant" {
+			t.Errorf("a verifier that can be guessed: %d %s", b.status, b.text)
+		}
 		gone := w.code("ed")
 		w.people.change("ed", func(u *account.User) { u.State = account.Disabled })
 		w.sleep(Fresh)
 		if b := w.redeem(gone); b.str("error") != "invalid_grant" || b.str("access_token") != "" {
 			t.Errorf("of somebody disabled since: %d %s", b.status, b.text)
 		}
+	})
+}
+
+func TestACodeIsGoodForAMinute(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.sleep(-time.Minute) // the store has the machine's clock
+		if a := w.redeem(w.code("ed")); a.str("error") != "invalid_grant" {
+			t.Errorf("of a minute ago: %d %s", a.status, a.text)
+		}
+		w.sleep(time.Minute)
+		w.tokens("ed")
 	})
 }
 
@@ -260,15 +293,24 @@ func TestNobodyIsSentWhereNoClientIsRegistered(t *testing.T) {
 				t.Errorf("%q: %d %v", uri, a.status, a.to)
 			}
 		}
+		web, _ := w.add(account.Client{Kind: account.WebClient, Redirects: []string{"http://127.0.0.1:8000/cb"}, Scopes: w.web.Scopes})
+		if a := w.get(pathAuthorize, w.ask("client_id", web.ID, "redirect_uri", "http://127.0.0.1:8001/cb")); a.status != 400 || a.to != nil {
+			t.Errorf("another port of a client that is not native: %d %v", a.status, a.to)
+		}
 		for _, client := range []string{"", "nobody", "' OR 1=1", strings.Repeat("c", 10_000)} {
 			if a := w.get(pathAuthorize, w.ask("client_id", client)); a.status != 400 || a.to != nil {
 				t.Errorf("client %.20q: %d %v", client, a.status, a.to)
 			}
 		}
-		twice := w.ask()
-		twice["redirect_uri"] = append(twice["redirect_uri"], "https://evil.example.com/")
-		if a := w.get(pathAuthorize, twice); a.status != 400 || a.to != nil {
-			t.Errorf("two redirect URIs: %d %v", a.status, a.to)
+		for name, values := range map[string][]string{"redirect_uri": {w.web.Redirects[0], "https://evil.example.com/"}, "state": {"a", "b"}, "scope": {"videos/read", "videos/read"}, "x": {"1", "2"}} {
+			for range 2 {
+				twice := w.ask()
+				twice[name] = values
+				if a := w.get(pathAuthorize, twice); a.status != 400 || a.to != nil {
+					t.Errorf("%s twice: %d %v", name, a.status, a.to)
+				}
+				slices.Reverse(values)
+			}
 		}
 	})
 }
@@ -288,28 +330,30 @@ func TestTheTokenEndpointTakesOnlyWhatIsClear(t *testing.T) {
 			return w.do(req)
 		}
 		const kind = "application/x-www-form-urlencoded"
+		spa, _ := w.add(account.Client{Kind: account.SPAClient, Redirects: w.web.Redirects, Scopes: w.web.Scopes})
 		for name, c := range map[string]struct {
 			a    went
-			want int
+			want string
 		}{
-			"a GET":                         {send("GET", "?"+good.Encode(), kind, "", w.web.ID, w.secret), 405},
-			"parameters in the address":     {send("POST", "?"+good.Encode(), kind, "", w.web.ID, w.secret), 400},
-			"a secret in the address":       {send("POST", "?client_secret="+w.secret+"&client_id="+w.web.ID, kind, good.Encode(), "", ""), 400},
-			"JSON":                          {send("POST", "", "application/json", `{"grant_type":"refresh_token"}`, w.web.ID, w.secret), 400},
-			"a parameter twice":             {send("POST", "", kind, good.Encode()+"&refresh_token=y", w.web.ID, w.secret), 400},
-			"two proofs":                    {send("POST", "", kind, good.Encode()+"&client_secret="+w.secret, w.web.ID, w.secret), 400},
-			"two clients":                   {send("POST", "", kind, good.Encode()+"&client_id=other", w.web.ID, w.secret), 400},
-			"a huge body":                   {send("POST", "", kind, good.Encode()+"&x="+strings.Repeat("x", mostForm), w.web.ID, w.secret), 413},
-			"no secret":                     {send("POST", "", kind, good.Encode()+"&client_id="+w.web.ID, "", ""), 401},
-			"an empty secret":               {send("POST", "", kind, good.Encode(), w.web.ID, ""), 401},
-			"a hash as secret":              {send("POST", "", kind, good.Encode(), w.web.ID, w.web.Secret), 401},
-			"nobody":                        {send("POST", "", kind, good.Encode(), "", ""), 400},
-			"a client that is none":         {send("POST", "", kind, good.Encode(), "nobody", "x"), 401},
-			"an assertion":                  {send("POST", "", kind, good.Encode()+"&client_id="+w.web.ID+"&client_assertion=x&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer", "", ""), 401},
-			"a good form and a wrong token": {send("POST", "", kind, good.Encode(), w.web.ID, w.secret), 400},
+			"a GET":                         {send("GET", "?"+good.Encode(), kind, "", w.web.ID, w.secret), "405 invalid_request"},
+			"parameters in the address":     {send("POST", "?"+good.Encode(), kind, "", w.web.ID, w.secret), "400 invalid_request"},
+			"a secret in the address":       {send("POST", "?client_secret="+w.secret+"&client_id="+w.web.ID, kind, good.Encode(), "", ""), "400 invalid_request"},
+			"JSON":                          {send("POST", "", "application/json", `{"grant_type":"refresh_token"}`, w.web.ID, w.secret), "400 invalid_request"},
+			"a parameter twice":             {send("POST", "", kind, good.Encode()+"&refresh_token=y", w.web.ID, w.secret), "400 invalid_request"},
+			"two proofs":                    {send("POST", "", kind, good.Encode()+"&client_secret="+w.secret, w.web.ID, w.secret), "400 invalid_request"},
+			"two clients":                   {send("POST", "", kind, good.Encode()+"&client_id=other", w.web.ID, w.secret), "400 invalid_request"},
+			"a huge body":                   {send("POST", "", kind, good.Encode()+"&x="+strings.Repeat("x", mostForm), w.web.ID, w.secret), "413 invalid_request"},
+			"no secret":                     {send("POST", "", kind, good.Encode()+"&client_id="+w.web.ID, "", ""), "401 invalid_client"},
+			"an empty secret":               {send("POST", "", kind, good.Encode(), w.web.ID, ""), "401 invalid_client"},
+			"a hash as secret":              {send("POST", "", kind, good.Encode(), w.web.ID, w.web.Secret), "401 invalid_client"},
+			"nobody":                        {send("POST", "", kind, good.Encode(), "", ""), "400 invalid_request"},
+			"a client that is none":         {send("POST", "", kind, good.Encode(), "nobody", "x"), "401 invalid_client"},
+			"an assertion":                  {send("POST", "", kind, good.Encode()+"&client_id="+w.web.ID+"&client_assertion=x&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer", "", ""), "401 invalid_client"},
+			"a secret of who has none":      {send("POST", "", kind, good.Encode(), spa.ID, "x"), "401 invalid_client"},
+			"a good form and a wrong token": {send("POST", "", kind, good.Encode(), w.web.ID, w.secret), "400 invalid_grant"},
 		} {
-			if c.a.status != c.want || c.a.str("error") == "" || c.a.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: %d %s, want %d", name, c.a.status, c.a.text, c.want)
+			if got := fmt.Sprint(c.a.status, " ", c.a.str("error")); got != c.want || c.a.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %s %s, want %s", name, got, c.a.text, c.want)
 			}
 		}
 		if a := w.get(pathUserinfo, url.Values{"access_token": {w.tokens("ed").str("access_token")}}); a.status != 401 {

@@ -62,14 +62,16 @@ func startIssuer(t *testing.T) *issuer {
 	return is
 }
 
-// sharedKey is the first key of every issuer here: making one is slow.
-var sharedKey = sync.OnceValue(func() *rsa.PrivateKey {
+// sharedKey is the first key of every issuer here, otherKey one that signs nothing: making one is slow.
+var sharedKey, otherKey = sync.OnceValue(aKey), sync.OnceValue(aKey)
+
+func aKey() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
 	return key
-})
+}
 
 func (is *issuer) add(t *testing.T, kid string) *rsa.PrivateKey {
 	t.Helper()
@@ -137,7 +139,7 @@ func TestTokensOfCognitoKeycloakAndAuth0SpeakForTheirUsers(t *testing.T) {
 		"Cognito": {nil, func(c *ExternalConfig) {
 			c.Audiences, c.Clients, c.RoleClaim = nil, []string{"3n4b5urk1ft4fl3mg5e62d9ado"}, "cognito:groups"
 			c.Roles = map[string]account.Role{"video-editors": account.Editor, "video-admins": account.Admin}
-		}, with(base, "token_use", "access", "client_id", "3n4b5urk1ft4fl3mg5e62d9ado", "username", "jane", "cognito:groups", []string{"others", "video-editors"}, "scope", "aws.cognito.signin.user.admin videos/read videos/write"),
+		}, with(base, "token_use", "access", "client_id", "3n4b5urk1ft4fl3mg5e62d9ado", "username", "jane", "cognito:groups", []string{"others", "video-editors", "admin"}, "scope", "aws.cognito.signin.user.admin videos/read videos/write"),
 			account.Principal{Kind: account.Person, Name: "jane", Role: account.Editor, Workspaces: []string{"main"}, Scopes: account.Scopes{account.VideosRead, account.VideosWrite}}},
 		"Cognito, a machine": {nil, func(c *ExternalConfig) {
 			c.Audiences, c.Clients, c.DefaultRole = nil, []string{"machine"}, account.Viewer

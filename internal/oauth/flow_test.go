@@ -23,7 +23,7 @@ func (w *world) endpoint() oauth2.Endpoint {
 func TestGosOAuth2ClientSignsSomebodyInAndRefreshes(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		conf := oauth2.Config{ClientID: w.web.ID, ClientSecret: w.secret, RedirectURL: w.web.Redirects[0], Endpoint: w.endpoint(),
-			Scopes: []string{"openid", "email", "offline_access", "videos/read", "jobs/admin"}}
+			Scopes: []string{"openid", "email", "offline_access", "videos/read", "jobs/admin", "uploads/write"}}
 		verifier := oauth2.GenerateVerifier()
 		w.signIn("ed")
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, conf.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", "n")), nil)
@@ -38,7 +38,7 @@ func TestGosOAuth2ClientSignsSomebodyInAndRefreshes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if scope := tok.Extra("scope"); scope != "openid email offline_access videos/read" { // an editor is no operator
+		if scope := tok.Extra("scope"); scope != "openid email offline_access videos/read" { // an editor is no operator, and the program uploads nothing
 			t.Errorf("granted %q", scope)
 		}
 		who := w.good("the access token", tok.AccessToken)
@@ -62,6 +62,9 @@ func TestGosOAuth2ClientSignsSomebodyInAndRefreshes(t *testing.T) {
 			t.Fatalf("%+v %v", next, err)
 		}
 		w.good("the next access token", next.AccessToken)
+		if a := w.tokens("ed", "scope", "openid videos/read"); a.str("refresh_token") != "" {
+			t.Errorf("nobody asked for a refresh token: %s", a.text)
+		}
 	})
 }
 
@@ -82,6 +85,14 @@ func TestGosClientCredentialsClientActsForAService(t *testing.T) {
 		a := w.post(pathToken, c.ID, secret, url.Values{"grant_type": {"client_credentials"}, "scope": {"users/admin"}})
 		if a.str("error") != "invalid_scope" {
 			t.Errorf("%d %s", a.status, a.text)
+		}
+		if a := w.post(pathToken, c.ID, secret, url.Values{"grant_type": {"client_credentials"}, "scope": {"openid offline_access videos/read"}}); a.str("scope") != "videos/read" {
+			t.Errorf("%d %s", a.status, a.text)
+		}
+		for _, grant := range []string{"authorization_code", "refresh_token"} {
+			if a := w.post(pathToken, c.ID, secret, url.Values{"grant_type": {grant}, "code": {"x"}, "refresh_token": {"x"}, "redirect_uri": {"x"}, "code_verifier": {plainVerifier}}); a.str("error") != "unauthorized_client" {
+				t.Errorf("%s: %d %s", grant, a.status, a.text)
+			}
 		}
 		if a := w.post(pathToken, c.ID, "wrong", url.Values{"grant_type": {"client_credentials"}}); a.status != 401 || a.str("error") != "invalid_client" || a.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%d %s", a.status, a.text)
@@ -160,6 +171,12 @@ func TestPromptsAndMaxAgeAreHeeded(t *testing.T) {
 			p.MustChange = true
 			w.asks.Store(&p)
 		}
+		token := func() {
+			w.signIn("ed")
+			p := *w.asks.Load()
+			p.Session = ""
+			w.asks.Store(&p)
+		}
 		for name, c := range map[string]struct {
 			browser func()
 			change  []string
@@ -170,6 +187,7 @@ func TestPromptsAndMaxAgeAreHeeded(t *testing.T) {
 			"prompt=none, nobody":                    {func() { w.asks.Store(nil) }, []string{"prompt", "none"}, "login_required"},
 			"prompt=none, a temporary password":      {bound, []string{"prompt", "none"}, "login_required"},
 			"a temporary password":                   {bound, nil, "page"},
+			"a token and no session":                 {token, nil, "page"},
 			"prompt=login, signed in an hour ago":    {old, []string{"prompt", "login"}, "page"},
 			"prompt=consent":                         {old, []string{"prompt", "consent"}, "page"},
 			"max_age=60, signed in an hour ago":      {old, []string{"max_age", "60"}, "page"},
@@ -261,8 +279,8 @@ func TestAFormThatAnotherSitePostsIsAskedForOnceMoreByItsAddress(t *testing.T) {
 			}
 		}
 		a := w.post(pathAuthorize, "", "", w.ask())
-		if b := w.get(pathAuthorize, a.to.Query()); b.to == nil || b.to.Query().Get("code") == "" {
-			t.Errorf("%d %v", b.status, b.to)
+		if b := w.get(pathAuthorize, a.to.Query()); b.to == nil || b.to.Query().Get("code") == "" || b.header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%d %v %v", b.status, b.to, b.header)
 		}
 		if a := w.post(pathAuthorize, "", "", url.Values{"state": {strings.Repeat("s", mostAddress)}}); a.status != http.StatusRequestEntityTooLarge || a.to != nil {
 			t.Errorf("%d %v", a.status, a.to)
@@ -397,6 +415,12 @@ func TestWhatAUserMayNoMoreTokensMayNoMore(t *testing.T) {
 			t.Errorf("%s", b.text)
 		}
 		w.people.change("ed", func(u *account.User) { u.Role = account.Editor })
+		a = w.tokens("vi")
+		w.people.change("vi", func(u *account.User) { u.Role = account.Editor })
+		w.sleep(Fresh)
+		if b := w.refresh(a.str("refresh_token")); b.str("scope") != "openid email profile offline_access videos/read" {
+			t.Errorf("who may more since gives a program no more than they gave it: %s", b.text)
+		}
 	})
 }
 

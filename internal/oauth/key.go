@@ -194,9 +194,6 @@ func (r *ring) open(k account.SigningKey) *rsa.PrivateKey {
 func (r *ring) find(ctx context.Context, id string) (*jose.JSONWebKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.refresh(ctx, readKeys); err != nil {
-		return nil, err
-	}
 	for _, older := range []time.Duration{readKeys, askAgain} {
 		if err := r.refresh(ctx, older); err != nil {
 			return nil, err

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"sluice/internal/account"
 	"sluice/internal/fault"
 )
@@ -313,6 +315,7 @@ func TestIDTokensThatAreNotOfThisSignInOpenNothing(t *testing.T) {
 		"Keycloak's refresh":     {map[string]any{"typ": "Refresh"}, nil},
 		"a logout token":         {nil, []any{"typ", "logout+jwt"}},
 		"of a key that is gone":  {nil, []any{"kid", "k9"}},
+		"signed by another key":  {nil, []any{"kid", "other"}},
 		"with a key in it":       {nil, []any{"jwk", map[string]any{"kty": "RSA"}}},
 		"of another tenant":      {map[string]any{"tid": "other"}, nil},
 	} {
@@ -321,10 +324,13 @@ func TestIDTokensThatAreNotOfThisSignInOpenNothing(t *testing.T) {
 			is, nonce, _ := staged(t, false, func(good map[string]any) (map[string]any, []any) {
 				good["tid"] = "ours"
 				for k, v := range c.claims {
-					good[k] = v
+					if good[k] = v; v == nil {
+						delete(good, k)
+					}
 				}
 				return good, c.header
 			})
+			is.set(func() { is.more = []any{jose.JSONWebKey{Key: otherKey().Public(), KeyID: "other"}} })
 			h := openHall(t, is.URL, func(e *ExternalConfig, _ *PartyConfig) { e.Require = map[string]string{"tid": "ours"} })
 			s := newSurfer(t)
 			q := s.ask(h)

@@ -20,6 +20,7 @@ var deliveryMutants = func() []mutant {
 		ranges   = "RangesThatCostMuch"
 		bodies   = "TwoServersMayRead"
 		gates    = "WhatWasPublished"
+		asking   = "ATrustedCacheAsks"
 	)
 	return []mutant{
 		one("a stream is only read", "delivery.go", "case r.Method == http.MethodGet || r.Method == http.MethodHead:", "case r.Method != http.MethodOptions:", "OnlyReading"),
@@ -103,6 +104,19 @@ var deliveryMutants = func() []mutant {
 			{room + "origin.go", "if err != nil || !slices.ContainsFunc(proxies, trusted) {", "if err != nil || at == before && !slices.ContainsFunc(proxies, trusted) {"},
 		}, "./internal/delivery", clients},
 		one("what can't be read is not believed", "origin.go", "		if err != nil || !slices.ContainsFunc(proxies, trusted) {", "		if err != nil {\n			continue\n		}\n		if !slices.ContainsFunc(proxies, trusted) {", clients),
+		one("what a CDN doesn't send is private", "admit.go", "		proven.shared = vouched\n", "		proven.shared = true\n", cdn),
+		one("what a CDN vouches for is shared", "admit.go", "	if vouched {\n		return rights{shared: true}, nil", "	if vouched {\n		return rights{}, nil", cdn),
+		one("one who knows no secret asks nothing", "vouch.go", "	if !e.vouched(r) {", "	if len(e.secrets) == 0 {", asking),
+		one("what a cache is told is not kept", "vouch.go", "	w.Header().Set(\"Cache-Control\", \"no-store\")\n	if m", "	if m", asking),
+		one("a HEAD is asked for as a GET", "vouch.go", " && m != http.MethodGet && m != http.MethodHead {", " && m != http.MethodGet {", asking),
+		one("a cache asks about one address", "vouch.go", "if len(lines) != 1 {", "if len(lines) == 0 {", asking),
+		one("a cache asks about a path", "vouch.go", "if err != nil || u.Host != \"\" {", "if err != nil {", asking),
+		one("a cache's secret vouches for nothing there", "vouch.go", "	asked.Header.Del(e.CDN.Header)\n", "", asking),
+		one("who may is asked for a cache too", "vouch.go", "		err = e.admit(asked, v)\n", "		_ = e.admit(asked, v)\n", asking),
+		one("a cap is held for a cache too", "vouch.go", "		err = e.within(r.Context(), v)\n", "		_ = e.within(r.Context(), v)\n", asking),
+		one("what is asked about is the path that the cache serves", "vouch.go", "	asked.URL = u\n", "	asked.URL = u.JoinPath()\n", asking),
+		one("other pages are told apart for a cache too", "vouch.go", "	e.share(w.Header(), r, v) // what it keeps was for another page\n", "", asking),
+		one("a cache is told three answers", "vouch.go", "	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Invalid):\n		w.WriteHeader(http.StatusForbidden)", "	case fault.Is(err, fault.Invalid):\n		w.WriteHeader(http.StatusForbidden)", asking),
 		one("a page is told by its referrer", "origin.go", "			origin = from.Scheme + \"://\" + from.Host\n", "			return true\n", pages),
 		one("a page of another site is told by its browser", "origin.go", "site != \"cross-site\" && ", "", pages),
 		one("a page of another origin is told by its browser", "origin.go", " && site != \"same-site\"", "", pages),

@@ -2,7 +2,7 @@ package drill
 
 import (
 	"bytes"
-	"io"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/internal/engine/enginetest"
 	"sluice/test/rig"
 )
 
@@ -61,17 +62,51 @@ var mutants = []mutant{
 		"./test/drill", storyTest},
 }
 
-// TestEveryMutantStillFits keeps the edits true to the sources; TestEveryMutantIsCaught is for -full.
+// tables are all mutants, by what they take down.
+var tables = map[string][]mutant{
+	"the machine": mutants, "signatures": signingMutants, "accounts": identityMutants, "the edge": deliveryMutants, "grants": grantMutants,
+	"the provider": oauthMutants, "issuers": issuerMutants, "purges": purgeMutants,
+}
+
+// few are the mutants of make test, by table: two or three of each that take seconds. The list is fixed, so that what fails once fails again.
+var few = map[string][]string{
+	"signatures":   {"a signature is verified", "a policy is for its resource", "dot elements are refused"},
+	"the edge":     {"who may is decided", "the secret is compared", "one who knows no secret asks nothing"},
+	"grants":       {"a grant is for who may see", "a grant is for its addresses"},
+	"accounts":     {"guesses at a user wait", "a session ends at its time"},
+	"the provider": {"an access token is of its type", "a challenge is S256", "a browser goes where the program is registered"},
+	"issuers":      {"a foreign token is of the issuer", "an answer is of this browser's sign-in", "an ID token is of this sign-in"},
+	"purges":       {"a redirect is not followed"},
+}
+
+// TestAFewMutantsOfEachKindAreCaught is their short form. The tests that are to notice run by themselves in make test.
+func TestAFewMutantsOfEachKindAreCaught(t *testing.T) {
+	if *full {
+		t.Skip("all of them are caught, each by the test of its table")
+	}
+	t.Parallel()
+	for what, fences := range few {
+		for _, fence := range fences {
+			i := slices.IndexFunc(tables[what], func(m mutant) bool { return m.fence == fence })
+			if i < 0 {
+				t.Errorf("of %s, there is no mutant %q", what, fence)
+				continue
+			}
+			t.Run(fence, tables[what][i].isCaught)
+		}
+	}
+}
+
+// TestEveryMutantStillFits keeps the edits true to the sources.
 func TestEveryMutantStillFits(t *testing.T) {
-	for _, m := range slices.Concat(mutants, signingMutants, identityMutants, deliveryMutants, grantMutants, purgeMutants) {
-		for _, e := range m.edits {
-			body, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
-			if err != nil {
-				t.Fatal(err)
+	for what, table := range tables {
+		named := map[string]bool{}
+		for _, m := range table {
+			if named[m.fence] {
+				t.Errorf("of %s, two mutants are called %q", what, m.fence)
 			}
-			if n := strings.Count(string(body), e.old); n != 1 {
-				t.Errorf("%s: %q is there %d times in %s, want 1", m.fence, e.old, n, e.file)
-			}
+			named[m.fence] = true
+			m.sources(t)
 		}
 	}
 }
@@ -88,99 +123,137 @@ func TestEveryControlOfTheEdgeIsCaught(t *testing.T) { catch(t, deliveryMutants)
 
 func TestEveryControlOfGrantsIsCaught(t *testing.T) { catch(t, grantMutants) }
 
+// TestEveryControlOfPurgesIsCaught takes down what a CDN is told by.
 func TestEveryControlOfPurgesIsCaught(t *testing.T) { catch(t, purgeMutants) }
 
-// catch makes each mutant in a copy of the repository, and has its tests notice.
+// TestEveryControlOfTheProviderIsCaught takes down what codes, tokens and programs of this server hang on.
+func TestEveryControlOfTheProviderIsCaught(t *testing.T) { catch(t, oauthMutants) }
+
+// TestEveryControlOfIssuersIsCaught takes down what is looked at before another issuer is believed.
+func TestEveryControlOfIssuersIsCaught(t *testing.T) { catch(t, issuerMutants) }
+
+// catch has the tests pass with every fence up, and then notice each mutant.
 func catch(t *testing.T, mutants []mutant) {
 	t.Helper()
 	if !*full {
-		t.Skip("each builds Sluice anew: run with -args -full")
+		t.Skip("each builds a part of Sluice anew: run with -args -full")
 	}
-	tree := copyTree(t)
-	whole := map[string]bool{}
-	for _, m := range mutants {
-		what := m.in + " " + m.run
-		if whole[what] {
-			continue
-		}
-		whole[what] = true
-		t.Run("with every fence up, "+what, func(t *testing.T) {
-			test := exec.Command("go", "test", m.in, "-run", m.run, "-count=1", "-timeout", "5m")
-			test.Dir = tree
-			if out, err := test.CombinedOutput(); err != nil {
+	for _, in := range packages(mutants) {
+		t.Run("with every fence up, "+in, func(t *testing.T) {
+			whole := mutant{in: in, run: runs(mutants, in)}
+			if out, err := whole.tests(t, "").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 		})
 	}
 	for _, m := range mutants {
-		t.Run(m.fence, func(t *testing.T) {
-			for _, e := range m.edits {
-				name := filepath.Join(tree, e.file)
-				body, err := os.ReadFile(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(name, []byte(strings.Replace(string(body), e.old, e.new, 1)), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				defer func() {
-					if err := os.WriteFile(name, body, 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}()
-			}
-			vet := exec.Command("go", "vet", "-tags", "drill", m.in)
-			vet.Dir = tree
-			if out, err := vet.CombinedOutput(); err != nil {
-				t.Fatalf("the mutant does not build: %v\n%s", err, out)
-			}
-			test := exec.Command("go", "test", m.in, "-run", m.run, "-count=1", "-timeout", "5m")
-			test.Dir = tree
-			out, err := test.CombinedOutput()
-			if err == nil {
-				t.Errorf("the fence is down, and %s %s did not notice:\n%s", m.in, m.run, out)
-			} else if !bytes.Contains(out, []byte("--- FAIL")) && !bytes.Contains(out, []byte("panic: test timed out")) {
-				t.Errorf("%s did not fail by a test: %v\n%s", m.in, err, out)
-			}
-			injected(t, 1)
-		})
+		t.Run(m.fence, m.isCaught)
 	}
 }
 
-// copyTree copies what git would keep of the repository.
-func copyTree(t *testing.T) string {
+// packages are those whose tests are to notice.
+func packages(mutants []mutant) (all []string) {
+	for _, m := range mutants {
+		if !slices.Contains(all, m.in) {
+			all = append(all, m.in)
+		}
+	}
+	return all
+}
+
+// runs is all that a package's tests are to notice mutants by.
+func runs(mutants []mutant, in string) string {
+	var all []string
+	for _, m := range mutants {
+		if m.in == in && !slices.Contains(all, m.run) {
+			all = append(all, m.run)
+		}
+	}
+	return strings.Join(all, "|")
+}
+
+// isCaught has the tests run on sources whose fence is down: the go command reads them from a folder of the test in the place of ours.
+func (m mutant) isCaught(t *testing.T) {
+	overlay := m.overlay(t)
+	if m.in == "./test/drill" { // which builds the server that it drills, and would take a mutant that doesn't build for one that was caught
+		if out, err := command(t, overlay, "build", "-o", os.DevNull, "-tags", "drill", "./cmd/sluice").CombinedOutput(); err != nil {
+			t.Fatalf("the mutant does not build: %v\n%s", err, out)
+		}
+	}
+	out, err := m.tests(t, overlay).CombinedOutput()
+	if err == nil {
+		t.Errorf("the fence is down, and %s %s did not notice:\n%s", m.in, m.run, out)
+	} else if !bytes.Contains(out, []byte("--- FAIL")) && !bytes.Contains(out, []byte("panic: test timed out")) {
+		t.Errorf("%s did not fail by a test: %v\n%s", m.in, err, out)
+	}
+	injected(t, 1)
+}
+
+// tests is the command that runs a mutant's tests.
+func (m mutant) tests(t *testing.T, overlay string) *exec.Cmd {
 	t.Helper()
-	root, tree := rig.Root(t), filepath.Join(t.TempDir(), "tree")
-	list := exec.Command("git", "ls-files", "-co", "--exclude-standard", "-z")
-	list.Dir = root
-	names, err := list.Output()
+	return command(t, overlay, "test", m.in, "-run", m.run, "-count=1", "-vet=off", "-ldflags=-s -w", "-timeout", "5m")
+}
+
+// command is one of the go command, whose children see the overlay too.
+func command(t *testing.T, overlay string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command("go", args...)
+	database := enginetest.At()
+	if !*full {
+		database = enginetest.Off
+	}
+	c.Dir, c.Env = rig.Root(t), append(os.Environ(), "SLUICE_TEST_POSTGRES="+database)
+	if overlay != "" {
+		c.Env = append(c.Env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay)
+	}
+	return c
+}
+
+// overlay writes the sources of a mutant, and the file that tells the go command where they are.
+func (m mutant) overlay(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sluice-mutant") // without a space in its name, whatever the mutant's is
 	if err != nil {
-		t.Skipf("this is no repository of git: %v", err)
+		t.Fatal(err)
 	}
-	for name := range strings.SplitSeq(strings.Trim(string(names), "\x00"), "\x00") {
-		from, err := os.Open(filepath.Join(root, name))
-		if os.IsNotExist(err) {
-			continue // removed, and not yet committed
-		}
-		if err != nil {
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	replaced := map[string]string{}
+	for name, body := range m.sources(t) {
+		file := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		info, err := from.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		to, err := os.OpenFile(filepath.Join(tree, name), os.O_CREATE|os.O_WRONLY, info.Mode().Perm()|0o200)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = io.Copy(to, from)
-		_ = from.Close()
-		if cerr := to.Close(); err != nil || cerr != nil {
-			t.Fatal(err, cerr)
-		}
+		replaced[filepath.Join(rig.Root(t), name)] = file
 	}
-	return tree
+	text, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
+}
+
+// sources are the files of a mutant as they are with its edits, by name. An edit that doesn't fit exactly once is an error.
+func (m mutant) sources(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, e := range m.edits {
+		body, ok := all[e.file]
+		if !ok {
+			text, err := os.ReadFile(filepath.Join(rig.Root(t), e.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = string(text)
+		}
+		if n := strings.Count(body, e.old); n != 1 {
+			t.Errorf("%s: %q is there %d times in %s, want 1", m.fence, e.old, n, e.file)
+		}
+		all[e.file] = strings.Replace(body, e.old, e.new, 1)
+	}
+	return all
 }

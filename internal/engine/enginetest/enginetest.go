@@ -40,6 +40,9 @@ func Main(m *testing.M, at string) int {
 	return m.Run()
 }
 
+// At is the PostgreSQL server that tests use, or Off: for tests that run those of other packages.
+func At() string { return server }
+
 // keeper starts a server, prints its URL, and stops it when its input ends: that is when the test binary ends, in whatever way.
 const keeper = `trap "" INT TERM HUP; "$0" start "$1" && cat >/dev/null; "$0" stop "$1"; rm -rf "$1"`
 
