@@ -37,6 +37,7 @@ type App struct {
 	settings Settings
 	log      *slog.Logger
 	token    string
+	seal     []byte // what private keys in the database are sealed with
 	local    string // where this machine's own processes reach the server
 	keys     bucket.Credentials
 
@@ -87,7 +88,7 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 		return nil, err
 	}
 	a.openIdentity()
-	if err = a.openRoles(); err != nil {
+	if err = a.openRoles(ctx); err != nil {
 		return nil, err
 	}
 	return a, a.firstAdmin(ctx)
@@ -180,7 +181,7 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 }
 
 // openRoles wires the rooms that this process's roles need.
-func (a *App) openRoles() error {
+func (a *App) openRoles(ctx context.Context) error {
 	s := a.settings
 	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
@@ -193,6 +194,9 @@ func (a *App) openRoles() error {
 	}
 	var err error
 	if s.has(roleAPI) || s.has(roleEdge) {
+		if err := a.openSeal(ctx); err != nil {
+			return err
+		}
 		tokens, err := a.openTokens()
 		if err != nil {
 			return err

@@ -54,7 +54,7 @@ type manifest struct {
 type Backup struct {
 	Data    string `help:"Data folder to back up." default:"./data" env:"SLUICE_DATA" type:"path"`
 	Keep    int    `help:"How many backups to keep in the folder; older ones are removed. 0 keeps all." default:"7"`
-	Secrets bool   `help:"Keep the admin token, the S3 keys and what seals private keys, too. Without them, a restored server makes new ones." default:"true" negatable:""`
+	Secrets bool   `help:"Keep the admin token, the S3 keys and what seals private keys, too. Without them, a restored server makes a new token and new S3 keys, and asks for seal.key." default:"true" negatable:""`
 	To      string `arg:"" name:"FOLDER" help:"Folder of the backups, made if it is missing. Backups in one folder share what is the same." type:"path"`
 }
 

@@ -41,6 +41,7 @@ type Settings struct {
 	Grants         Grants        `embed:"" prefix:"grants-" envprefix:"SLUICE_GRANTS_"`
 	Cookies        CookieRules   `embed:"" prefix:"playback-cookies-" envprefix:"SLUICE_PLAYBACK_COOKIES_"`
 	SealKey        Secret        `help:"What the private keys in the database are sealed with; the same for all processes with the roles api and edge. Default: one in the data folder." env:"SLUICE_SEAL_KEY" placeholder:"TEXT"`
+	ForgetSealed   bool          `help:"Start although the secret that sealed the private keys in the database is lost: those that the present one doesn't open are forgotten, and sign no more. For one start." env:"SLUICE_FORGET_SEALED"`
 	UploadExpiry   time.Duration `help:"How long a presigned upload URL is good." default:"5m" env:"SLUICE_UPLOAD_EXPIRY"`
 	RetireAfter    time.Duration `help:"How long viewers keep a generation that a new encode replaced." default:"1h" env:"SLUICE_RETIRE_AFTER"`
 	EdgeAliases    []string      `help:"Other addresses of the edge, for whose hosts signatures are good too: scheme and host." env:"SLUICE_EDGE_ALIASES"`

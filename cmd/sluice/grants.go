@@ -1,21 +1,16 @@
 package main
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"sluice/internal/api"
 	"sluice/internal/delivery"
 	"sluice/internal/grant"
-	"sluice/internal/seal"
 )
 
 // Grants bounds how long what lets people watch is good.
@@ -81,34 +76,9 @@ func under(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// sealSecret is what private keys are sealed with in the database: of the settings, or of the data folder, where it is made on the first start.
-func (s *Settings) sealSecret() ([]byte, error) {
-	if s.SealKey != "" {
-		return []byte(s.SealKey), nil
-	}
-	path := filepath.Join(s.Data, sealFile)
-	body, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		text := secret(32)
-		return []byte(text), writeFile(path, []byte(text+"\n"), 0o600)
-	}
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(body))
-	if b, err := base64.RawURLEncoding.DecodeString(text); err != nil || len(b) < seal.Least {
-		return nil, fmt.Errorf("%s holds no key; delete it to have a new one made: private keys that were sealed with the old one then sign no more", path)
-	}
-	return []byte(text), nil
-}
-
 // openKeys wires the key pairs that playback is signed with.
-func (a *App) openKeys() error {
-	sealing, err := a.settings.sealSecret()
-	if err != nil {
-		return err
-	}
-	a.keyPairs, err = grant.OpenKeys(stageKeyPairs(a.store), sealing, now, a.log)
+func (a *App) openKeys() (err error) {
+	a.keyPairs, err = grant.OpenKeys(stageKeyPairs(a.store), a.seal, now, a.log)
 	return err
 }
 

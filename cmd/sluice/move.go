@@ -137,6 +137,7 @@ func (m *move) run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("moved. Serve it with --database and --s3-endpoint; %s keeps the old state, and %s there keeps it from being served again\n", m.Data, moveFile)
+	fmt.Printf("its servers need what seals its private keys: set seal_key to what %s holds, unless it is set already\n", filepath.Join(m.Data, sealFile))
 	return nil
 }
 

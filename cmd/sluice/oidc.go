@@ -130,35 +130,27 @@ func checkIssuer(value string) error {
 }
 
 // openTokens wires what gives access tokens, or the issuer whose tokens are taken instead, and returns who knows them.
-func (a *App) openTokens() (Authenticator, error) {
+func (a *App) openTokens() (_ Authenticator, err error) {
 	o := a.settings.OIDC
 	if o.external() {
 		external := oauth.NewExternal(o.config(a))
 		return external, a.openParty(external)
 	}
-	key, err := a.settings.sealSecret()
-	if err != nil {
-		return nil, err
-	}
 	a.provider, err = oauth.New(oauth.Config{
-		Store: stageOAuth(a.store), Users: a.identity, Issuer: a.settings.PublicURL, Secret: key, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
+		Store: stageOAuth(a.store), Users: a.identity, Issuer: a.settings.PublicURL, Secret: a.seal, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
 		SignOut: a.identity.SignOut, Now: now, Logger: a.log,
 	})
 	return a.provider, err
 }
 
 // openParty wires the page's sign-in by the external issuer, where the issuer knows this server.
-func (a *App) openParty(external *oauth.External) error {
+func (a *App) openParty(external *oauth.External) (err error) {
 	o := a.settings.OIDC
 	if o.ClientID == "" {
 		return nil
 	}
-	key, err := a.settings.sealSecret()
-	if err != nil {
-		return err
-	}
 	a.party, err = oauth.NewParty(oauth.PartyConfig{
-		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: key, Admit: a.identity.Admit, Refused: a.identity.Refused,
+		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: a.seal, Admit: a.identity.Admit, Refused: a.identity.Refused,
 	})
 	return err
 }

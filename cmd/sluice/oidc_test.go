@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -55,33 +52,6 @@ func TestSettingsOfIssuersThatCannotWorkAreRefused(t *testing.T) {
 	}
 	if value, meaning := lastPair("https://x/?a=b=admin"); value != "https://x/?a=b" || meaning != "admin" {
 		t.Errorf("%q %q", value, meaning)
-	}
-}
-
-func TestASecretOfTheDataFolderSealsTheKeys(t *testing.T) {
-	t.Parallel()
-	s := Settings{Data: t.TempDir()}
-	first, err := s.sealSecret()
-	if err != nil || len(first) < 32 {
-		t.Fatalf("%q %v", first, err)
-	}
-	path := filepath.Join(s.Data, sealFile)
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info, err)
-	}
-	if again, err := s.sealSecret(); err != nil || !bytes.Equal(again, first) {
-		t.Errorf("%q %v", again, err)
-	}
-	s.SealKey = "a key of the settings"
-	if set, err := s.sealSecret(); err != nil || string(set) != "a key of the settings" {
-		t.Errorf("%q %v", set, err)
-	}
-	s.SealKey = ""
-	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.sealSecret(); err == nil || !strings.Contains(err.Error(), "delete it") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -55,6 +55,9 @@ func (c *Restore) Run() error {
 	}
 	fmt.Printf("restored %s from backup %s: records as of %s, %d objects of %s; start it with sluice serve --data %s\n",
 		c.Data, filepath.Base(dir), m.Taken.Format(time.RFC3339), m.Objects.Objects, bytesOf(m.Objects.Bytes), c.Data)
+	if _, kept := m.Files[sealFile]; !kept {
+		fmt.Printf("the backup holds no %s: where the private keys were sealed with one, put it into %s before the start, or set seal_key\n", sealFile, c.Data)
+	}
 	return nil
 }
 

@@ -85,6 +85,7 @@ const (
 	GrantReused        = "grant.reused"  // a code or a refresh token was used a second time, which ended what it gave
 	ProgramEnded       = "program.ended" // what somebody gave a program was taken back
 	KeysRotated        = "keys.rotated"
+	KeysForgotten      = "keys.forgotten" // private ones, sealed with a secret that was lost
 )
 
 // Act is something that was done and that matters for security. It holds no secret.

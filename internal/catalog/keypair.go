@@ -136,6 +136,23 @@ func (s *Store) RemoveKeyPair(ctx context.Context, id string, act account.Act) e
 	})
 }
 
+// ForgetSealed forgets private keys, by the ids of keys that sign tokens and of key pairs. Their public halves stay, and what they signed.
+func (s *Store) ForgetSealed(ctx context.Context, tokens, pairs []string, act account.Act) error {
+	return s.write(ctx, func(t tx) error {
+		for _, id := range tokens {
+			if err := t.UnsealSigningKey(ctx, id); err != nil {
+				return err
+			}
+		}
+		for _, id := range pairs {
+			if err := t.UnsealKeyPair(ctx, id); err != nil {
+				return err
+			}
+		}
+		return t.act(ctx, act)
+	})
+}
+
 func (t tx) lockKeyPair(ctx context.Context, id string) (sqlc.KeyPair, error) {
 	row, err := t.LockKeyPair(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -73,6 +73,16 @@ func OpenKeys(store KeyStore, secret []byte, now func() time.Time, log *slog.Log
 	return &Keys{store: store, seal: s, now: now, log: log, opened: map[string]trusted{}}, nil
 }
 
+// Opens reports whether a secret is what the private key of a record was sealed with.
+func Opens(secret []byte, r signing.Record) bool {
+	s, err := seal.New(secret, sealPurpose)
+	if err != nil {
+		return false
+	}
+	_, ok := s.Open(r.ID, r.Sealed)
+	return ok
+}
+
 // KeyPairs are those of users, and those by which the API itself grants what it has decided, as the store has them now.
 func (k *Keys) KeyPairs(ctx context.Context) (users, internal []signing.KeyPair, err error) {
 	k.mu.Lock()

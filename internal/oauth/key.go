@@ -29,6 +29,9 @@ const (
 	askAgain   = 5 * time.Second // least time between two reads for a key that is not known
 )
 
+// sealPurpose keeps the keys here apart from others that are sealed with the same secret.
+const sealPurpose = "sluice oauth signing keys"
+
 // ring is the keys of this installation. Every process publishes all of them and signs with the newest that it can open, so that processes with another
 // secret, or a folder that lost its own, work too.
 type ring struct {
@@ -50,8 +53,18 @@ type ringKey struct {
 }
 
 func newRing(store Keys, secret []byte, rotate time.Duration, now func() time.Time, log *slog.Logger) (*ring, error) {
-	seal, err := seal.New(secret, "sluice oauth signing keys")
+	seal, err := seal.New(secret, sealPurpose)
 	return &ring{store: store, seal: seal, rotate: rotate, now: now, log: log}, err
+}
+
+// Opens reports whether a secret is what the private half of a key was sealed with.
+func Opens(secret []byte, k account.SigningKey) bool {
+	s, err := seal.New(secret, sealPurpose)
+	if err != nil {
+		return false
+	}
+	_, ok := s.Open(k.ID, k.Sealed)
+	return ok
 }
 
 // signer returns the key that signs now. Where there is none it is made, and its successor in time.

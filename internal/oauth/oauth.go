@@ -11,7 +11,8 @@
 // Fresh, a read of its user or client and of what was revoked. Keys are read from the store once a minute.
 //
 // Failure. Where the store is away, nothing is issued and nothing verified (fault.Unavailable). A lost answer of the token endpoint is a spent code or
-// refresh token: the person signs in again. Who loses the sealing secret loses no tokens that are out: a new key signs, and the old ones are still published.
+// refresh token: the person signs in again. Who loses the sealing secret loses no tokens that are out: a new key signs, and the old ones are still published. A
+// server asks before (cmd/sluice/seal.go).
 package oauth
 
 import (

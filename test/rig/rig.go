@@ -125,12 +125,13 @@ type Server struct {
 
 // Options say how a server is started. The zero value is a fresh server with the defaults.
 type Options struct {
-	Data  string   // empty for a fresh folder
-	Tags  string   // build tags
-	Args  []string // more flags of serve
-	Env   []string // more environment
-	Token string   // the admin token; empty for one of the server's own making
-	Under []string // a program and its arguments that start the server, such as taskset -c 0
+	Data   string   // empty for a fresh folder
+	Tags   string   // build tags
+	Args   []string // more flags of serve
+	Env    []string // more environment
+	Token  string   // the admin token; empty for one of the server's own making
+	Binary string   // another one than Binary builds
+	Under  []string // a program and its arguments that start the server, such as taskset -c 0
 }
 
 // Start starts a server on a free port and waits until it takes work. It is ended with the test.
@@ -163,12 +164,18 @@ func Launch(t testing.TB, o Options) *Server {
 	}
 	_ = os.Remove(filepath.Join(o.Data, "server.json")) // of a server that was killed
 	s := &Server{Data: o.Data, Token: o.Token, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
-	program := append(slices.Clone(o.Under), Binary(t, o.Tags), "serve", "--data", o.Data, "--listen", "127.0.0.1:0")
+	if o.Binary == "" {
+		o.Binary = Binary(t, o.Tags)
+	}
+	program := append(slices.Clone(o.Under), o.Binary, "serve", "--data", o.Data, "--listen", "127.0.0.1:0")
 	program = append(program, o.Args...)
 	s.cmd = exec.Command(program[0], program[1:]...)
 	s.cmd.Env = append(append(os.Environ(), "SLUICE_PLAYBACK=public"), o.Env...) // who may watch is the subject of few tests
 	if o.Token != "" {
 		s.cmd.Env = append(s.cmd.Env, "SLUICE_ADMIN_TOKEN="+o.Token)
+		if seals := func(set string) bool { return strings.HasPrefix(set, "SLUICE_SEAL_KEY=") }; !slices.ContainsFunc(o.Env, seals) { // processes that share the one share the other
+			s.cmd.Env = append(s.cmd.Env, "SLUICE_SEAL_KEY=sealed for "+o.Token)
+		}
 	}
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -104,5 +104,9 @@ UPDATE oauth_key SET until = CASE WHEN until < sqlc.arg(now) THEN until ELSE sql
 -- name: SigningKeys :many
 SELECT * FROM oauth_key WHERE expires > $1 ORDER BY signs, id;
 
+-- name: UnsealSigningKey :exec
+-- UnsealSigningKey forgets a private key that nothing opens any more.
+UPDATE oauth_key SET sealed = '' WHERE id = $1;
+
 -- name: SweepSigningKeys :exec
 DELETE FROM oauth_key WHERE expires <= $1;

@@ -658,6 +658,16 @@ func (q *Queries) SweepSigningKeys(ctx context.Context, expires int64) error {
 	return err
 }
 
+const unsealSigningKey = `-- name: UnsealSigningKey :exec
+UPDATE oauth_key SET sealed = '' WHERE id = $1
+`
+
+// UnsealSigningKey forgets a private key that nothing opens any more.
+func (q *Queries) UnsealSigningKey(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, unsealSigningKey, id)
+	return err
+}
+
 const updateClient = `-- name: UpdateClient :exec
 UPDATE oauth_client SET name = $2, redirects = $3, logouts = $4, scopes = $5, role = $6, workspaces = $7, secret = $8, rotated = $9 WHERE id = $1
 `

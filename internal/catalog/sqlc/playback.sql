@@ -15,6 +15,10 @@ UPDATE key_pair SET retired = retired WHERE id = $1 RETURNING *;
 -- name: RetireKeyPair :exec
 UPDATE key_pair SET retiring = $2, retired = $3, slot = id WHERE id = $1;
 
+-- name: UnsealKeyPair :exec
+-- UnsealKeyPair forgets a private key that nothing opens any more.
+UPDATE key_pair SET sealed = '' WHERE id = $1;
+
 -- name: RemoveKeyPair :exec
 DELETE FROM key_pair WHERE id = $1;
 

@@ -385,3 +385,13 @@ func (q *Queries) RevokePlayback(ctx context.Context, arg RevokePlaybackParams) 
 	_, err := q.db.ExecContext(ctx, revokePlayback, arg.ID, arg.Revoked)
 	return err
 }
+
+const unsealKeyPair = `-- name: UnsealKeyPair :exec
+UPDATE key_pair SET sealed = '' WHERE id = $1
+`
+
+// UnsealKeyPair forgets a private key that nothing opens any more.
+func (q *Queries) UnsealKeyPair(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, unsealKeyPair, id)
+	return err
+}
