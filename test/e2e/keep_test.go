@@ -226,7 +226,7 @@ func (k *kept) holds(s *rig.Server, guest int) {
 	if m := k.ada.must(200, "", "GET", "/v1/session", ""); m["user"].(map[string]any)["email"] != "ada@example.com" {
 		t.Errorf("%v", m)
 	}
-	k.out.must(401, "unauthorized", "GET", "/v1/session", "")
+	k.out.must(401, "unauthorized", "GET", "/v1/videos", "")
 	browse(t, s).signIn(201, "ada@example.com", own)
 	with(k.token).must(200, "", "GET", "/v1/videos", "")
 	with(k.revoked).must(401, "unauthorized", "GET", "/v1/videos", "")
