@@ -351,6 +351,7 @@ func (a *App) Serve(ctx context.Context) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnContext:       delivery.OnConn,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	if a.settings.has(roleWorker) {
@@ -359,7 +360,7 @@ func (a *App) Serve(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(a.listener) }()
+	go func() { failed <- server.Serve(delivery.Listen(a.listener)) }()
 	go a.health.watch(ctx)
 	if a.settings.has(roleAPI) {
 		for _, d := range a.duties() {

@@ -8,8 +8,8 @@
 //
 // Playlists and MPDs are filtered and ordered for the device, and where the signature is in the address, each of their references gets it too.
 //
-// Cost. One question to the catalog per generation and two seconds, however many ask; one public-key operation per signature, however often it is shown. A local object goes from the page cache to the
-// socket (sendfile), provided that no middleware hides net/http's ResponseWriter; a remote one is kept on
+// Cost. One question to the catalog per generation and two seconds, however many ask; one public-key operation per signature, however often it is shown. A local object's file is kept
+// open for some seconds and goes from the page cache to the socket right behind its header, where the server listens by Listen and no middleware hides net/http's ResponseWriter (else as http.ServeContent does it); a remote one is kept on
 // this machine's disk, as much of it as was wanted, and fetched once for all who want it; where it can't be kept it costs a HEAD and a GET of just the wanted bytes. Manifests are kept in memory, up to a bound, cut where signatures go.
 //
 // Failure. Whatever isn't a proper path is a 404 problem document. Who can't prove to be somebody who may see a video gets a 403 with a reason, the same whether there is such a video or not;
@@ -19,20 +19,19 @@
 package delivery
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"sluice/internal/account"
@@ -54,6 +53,7 @@ type Config struct {
 	Origins     []string       // origins of others' pages that may send cookies along; "*" lets all others read what they have a signed address of
 	Proxies     []netip.Prefix // whose X-Forwarded-For is believed
 	CDN         CDN
+	Stall       time.Duration // how long a client may take for each 256 KiB of an answer; 0: half a minute
 	Now         func() time.Time
 	Logger      *slog.Logger
 }
@@ -74,17 +74,20 @@ type edge struct {
 	manifests *shelf
 	described *descriptions
 	viewers   *viewers
+	open      openFiles
 }
 
 // watched is what the gate keeps.
 type watched struct {
 	video.Playback
 	served bool
+	marks  [2][]string // by which a CDN can be told to drop its answers: values of Surrogate-Key and Cache-Tag
 }
 
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
 func New(c Config) (http.Handler, error) {
-	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}, viewers: &viewers{known: map[[sha256.Size]byte]*list.Element{}}}
+	c.Stall = cmp.Or(c.Stall, usualStall)
+	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}, viewers: &viewers{known: map[[sha256.Size]byte]*list.Element{}}, open: openFiles{every: keptOpenFor}}
 	for _, a := range c.Addresses {
 		u, err := url.Parse(a)
 		if err != nil {
@@ -97,6 +100,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	ask := func(ctx context.Context, g generation) (w watched, err error) {
 		w.Playback, w.served, err = c.Playbacks.Playback(ctx, g.folder, g.n)
+		w.marks = marks(w.Playback, g.n)
 		return w, err
 	}
 	e.gate = newGate(ask, func(w watched) bool { return w.served && !w.Revoked }, freshFor, c.Now)
@@ -104,7 +108,7 @@ func New(c Config) (http.Handler, error) {
 }
 
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p := pace(w)
+	p := pace(w, e.Stall)
 	defer p.end()
 	switch {
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
@@ -155,7 +159,7 @@ func problem(w http.ResponseWriter, status int, code, detail string) {
 }
 
 // serve is the way of a request: what is asked for, who may, how large, and only then what it is.
-func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
+func (e *edge) serve(w *paced, r *http.Request) {
 	v, err := e.arrive(r)
 	e.share(w.Header(), r, v)
 	if err == nil {
@@ -173,14 +177,29 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer sends what was asked for. An error means that nothing was written yet.
-func (e *edge) answer(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (e *edge) answer(p *paced, r *http.Request, v *visit) error {
 	if v.rewritten() {
-		return e.serveManifest(w, r, v)
+		return e.serveManifest(p, r, v)
 	}
-	if name, local := e.Objects.LocalPath(e.MediaBucket, v.key(v.Prefix)); local {
-		return e.serveFile(w, bounded(r, mostRanges), v, name)
+	key, on := v.key(v.Prefix), wired(p, r)
+	if on != nil {
+		if file := e.open.take(key); file != nil {
+			return e.sendFile(p, on, v, file)
+		}
 	}
-	return e.serveRemote(w, bounded(r, 1), v) // each part would be a request of its own
+	name, local := e.Objects.LocalPath(e.MediaBucket, key)
+	switch {
+	case !local:
+		return e.serveRemote(p, bounded(r, 1), v) // each part would be a request of its own
+	case on == nil:
+		return e.serveFile(p, bounded(r, mostRanges), v, name)
+	}
+	file, err := open(name)
+	if err != nil {
+		return err
+	}
+	e.open.keep(key, file)
+	return e.sendFile(p, on, v, file)
 }
 
 // bounded drops a Range header that names more than most parts, as a server may, and one of a HEAD, for which ranges aren't defined (RFC 9110 §14.2).
@@ -197,41 +216,38 @@ func bounded(r *http.Request, most int) *http.Request {
 
 // serveFile answers from a file of this machine. An error means that nothing was written yet.
 func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, v *visit, name string) error {
-	file, info, err := openFile(name)
+	o, err := open(name)
 	if err != nil {
 		return err
 	}
+	file := os.NewFile(uintptr(o.fd), name)
 	defer file.Close()
-	e.describe(w.Header(), v, tagOf(info))
-	http.ServeContent(w, r, "", info.ModTime(), file)
+	e.describe(w.Header(), v, o.tag)
+	http.ServeContent(w, r, "", o.changed, file)
 	return nil
 }
 
-// openFile opens an object's file.
-func openFile(name string) (*os.File, fs.FileInfo, error) {
-	// NONBLOCK keeps a FIFO from holding the request; on a regular file it does nothing.
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENAMETOOLONG) {
-		return nil, nil, missing(err)
+// sendFile answers with a whole file of this machine, and gives it back.
+func (e *edge) sendFile(p *paced, on *wire, v *visit, file *opened) error {
+	defer e.open.put(file)
+	h := p.Header()
+	e.describe(h, v, file.tag)
+	h["Last-Modified"], h["Content-Length"], h["Accept-Ranges"] = file.modified, file.length, inBytes
+	p.send(&outgoing{opened: file}, on)
+	return nil
+}
+
+// quoted is an entity tag as a header has it, none for none.
+func quoted(tag string) []string {
+	if tag == "" {
+		return nil
 	}
-	if err != nil {
-		return nil, nil, away(err)
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = missing(nil)
-	} else if err != nil {
-		err = away(err)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, file.Close())
-	}
-	return file, info, nil
+	return []string{`"` + tag + `"`}
 }
 
 // tagOf is strong without reading the file: objects of a generation are never rewritten, and a key comes once.
-func tagOf(info fs.FileInfo) string {
-	return fmt.Sprintf("%x-%x", info.ModTime().UnixNano(), info.Size())
+func tagOf(modified time.Time, size int64) string {
+	return string(strconv.AppendInt(append(strconv.AppendInt(make([]byte, 0, 32), modified.UnixNano(), 16), '-'), size, 16))
 }
 
 const (
@@ -242,19 +258,34 @@ const (
 	behindCDN = time.Hour
 )
 
+// Values of headers that don't depend on the request. An answer has a dozen, and making a slice for each costs more than all that is asked about the request.
+var (
+	inBytes   = []string{"bytes"}
+	kindLines = func() map[string][]string {
+		lines := map[string][]string{}
+		for _, kind := range kinds {
+			lines[kind] = []string{kind}
+		}
+		return lines
+	}()
+)
+
 // describe says what the answer is, who may keep it for how long, and by which marks a CDN can be told to drop it.
-func (e *edge) describe(h http.Header, v *visit, etag string) {
-	h.Set("Content-Type", v.kind)
-	if etag != "" {
-		h.Set("ETag", `"`+etag+`"`)
+func (e *edge) describe(h http.Header, v *visit, etag []string) {
+	h["Content-Type"] = kindLines[v.kind]
+	if len(etag) > 0 {
+		h["Etag"] = etag
 	}
-	h.Set("Cache-Control", e.keeping(v))
-	marks := []string{video.Mark(v.Video), video.GenerationMark(v.Video, v.n)}
-	if v.ID != "" {
-		marks = append(marks, video.PlaybackMark(v.ID))
+	h["Cache-Control"] = []string{e.keeping(v)}
+	h["Surrogate-Key"], h["Cache-Tag"] = v.marks[0], v.marks[1]
+}
+
+func marks(p video.Playback, n int) [2][]string {
+	all := []string{video.Mark(p.Video), video.GenerationMark(p.Video, n)}
+	if p.ID != "" {
+		all = append(all, video.PlaybackMark(p.ID))
 	}
-	h.Set("Surrogate-Key", strings.Join(marks, " "))
-	h.Set("Cache-Tag", strings.Join(marks, ","))
+	return [2][]string{{strings.Join(all, " ")}, {strings.Join(all, ",")}}
 }
 
 // keeping is the Cache-Control of what isn't made for one request: nobody but a trusted CDN keeps it for longer than the right to it lasts.
@@ -274,7 +305,7 @@ func (e *edge) keeping(v *visit) string {
 		}
 		most = max(0, min(most, rest))
 	}
-	return fmt.Sprintf("%s, max-age=%d%s", who, int64(most/time.Second), never)
+	return who + ", max-age=" + strconv.FormatInt(int64(most/time.Second), 10) + never
 }
 
 // fail answers an error before anything else was written, and logs what isn't the client's doing.

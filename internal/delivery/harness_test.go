@@ -172,7 +172,8 @@ func newStage(t *testing.T, way string, changes ...func(*Config)) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.server.Config.Handler = edge
+	s.server.Config.Handler, s.server.Config.ConnContext = edge, OnConn
+	s.server.Listener = Listen(s.server.Listener)
 	s.server.Start()
 	t.Cleanup(s.server.Close)
 	return s

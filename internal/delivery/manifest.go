@@ -85,7 +85,7 @@ func (e *edge) serveManifest(w http.ResponseWriter, r *http.Request, v *visit) e
 		h.Set("Content-Length", strconv.Itoa(len(text)))
 		r = bounded(r, 0)
 	}
-	e.describe(h, v, tag)
+	e.describe(h, v, quoted(tag))
 	http.ServeContent(w, bounded(r, 1), "", m.modified, bytes.NewReader(text))
 	return nil
 }
@@ -106,7 +106,7 @@ func (e *edge) sendSigned(w http.ResponseWriter, r *http.Request, v *visit, m *m
 	}
 	space[0] = text
 	h := w.Header()
-	e.describe(h, v, "")
+	e.describe(h, v, nil)
 	if len(text) >= longSigned && squeezable(r) {
 		if text, err = squeeze(space[1][:0], text, gzip.BestSpeed); err != nil {
 			return err

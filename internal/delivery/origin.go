@@ -96,19 +96,26 @@ func (e *edge) pageMay(r *http.Request, p video.Playback) bool {
 	return slices.Contains(p.Origins, origin) || slices.Contains(e.Pages, origin)
 }
 
+// Values of headers, made once.
+var (
+	exposed     = []string{"Accept-Ranges, Content-Length, Content-Range, ETag"}
+	crossOrigin = []string{"cross-origin"}
+	noSniff     = []string{"nosniff"}
+	noReferrer  = []string{"no-referrer"}
+	everyOrigin = []string{"*"}
+	byOrigin    = []string{"Origin"}
+)
+
 // share says which pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol): every one where nothing depends on who asks; else those
 // that are allowed, by name, and with cookies. It is set on refusals too, which players have to read.
 func (e *edge) share(h http.Header, r *http.Request, v *visit) {
-	h.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, ETag")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h["Access-Control-Expose-Headers"], h["Cross-Origin-Resource-Policy"] = exposed, crossOrigin
+	h["X-Content-Type-Options"], h["Referrer-Policy"] = noSniff, noReferrer
 	if v == nil || v.Policy == video.Public && len(v.Origins) == 0 {
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Timing-Allow-Origin", "*")
+		h["Access-Control-Allow-Origin"], h["Timing-Allow-Origin"] = everyOrigin, everyOrigin
 		return
 	}
-	h.Add("Vary", "Origin")
+	h["Vary"] = byOrigin
 	origin := r.Header.Get("Origin")
 	allowed := e.Origins
 	if len(v.Origins) > 0 {

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// stride is how much a client has to take within takenWithin, or is cut off: a rung for the slowest of phones needs twice as much.
-	stride      = 256 << 10
-	takenWithin = 30 * time.Second
+	// stride is how much a client has to take within Config.Stall, or is cut off: in half a minute a rung for the slowest of phones needs twice as much.
+	stride = 256 << 10
+	// usualStall is Config.Stall where that is 0.
+	usualStall = 30 * time.Second
 )
 
 // paced is an answer that has to be taken: a client that reads nothing, or a byte now and then, doesn't hold a connection and a file. What is sent by
@@ -18,21 +19,38 @@ const (
 type paced struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	within  time.Duration // for each stride
+	wire    *wire         // that the whole answer went out by
+	sent    bool          // it did
 }
 
-func pace(w http.ResponseWriter) *paced {
-	p := &paced{w, http.NewResponseController(w)}
-	p.extend()
-	return p
+func pace(w http.ResponseWriter, within time.Duration) *paced {
+	return &paced{ResponseWriter: w, control: http.NewResponseController(w), within: within}
 }
 
 // extend gives the client its time for the next stride. A writer without deadlines is not on a network.
-func (p *paced) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(takenWithin)) }
+func (p *paced) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(p.within)) }
 
 // end sends what is left, while there is a deadline, and leaves none to the connection's next request. Who can't be sent it is gone.
 func (p *paced) end() {
-	_ = p.control.Flush()
-	_ = p.control.SetWriteDeadline(time.Time{})
+	if !p.sent {
+		p.extend()
+		_ = p.control.Flush()
+	}
+	if p.wire == nil || p.wire.late {
+		_ = p.control.SetWriteDeadline(time.Time{})
+	}
+}
+
+// send sends a file of which nothing has been sent yet, and its header, by a wire, which sees to the deadlines. A file that breaks off ends the connection: net/http
+// compares with what the header says.
+func (p *paced) send(o *outgoing, on *wire) {
+	on.more, on.within = true, p.within
+	p.wire = on
+	p.WriteHeader(http.StatusOK)
+	if p.sent = p.control.Flush() == nil; p.sent {
+		_, _ = p.ResponseWriter.(io.ReaderFrom).ReadFrom(o)
+	}
 }
 
 // Unwrap is for http.ResponseController.

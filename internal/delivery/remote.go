@@ -38,7 +38,7 @@ func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, v *visit) err
 		content = &reader{get: get, size: object.Size, end: end}
 	}
 	defer content.drop()
-	e.describe(w.Header(), v, object.ETag)
+	e.describe(w.Header(), v, quoted(object.ETag))
 	http.ServeContent(w, r, "", object.Modified, content)
 	if err := content.failure(); err != nil {
 		if r.Context().Err() == nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -154,11 +155,11 @@ func compose(text []byte, modified time.Time, t target, choice manifest.Choice) 
 func (e *edge) stored(ctx context.Context, key string) (text []byte, modified time.Time, err error) {
 	var body io.ReadCloser
 	if name, local := e.Objects.LocalPath(e.MediaBucket, key); local {
-		file, info, err := openFile(name)
+		o, err := open(name)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		body, modified = file, info.ModTime()
+		body, modified = os.NewFile(uintptr(o.fd), name), o.changed
 	} else {
 		remote, object, err := e.Objects.Get(ctx, e.MediaBucket, key, "")
 		if err != nil {
