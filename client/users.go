@@ -18,6 +18,7 @@ type User struct {
 	State      string    `json:"state"`      // invited, active or disabled
 	Workspaces []string  `json:"workspaces"` // ids
 	MustChange bool      `json:"must_change"`
+	Factored   time.Time `json:"second_factor_since,omitzero"` // since when they have a second factor; zero for none
 	Created    time.Time `json:"created"`
 	SignedIn   time.Time `json:"signed_in,omitzero"` // last; zero for never
 }
@@ -89,6 +90,11 @@ func (c *Client) InviteAgain(ctx context.Context, id string) (u User, err error)
 // ResetUser ends what a user has open and has a letter with a temporary password written to them.
 func (c *Client) ResetUser(ctx context.Context, id string) (u User, err error) {
 	return u, c.call(ctx, http.MethodPost, "/v1/users/"+url.PathEscape(id)+"/reset", nil, &u)
+}
+
+// ResetFactor removes the second factor of a user who has lost it, and ends their sessions; a letter tells them.
+func (c *Client) ResetFactor(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/users/"+url.PathEscape(id)+"/factor", nil, nil)
 }
 
 // EditUser changes a user.

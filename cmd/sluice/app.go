@@ -87,8 +87,15 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 	if err = a.openObjects(ctx); err != nil {
 		return nil, err
 	}
-	a.openIdentity()
-	if err = a.openRoles(ctx); err != nil {
+	if s.has(roleAPI) || s.has(roleEdge) {
+		if err = a.openSeal(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err = a.openIdentity(); err != nil {
+		return nil, err
+	}
+	if err = a.openRoles(); err != nil {
 		return nil, err
 	}
 	return a, a.firstAdmin(ctx)
@@ -181,7 +188,7 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 }
 
 // openRoles wires the rooms that this process's roles need.
-func (a *App) openRoles(ctx context.Context) error {
+func (a *App) openRoles() error {
 	s := a.settings
 	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
@@ -194,9 +201,6 @@ func (a *App) openRoles(ctx context.Context) error {
 	}
 	var err error
 	if s.has(roleAPI) || s.has(roleEdge) {
-		if err := a.openSeal(ctx); err != nil {
-			return err
-		}
 		tokens, err := a.openTokens()
 		if err != nil {
 			return err
@@ -261,7 +265,7 @@ func (a *App) openAPI() (err error) {
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
-		Identity: a.identity, Mail: a.identity.Mail, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
+		Identity: a.identity, Mail: a.identity.Mail, Demand: a.identity.Demand, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
 		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), KeyRing: a.keyRing(), Issuers: a.issuers(), ClientSecret: oauth.NewSecret,
 	})

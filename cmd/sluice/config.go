@@ -30,6 +30,7 @@ type Settings struct {
 	Roles          []string      `help:"What this process does: api, worker, edge. Fewer than all need database postgres://… and s3.endpoint." default:"api,worker,edge" env:"SLUICE_ROLES"`
 	AdminToken     Secret        `help:"Admin token, the same for all processes with the role api. Default: one in the data folder." env:"SLUICE_ADMIN_TOKEN" placeholder:"TOKEN"`
 	AdminEmail     string        `help:"E-mail address of the administrator whom the first start makes." default:"admin@localhost" env:"SLUICE_ADMIN_EMAIL"`
+	SecondFactor   string        `help:"Who must have a second factor beside their password: optional (nobody), admins or everyone." default:"optional" enum:"optional,admins,everyone" env:"SLUICE_SECOND_FACTOR"`
 	TrustedProxies []string      `help:"Addresses and networks of proxies whose X-Forwarded-For is believed, such as 127.0.0.1." env:"SLUICE_TRUSTED_PROXIES"`
 	Cache          Cache         `embed:"" prefix:"cache-" envprefix:"SLUICE_CACHE_"`
 	Listen         string        `help:"Address to listen on, host:port. Port 0 takes a free one." default:"127.0.0.1:8080" env:"SLUICE_LISTEN"`

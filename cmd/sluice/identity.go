@@ -15,6 +15,7 @@ import (
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/identity"
+	"sluice/internal/seal"
 )
 
 // The session's cookie. A browser takes __Host-… only over TLS, for one host and every path (RFC 6265bis §4.1.3.2).
@@ -24,15 +25,22 @@ const (
 )
 
 // openIdentity makes the room of accounts.
-func (a *App) openIdentity() {
+func (a *App) openIdentity() error {
 	secure := strings.HasPrefix(a.settings.PublicURL, "https://")
 	cookie := plainCookie
 	if secure {
 		cookie = secureCookie
 	}
-	a.identity = identity.New(identity.Config{
+	c := identity.Config{
 		Store: stageIdentity(a.store), Cookie: cookie, Secure: secure, Mail: a.settings.SMTP.Host != "", Hashes: runtime.NumCPU(), Now: now, Log: a.log,
-	})
+		Site: "Sluice " + strings.ReplaceAll(hostOf(a.settings.PublicURL), ":", "."), Demand: account.Demand(a.settings.SecondFactor),
+	}
+	var err error
+	if a.settings.has(roleAPI) { // else nobody signs in here
+		c.Seal, err = seal.New(a.seal, "sluice second factor")
+	}
+	a.identity = identity.New(c)
+	return err
 }
 
 // firstAdmin makes an administrator where there is none; greet prints how to sign in.

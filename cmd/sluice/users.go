@@ -14,16 +14,17 @@ import (
 
 // Users are the commands that say who may sign in.
 type Users struct {
-	List     ListUsers    `cmd:"" help:"List users, oldest first."`
-	Invite   InviteUser   `cmd:"" help:"Invite somebody: a letter with a temporary password, good once and for 7 days."`
-	Role     RoleUser     `cmd:"" help:"Change what a user may do."`
-	Disable  DisableUser  `cmd:"" help:"Shut a user out: sessions and personal tokens end at once."`
-	Enable   EnableUser   `cmd:"" help:"Let a user sign in again."`
-	Reset    ResetUser    `cmd:"" help:"Have a user choose another password: sessions and personal tokens end, and a letter with a temporary password is written."`
-	Sessions UserSessions `cmd:"" help:"List, or end, where a user is signed in."`
-	Programs UserPrograms `cmd:"" help:"List the programs that a user has let in, or take back what one was given."`
-	Remove   RemoveUser   `cmd:"" help:"Remove a user. Their videos stay."`
-	Audit    Audit        `cmd:"" help:"List what was done to accounts, newest first."`
+	List        ListUsers    `cmd:"" help:"List users, oldest first."`
+	Invite      InviteUser   `cmd:"" help:"Invite somebody: a letter with a temporary password, good once and for 7 days."`
+	Role        RoleUser     `cmd:"" help:"Change what a user may do."`
+	Disable     DisableUser  `cmd:"" help:"Shut a user out: sessions and personal tokens end at once."`
+	Enable      EnableUser   `cmd:"" help:"Let a user sign in again."`
+	Reset       ResetUser    `cmd:"" help:"Have a user choose another password: sessions and personal tokens end, and a letter with a temporary password is written."`
+	ResetFactor ResetFactor  `cmd:"" name:"reset-factor" help:"Remove the second factor of a user who has lost it: sessions end, and a letter tells them. The password stays."`
+	Sessions    UserSessions `cmd:"" help:"List, or end, where a user is signed in."`
+	Programs    UserPrograms `cmd:"" help:"List the programs that a user has let in, or take back what one was given."`
+	Remove      RemoveUser   `cmd:"" help:"Remove a user. Their videos stay."`
+	Audit       Audit        `cmd:"" help:"List what was done to accounts, newest first."`
 }
 
 // OneUser is what the commands on one user share.
@@ -205,6 +206,22 @@ func (r *ResetUser) Run() error {
 			return err
 		}
 		return r.written(ctx, c, u, out)
+	})
+}
+
+// ResetFactor removes a second factor.
+type ResetFactor struct {
+	OneUser `embed:""`
+}
+
+// Run removes it.
+func (r *ResetFactor) Run() error {
+	return r.on(func(ctx context.Context, c *client.Client, u client.User, out io.Writer) error {
+		if err := c.ResetFactor(ctx, u.ID); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "%s signs in by password alone now, until they set up a second factor again.\n", plain(u.Email))
+		return err
 	})
 }
 

@@ -58,8 +58,9 @@ type User struct {
 	Name       string
 	Role       Role
 	State      State
-	Workspaces []string // ids, sorted; an admin reaches the others too
-	MustChange bool     // the password is temporary: nothing else is allowed until it is changed
+	Workspaces []string  // ids, sorted; an admin reaches the others too
+	MustChange bool      // the password is temporary: nothing else is allowed until it is changed
+	Factored   time.Time // since when they have a second factor; zero for none
 	Created    time.Time
 	SignedIn   time.Time // last; zero for never
 }
@@ -82,9 +83,12 @@ type Principal struct {
 	Role       Role
 	Workspaces []string  // ids; an admin's reach is not bounded by them
 	Scopes     Scopes    // what the credentials allow, already cut to what the role does
+	MustProve  bool      // only the second factor may be shown
 	MustChange bool      // only the password may be changed
+	MustEnrol  bool      // only a second factor may be set up
 	Session    string    // the id of a browser's session; empty for tokens
 	SignedIn   time.Time // when that session began; zero for tokens
+	Proven     time.Time // when its user showed a second factor; zero for never, and for tokens
 }
 
 // Operator is the holder of the admin token.

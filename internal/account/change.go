@@ -82,4 +82,6 @@ type Expired struct {
 type Admission struct {
 	User   User
 	Cookie string // the header Set-Cookie
+	// What is left to do before anything else may be done, in this order: User.MustChange is between the two.
+	MustProve, MustEnrol bool
 }

@@ -85,6 +85,7 @@ type Code struct {
 	Nonce     string
 	Scope     string // with openid and the like
 	SignedIn  time.Time
+	Proven    time.Time // when a second factor was shown; zero for never
 	Expires   time.Time
 	Family    string // the grant that it gave; empty before
 }
@@ -148,6 +149,7 @@ type Grant struct {
 	Scope    string
 	Nonce    string
 	SignedIn time.Time
+	Proven   time.Time // when a second factor was shown; zero for never
 	Created  time.Time
 	Expires  time.Time // when the last of its tokens does
 	Ended    time.Time // zero while it is good

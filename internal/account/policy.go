@@ -24,7 +24,7 @@ type Reach struct {
 // Reach returns what p may see.
 func (p Principal) Reach() Reach {
 	switch {
-	case p.Kind == "" || p.MustChange || !p.Scopes.Has(VideosRead):
+	case p.Settled() != nil || !p.Scopes.Has(VideosRead):
 		return Reach{}
 	case p.Role == Admin:
 		return Reach{All: true}
@@ -59,7 +59,7 @@ func (p Principal) MayChange(s Subject) bool {
 
 // MayPut reports whether p may put videos into a workspace.
 func (p Principal) MayPut(workspace string) bool {
-	if p.MustChange || !p.Scopes.Has(UploadsWrite) {
+	if p.Settled() != nil || !p.Scopes.Has(UploadsWrite) {
 		return false
 	}
 	return p.Role == Admin || (p.Role == Editor && slices.Contains(p.Workspaces, workspace))
@@ -78,14 +78,36 @@ func (p Principal) Known() error {
 	return nil
 }
 
-// Settled says whether somebody is known who may do more than change a temporary password. The errors are Known's, and Forbidden, code
-// "password_change_required".
-func (p Principal) Settled() error {
+// Authenticated says whether somebody is known who has shown what proves it: the second factor too, where they have one. The errors are Known's, and Forbidden,
+// code "second_factor_required".
+func (p Principal) Authenticated() error {
 	if err := p.Known(); err != nil {
+		return err
+	}
+	if p.MustProve {
+		return fault.New(fault.Forbidden, "account.allow", "second_factor_required", "Show the second factor first, a code of your app: POST /v1/session/factor.", nil)
+	}
+	return nil
+}
+
+// Enrolling says whether somebody may set up a second factor. The errors are Authenticated's, and Forbidden, code "password_change_required".
+func (p Principal) Enrolling() error {
+	if err := p.Authenticated(); err != nil {
 		return err
 	}
 	if p.MustChange {
 		return fault.New(fault.Forbidden, "account.allow", "password_change_required", "Change the temporary password first: POST /v1/session/password.", nil)
+	}
+	return nil
+}
+
+// Settled says whether somebody is known of whom nothing more is asked. The errors are Enrolling's, and Forbidden, code "second_factor_enrolment_required".
+func (p Principal) Settled() error {
+	if err := p.Enrolling(); err != nil {
+		return err
+	}
+	if p.MustEnrol {
+		return fault.New(fault.Forbidden, "account.allow", "second_factor_enrolment_required", "This server asks for a second factor; set one up first: POST /v1/factor.", nil)
 	}
 	return nil
 }

@@ -5,10 +5,11 @@ import "time"
 // Login is a user with what proves that it is them.
 type Login struct {
 	User
-	Hash      string    // of the password, a PHC string; empty where nobody has this address
+	Hash      string // of the password, a PHC string; empty where nobody has this address
+	Factor    Factor
 	Temporary time.Time // until when the password may be used, where it is a temporary one; else zero
 	Used      bool      // a temporary password has opened its session
-	Known     bool      // a session of theirs was opened from the address that asks
+	Known     bool      // a session of theirs was opened, and the second factor shown in it, from the address that asks
 }
 
 // ExternalPrefix begins the ids of people whom an external issuer signs in. They have no password here.
@@ -33,6 +34,9 @@ type Session struct {
 	Expires time.Time // whatever happens
 	Address string    // from where it was opened
 	Agent   string    // by what browser
+	Proven  time.Time // when a second factor was shown in it; zero for never
+	Offer   string    // a second factor that waits for its first code: its secret, encrypted; empty for none
+	Offered time.Time // when that was
 }
 
 // Token is a personal API token: what is known of it, without the token itself.
@@ -57,6 +61,7 @@ type Strikes struct {
 const (
 	SignedIn           = "sign_in"
 	SignInFailed       = "sign_in.failed"
+	SignInBegun        = "sign_in.password" // the password was right, and the second factor is still to be shown
 	SignedOut          = "sign_out"
 	SessionEnded       = "session.ended"
 	PasswordChanged    = "password.changed"
@@ -64,6 +69,11 @@ const (
 	PasswordForgotten  = "password.forgotten"
 	PasswordReset      = "password.reset"        // by a mailed code
 	PasswordForced     = "password.reset_forced" // by an administrator
+	FactorSet          = "factor.set"
+	FactorRemoved      = "factor.removed"
+	FactorReset        = "factor.reset" // by an administrator
+	FactorFailed       = "factor.failed"
+	FactorCodes        = "factor.codes" // other recovery codes took the place of those before
 	UserInvited        = "user.invited"
 	UserInvitedAgain   = "user.invited_again"
 	UserEdited         = "user.edited"
@@ -110,6 +120,9 @@ const (
 	ForcedLetter     LetterKind = "reset"      // a temporary password, asked for by an administrator
 	ForgottenLetter  LetterKind = "forgot"     // a code, asked for by whoever knows the address
 	ChangedLetter    LetterKind = "changed"    // that the password was changed
+	FactorSetLetter  LetterKind = "factor_set" // that there is a second factor
+	FactorEndLetter  LetterKind = "factor_end" // that there is none any more
+	RecoveryLetter   LetterKind = "recovery"   // that a recovery code was used
 )
 
 // LetterState says where a letter is.

@@ -28,12 +28,14 @@ type access struct {
 type level int
 
 const (
-	levelScope   level = iota + 1 // somebody whose credentials have the scope
-	levelSettled                  // somebody, who may do more than change a temporary password
-	levelKnown                    // somebody
-	levelElse                     // whoever cmd/sluice let through by other credentials
-	levelAsked                    // anybody, who is told of their own credentials
-	levelOpen                     // anybody
+	levelScope         level = iota + 1 // somebody whose credentials have the scope
+	levelSettled                        // somebody of whom nothing more is asked
+	levelEnrolling                      // somebody, who may still have to set up a second factor
+	levelAuthenticated                  // somebody, who may still have to change a temporary password too
+	levelKnown                          // somebody, who may still have to show a second factor too
+	levelElse                           // whoever cmd/sluice let through by other credentials
+	levelAsked                          // anybody, who is told of their own credentials
+	levelOpen                           // anybody
 )
 
 // needs is for routes that ask for a scope.
@@ -42,7 +44,13 @@ func needs(s account.Scope) access { return access{level: levelScope, scope: s} 
 // settled is for routes on what is everybody's own, which need no scope; why says so.
 func settled(why string) access { return access{level: levelSettled, why: why} }
 
-// known is for routes that somebody whose password is temporary needs too; why says for what.
+// enrolling is for routes that somebody needs too who must set up a second factor; why says for what.
+func enrolling(why string) access { return access{level: levelEnrolling, why: why} }
+
+// authenticated is for routes that somebody needs too whose password is temporary; why says for what.
+func authenticated(why string) access { return access{level: levelAuthenticated, why: why} }
+
+// known is for routes that somebody needs too who has not shown their second factor yet; why says for what.
 func known(why string) access { return access{level: levelKnown, why: why} }
 
 // open is for routes that ask for nobody; why says what keeps them from harm.
@@ -61,6 +69,10 @@ func (a access) allow(p account.Principal) error {
 		return p.Allow(a.scope)
 	case levelSettled:
 		return p.Settled()
+	case levelEnrolling:
+		return p.Enrolling()
+	case levelAuthenticated:
+		return p.Authenticated()
 	case levelKnown:
 		return p.Known()
 	case levelElse, levelOpen, levelAsked:
@@ -82,7 +94,7 @@ func (a access) security() []map[string][]string {
 		return []map[string][]string{{"events": scopes}}
 	case levelScope:
 		scopes = []string{string(a.scope)}
-	case levelSettled, levelKnown, levelAsked:
+	case levelSettled, levelEnrolling, levelAuthenticated, levelKnown, levelAsked:
 	}
 	all := make([]map[string][]string, 0, 1+len(schemes))
 	if a.level == levelAsked {
@@ -99,9 +111,13 @@ func (a access) problems(method string) problems {
 	var refused []string
 	switch a.level {
 	case levelScope:
-		refused = []string{codeMissingScope, codeMustChange}
+		refused = []string{codeMissingScope, codeMustProve, codeMustChange, codeMustEnrol}
 	case levelSettled:
-		refused = []string{codeMustChange}
+		refused = []string{codeMustProve, codeMustChange, codeMustEnrol}
+	case levelEnrolling:
+		refused = []string{codeMustProve, codeMustChange}
+	case levelAuthenticated:
+		refused = []string{codeMustProve}
 	case levelElse:
 		return problems{http.StatusUnauthorized: {codeUnauthorized}}
 	case levelKnown, levelOpen, levelAsked:

@@ -1,7 +1,7 @@
 // Package api is the JSON API: one file per noun, its OpenAPI 3.1 description made from the same Go types that it
 // reads and writes.
 //
-// It promises that every answer is JSON: what was asked for, or a problem document (RFC 9457) with a stable code. A
+// It promises that every answer is JSON (but one image): what was asked for, or a problem document (RFC 9457) with a stable code. A
 // request is read strictly: an unknown field or query parameter is refused by name, and no body is read past its
 // limit. A request costs one or two transactions of the store. Nothing is kept between requests, so any number of
 // servers answer alike. Who asks is decided before a request comes here, and is in its context (account.With); whether they may is decided here, by the
@@ -44,6 +44,7 @@ type Config struct {
 	// Mail says whether letters to users are sent; LetterText is what one says.
 	Mail         bool
 	LetterText   func(l account.Letter) (subject, text string)
+	Demand       account.Demand // who must have a second factor; empty for nobody
 	Clients      ClientStore
 	SignIns      SignIns                    // nil where an external issuer signs people in
 	KeyRing      KeyRing                    // nil where an external issuer gives the tokens
@@ -112,6 +113,7 @@ func New(c Config) http.Handler {
 	s.routeJobs()
 	s.routeQueues()
 	s.routeSessions()
+	s.routeFactors()
 	s.routeTokens()
 	s.routePrograms()
 	s.routeUsers()
@@ -150,6 +152,7 @@ func document(version string) huma.Config {
 		{Name: "notifications", Description: "Who is told by mail, and of what."},
 		{Name: "jobs", Description: "The work on videos, for operators: what waits, runs and failed, and how to try it again."},
 		{Name: "sessions", Description: "Signing in and out with a browser, and one's password."},
+		{Name: "second factor", Description: "Codes of an app that are asked for after the password."},
 		{Name: "tokens", Description: "Personal tokens, for programs that work on one's behalf."},
 		{Name: "programs", Description: "Programs that one has let in, by signing in there."},
 		{Name: "users", Description: "Who may sign in, for administrators, and what was done to accounts."},

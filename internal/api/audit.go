@@ -35,7 +35,7 @@ type ActPage struct {
 // Letter is a message to the holder of an account.
 type Letter struct {
 	ID       int64  `json:"id" example:"7" doc:"Grows with time"`
-	Kind     string `json:"kind" enum:"invitation,reset,forgot,changed" example:"invitation" doc:"invitation; reset: a temporary password that an administrator asked for; forgot: a link for a new password; changed: that it was"`
+	Kind     string `json:"kind" enum:"invitation,reset,forgot,changed,factor_set,factor_end,recovery" example:"invitation" doc:"invitation; reset: a temporary password that an administrator asked for; forgot: a link for a new password; changed: that it was; factor_set: that there is a second factor; factor_end: that there is none any more; recovery: that a recovery code was used"`
 	User     string `json:"user" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The user's id"`
 	Address  string `json:"address" example:"ada@example.com" doc:"To whom"`
 	State    string `json:"state" enum:"waiting,sent,refused,dead,void" example:"sent" doc:"waiting for the mail server; sent; refused for good; dead after a day of trying; void: what it tells was replaced, used, or expired before it was sent"`

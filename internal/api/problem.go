@@ -57,7 +57,9 @@ const (
 
 	codeUnauthorized = "unauthorized"
 	codeMissingScope = "missing_scope"
+	codeMustProve    = "second_factor_required"
 	codeMustChange   = "password_change_required"
+	codeMustEnrol    = "second_factor_enrolment_required"
 	codeCrossSite    = "cross_site"
 	codeForbidden    = "forbidden"
 	codeNoWorkspace  = "no_workspace"
@@ -80,7 +82,9 @@ var meaning = map[string]string{
 	"bad_content_type":       "the content type is not a media type",
 	codeUnauthorized:         "nobody is signed in: no credentials, or some that are not valid",
 	codeMissingScope:         "the credentials have not the scope that this asks for",
+	codeMustProve:            "the second factor was not shown yet; show it first",
 	codeMustChange:           "the password is a temporary one; change it first",
+	codeMustEnrol:            "the server asks for a second factor, and there is none yet; set one up first",
 	codeCrossSite:            "a page of another origin sent this, and browsers do so without asking the person",
 	codeNoWorkspace:          "there is no such workspace",
 	codeForbidden:            "it can be seen with these credentials, and not changed; or nothing may be put there",
@@ -109,6 +113,15 @@ var meaning = map[string]string{
 	"session_required":       "only who is signed in with a browser may do this",
 	"wrong_password":         "the current password is another one",
 	"weak_password":          "the password has less than 12 or more than 128 characters, or is easy to guess",
+	"wrong_code":             "the code is wrong, was used, or is too old",
+	"factor_not_asked":       "the session needs no second factor, or has shown it",
+	"factor_lost":            "the server can't read what the app's codes are checked by; a recovery code is good",
+	"offer_gone":             "no second factor waits for its first code, or for over 15 minutes",
+	"password_required":      "the password is to be sent too",
+	"code_required":          "a code of the second factor is to be sent too",
+	"no_factor":              "there is no second factor",
+	"factor_demanded":        "the server asks for a second factor, so it can be replaced and not removed",
+	"own_factor":             "one's own second factor is changed by password and code alone",
 	"password_changed":       "the password was changed meanwhile",
 	"code_gone":              "the link is wrong, used, replaced by a newer one or over an hour old",
 	"no_user":                "there is no user with this id",

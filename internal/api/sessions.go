@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -21,7 +22,9 @@ type SignIn struct {
 // SignedIn is who has just signed in.
 type SignedIn struct {
 	User       User `json:"user" doc:"Who it is"`
+	MustProve  bool `json:"must_prove" example:"false" doc:"Whether a second factor is to be shown: until POST /v1/session/factor, everything else answers 403 second_factor_required"`
 	MustChange bool `json:"must_change" example:"false" doc:"Whether the password was a temporary one: until POST /v1/session/password, everything else answers 403 password_change_required"`
+	MustEnrol  bool `json:"must_enrol" example:"false" doc:"Whether a second factor is to be set up: until POST /v1/factor/confirm, everything else answers 403 second_factor_enrolment_required"`
 }
 
 // Me is who asks.
@@ -32,7 +35,9 @@ type Me struct {
 	Role       string   `json:"role" enum:"admin,editor,viewer" example:"editor" doc:"What they may do at most"`
 	Workspaces []string `json:"workspaces" example:"[\"main\"]" doc:"Ids of the workspaces they belong to"`
 	Scopes     []string `json:"scopes" example:"[\"videos/read\"]" doc:"What the credentials allow"`
-	MustChange bool     `json:"must_change" example:"false" doc:"Whether only the password may be changed"`
+	MustProve  bool     `json:"must_prove" example:"false" doc:"Whether only the second factor may be shown"`
+	MustChange bool     `json:"must_change" example:"false" doc:"Whether only the password may be changed, once the second factor was shown"`
+	MustEnrol  bool     `json:"must_enrol" example:"false" doc:"Whether only a second factor may be set up, once the password was changed"`
 	User       *User    `json:"user,omitempty" doc:"The user; absent where it is none"`
 	Session    *Session `json:"session,omitempty" doc:"The browser's session; absent for tokens"`
 	Setup      Setup    `json:"setup" doc:"How this server is set up, for pages"`
@@ -40,7 +45,8 @@ type Me struct {
 
 // Setup is how a server is set up.
 type Setup struct {
-	Mail bool `json:"mail" example:"true" doc:"Whether letters are sent; else they wait in the outbox"`
+	Mail         bool   `json:"mail" example:"true" doc:"Whether letters are sent; else they wait in the outbox"`
+	SecondFactor string `json:"second_factor" enum:"optional,admins,everyone" example:"optional" doc:"Who must have a second factor"`
 }
 
 // Session is a browser that is signed in.
@@ -118,11 +124,12 @@ type sessionsOutput struct{ Body SessionList }
 
 func (s *service) routeSessions() {
 	tags := []string{"sessions"}
-	mine := known("Asks for no scope: it is about who asks, and whose password is temporary needs it too.")
+	mine := known("Asks for no scope: it is about who asks, and who has not shown a second factor yet, or has a temporary password, needs it too.")
+	passing := authenticated("Asks for no scope: it is about who asks, and whose password is temporary needs it too.")
 	own := settled("Asks for no scope: one's own are for who is signed in with a browser, those of another user for who has `users/admin`.")
 	route(s, open("For anybody: failures make the next try wait, by user and by address."), huma.Operation{OperationID: "signIn", Method: http.MethodPost, Path: "/v1/session", Tags: tags,
 		Summary:       "Sign in",
-		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
+		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. Who has a second factor gets a session that is good for showing it alone (POST /v1/session/factor). A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusTooManyRequests: {"try_later"}}, s.signIn)
 	route(s, asked("For anybody: a page asks before it knows whether somebody is signed in. An Authorization header that is no good is refused."),
@@ -131,7 +138,7 @@ func (s *service) routeSessions() {
 		nil, s.whoAmI)
 	route(s, mine, huma.Operation{OperationID: "signOut", Method: http.MethodDelete, Path: "/v1/session", Tags: tags, Summary: "Sign out",
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
-	route(s, mine, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
+	route(s, passing, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
 		Summary: "Change one's password", Description: "Ends every session of the user, and opens a new one for the browser that asks.", MaxBodyBytes: smallBody},
 		problems{http.StatusForbidden: {"session_required"}, http.StatusConflict: {"password_changed", "external_user"}, http.StatusTooManyRequests: {"try_later"},
 			http.StatusUnprocessableEntity: {"wrong_password", "weak_password"}}, s.changePassword)
@@ -169,7 +176,7 @@ func (s *service) signIn(ctx context.Context, in *signInInput) (*signedInOutput,
 }
 
 func signedIn(done account.Admission) *signedInOutput {
-	return &signedInOutput{SetCookie: done.Cookie, Body: SignedIn{User: viewUser(done.User), MustChange: done.User.MustChange}}
+	return &signedInOutput{SetCookie: done.Cookie, Body: SignedIn{User: viewUser(done.User), MustProve: done.MustProve, MustChange: done.User.MustChange, MustEnrol: done.MustEnrol}}
 }
 
 func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
@@ -177,8 +184,8 @@ func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if p.Kind == "" {
 		return &meOutput{Status: http.StatusNoContent}, nil
 	}
-	me := Me{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), Workspaces: list(p.Workspaces), Scopes: names(p.Scopes), MustChange: p.MustChange,
-		Setup: Setup{Mail: s.Mail}}
+	me := Me{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), Workspaces: list(p.Workspaces), Scopes: names(p.Scopes), MustProve: p.MustProve, MustChange: p.MustChange,
+		MustEnrol: p.MustEnrol, Setup: Setup{Mail: s.Mail, SecondFactor: string(cmp.Or(s.Demand, account.Optional))}}
 	if p.Kind == account.Person {
 		u, err := s.Identity.User(ctx, p.ID)
 		if err != nil && !fault.Is(err, fault.NotFound) { // another issuer's people are no users of ours

@@ -91,6 +91,8 @@ type Subscriptions interface {
 // Identity is what the routes of users, sessions, tokens and workspaces need of the room of accounts.
 type Identity interface {
 	Passwords
+	Factors
+	Recovery
 	Sessions
 	Tokens
 	Programs
@@ -111,6 +113,27 @@ type Passwords interface {
 	Forgot(ctx context.Context, email string) error
 	// Reset gives whose code it is another password. fault.Gone, code "code_gone".
 	Reset(ctx context.Context, code, fresh string) error
+}
+
+// Factors are what users prove it with after their password. All are about by, who is signed in with a browser.
+type Factors interface {
+	// Prove opens a session for who shows a second factor. fault.Invalid, code "wrong_code"; fault.Limited, code "try_later".
+	Prove(ctx context.Context, by account.Principal, code string) (account.Admission, error)
+	Factor(ctx context.Context, by account.Principal) (account.FactorState, error)
+	// OfferFactor makes a second factor that counts once SetFactor is shown a code of it; FactorImage is its QR code, a PNG. fault.Gone, code "offer_gone".
+	OfferFactor(ctx context.Context, by account.Principal, password, code string) (account.Enrolment, error)
+	FactorImage(ctx context.Context, by account.Principal) ([]byte, error)
+	SetFactor(ctx context.Context, by account.Principal, code string) (account.Secured, error)
+}
+
+// Recovery is what becomes of a second factor.
+type Recovery interface {
+	// MakeRecoveryCodes replaces by's recovery codes.
+	MakeRecoveryCodes(ctx context.Context, by account.Principal, password, code string) ([]string, error)
+	// RemoveFactor ends by's second factor, and all their sessions but a new one.
+	RemoveFactor(ctx context.Context, by account.Principal, password, code string) (account.Admission, error)
+	// ResetFactor ends that of another user. fault.Conflict, code "no_factor"; fault.Forbidden, code "own_factor".
+	ResetFactor(ctx context.Context, by account.Principal, user string) error
 }
 
 // Sessions are browsers that are signed in: those of by where user is empty.

@@ -28,6 +28,7 @@ type User struct {
 	State      string   `json:"state" enum:"invited,active,disabled" example:"active" doc:"invited: has a temporary password and none of their own yet; active; disabled: may not sign in, and nothing of theirs is good"`
 	Workspaces []string `json:"workspaces" example:"[\"main\"]" doc:"Ids of the workspaces they belong to; an administrator reaches the others too"`
 	MustChange bool     `json:"must_change" example:"false" doc:"Whether their password is a temporary one"`
+	Factored   Time     `json:"second_factor_since,omitzero" doc:"Since when they have a second factor; absent where they have none"`
 	Created    Time     `json:"created" doc:"When they were invited"`
 	SignedIn   Time     `json:"signed_in,omitzero" doc:"When they last signed in; absent where they never did"`
 }
@@ -93,7 +94,7 @@ func (s *service) routeUsers() {
 
 func viewUser(u account.User) User {
 	return User{ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), State: string(u.State), Workspaces: list(u.Workspaces), MustChange: u.MustChange,
-		Created: Time(u.Created), SignedIn: Time(u.SignedIn)}
+		Factored: Time(u.Factored), Created: Time(u.Created), SignedIn: Time(u.SignedIn)}
 }
 
 func (s *service) invite(ctx context.Context, in *inviteInput) (*userOutput, error) {

@@ -18,9 +18,9 @@ func loginOf(r sqlc.Account, workspaces string) account.Login {
 	l := account.Login{
 		User: account.User{
 			ID: r.ID, Email: r.Email, Name: r.Name, Role: account.Role(r.Role), State: account.State(r.State), Workspaces: strings.Fields(workspaces),
-			MustChange: r.Temporary > 0, Created: timeOf(r.Created), SignedIn: timeOf(r.SignedIn),
+			MustChange: r.Temporary > 0, Factored: timeOf(r.Factored), Created: timeOf(r.Created), SignedIn: timeOf(r.SignedIn),
 		},
-		Hash: r.Secret, Temporary: timeOf(r.Temporary), Used: r.Used != 0,
+		Hash: r.Secret, Factor: account.Factor{Sealed: r.Factor, Step: r.Step}, Temporary: timeOf(r.Temporary), Used: r.Used != 0,
 	}
 	slices.Sort(l.Workspaces)
 	return l
@@ -255,6 +255,9 @@ func (s *Store) EditUser(ctx context.Context, id string, e account.UserEdit, act
 			if err := t.shut(ctx, id, act.Time, true); err != nil {
 				return err
 			}
+			if _, err := t.unfactor(ctx, row); err != nil {
+				return err
+			}
 		}
 		if err := t.act(ctx, act); err != nil {
 			return err
@@ -314,6 +317,9 @@ func (s *Store) RemoveUser(ctx context.Context, id string, act account.Act) erro
 			return err
 		}
 		if err := t.RemoveMembers(ctx, id); err != nil {
+			return err
+		}
+		if err := t.RemoveRecoveryCodes(ctx, id); err != nil {
 			return err
 		}
 		if _, err := t.RemoveAccount(ctx, id); err != nil {

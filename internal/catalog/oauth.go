@@ -149,7 +149,7 @@ func (s *Store) PutCode(ctx context.Context, c account.Code) error {
 		}
 		return t.InsertCode(ctx, sqlc.InsertCodeParams{
 			Hash: c.Hash, Client: c.Client, Account: c.User, Redirect: c.Redirect, Challenge: c.Challenge, Nonce: c.Nonce, Scope: c.Scope,
-			SignedIn: c.SignedIn.UnixMilli(), Expires: c.Expires.UnixMilli(),
+			SignedIn: c.SignedIn.UnixMilli(), Expires: c.Expires.UnixMilli(), Proven: millis(c.Proven),
 		})
 	})
 }
@@ -174,7 +174,7 @@ func (s *Store) Redeem(ctx context.Context, hash string, r account.Redemption) (
 			err = t.RedeemCode(ctx, sqlc.RedeemCodeParams{Hash: hash, Family: r.Family}) // a grant that never is
 		case account.Granted:
 			g = account.Grant{
-				ID: r.Family, Client: row.Client, User: row.Account, Scope: row.Scope, Nonce: row.Nonce, SignedIn: timeOf(row.SignedIn),
+				ID: r.Family, Client: row.Client, User: row.Account, Scope: row.Scope, Nonce: row.Nonce, SignedIn: timeOf(row.SignedIn), Proven: timeOf(row.Proven),
 				Created: timeOf(t.now), Expires: r.Access,
 			}
 			err = t.grant(ctx, hash, g, r)
@@ -200,7 +200,7 @@ func (t tx) grant(ctx context.Context, code string, g account.Grant, r account.R
 		return err
 	}
 	return t.InsertGrant(ctx, sqlc.InsertGrantParams{
-		ID: g.ID, Client: g.Client, Account: g.User, Scope: g.Scope, Nonce: g.Nonce, SignedIn: g.SignedIn.UnixMilli(),
+		ID: g.ID, Client: g.Client, Account: g.User, Scope: g.Scope, Nonce: g.Nonce, SignedIn: g.SignedIn.UnixMilli(), Proven: millis(g.Proven),
 		Created: g.Created.UnixMilli(), Expires: g.Expires.UnixMilli(),
 	})
 }
@@ -275,7 +275,7 @@ func (t tx) reused(ctx context.Context, g account.Grant, what, address string) e
 
 func grantOf(r sqlc.OauthGrant) account.Grant {
 	return account.Grant{
-		ID: r.ID, Client: r.Client, User: r.Account, Scope: r.Scope, Nonce: r.Nonce, SignedIn: timeOf(r.SignedIn),
+		ID: r.ID, Client: r.Client, User: r.Account, Scope: r.Scope, Nonce: r.Nonce, SignedIn: timeOf(r.SignedIn), Proven: timeOf(r.Proven),
 		Created: timeOf(r.Created), Expires: timeOf(r.Expires), Ended: timeOf(r.Ended),
 	}
 }

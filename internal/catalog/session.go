@@ -9,7 +9,6 @@ import (
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
-	"sluice/internal/video"
 )
 
 // Strike reads the strikes of these names, has change say what they are then, and records an act where there is one that change has not emptied, all at once: of several that
@@ -66,10 +65,8 @@ func (s *Store) Open(ctx context.Context, o account.Opening) error {
 		if err := t.admit(ctx, o.Session, o.Hash); err != nil {
 			return err
 		}
-		for _, name := range o.Forgives {
-			if err := t.RemoveStrike(ctx, name); err != nil {
-				return err
-			}
+		if err := t.forgive(ctx, o.Forgives); err != nil {
+			return err
 		}
 		return t.act(ctx, o.Act)
 	})
@@ -113,6 +110,7 @@ func (s *Store) Enter(ctx context.Context, e account.Entry) error {
 func (t tx) admit(ctx context.Context, s account.Session, hash string) error {
 	return t.InsertSession(ctx, sqlc.InsertSessionParams{
 		ID: s.ID, Hash: hash, Account: s.User, Created: s.Created.UnixMilli(), Expires: s.Expires.UnixMilli(), Address: s.Address, Agent: s.Agent,
+		Proven: millis(s.Proven),
 	})
 }
 
@@ -130,7 +128,8 @@ func (s *Store) Session(ctx context.Context, hash string) (found account.Session
 }
 
 func sessionOf(r sqlc.Session) account.Session {
-	return account.Session{ID: r.ID, User: r.Account, Created: timeOf(r.Created), Seen: timeOf(r.Seen), Expires: timeOf(r.Expires), Address: r.Address, Agent: r.Agent}
+	return account.Session{ID: r.ID, User: r.Account, Created: timeOf(r.Created), Seen: timeOf(r.Seen), Expires: timeOf(r.Expires), Address: r.Address, Agent: r.Agent,
+		Proven: timeOf(r.Proven), Offer: r.Offer, Offered: timeOf(r.Offered)}
 }
 
 func noSession() error {
@@ -269,12 +268,8 @@ func (s *Store) AddToken(ctx context.Context, made account.NewToken) error {
 		if err != nil {
 			return absent(err, noUser())
 		}
-		open, err := t.SessionsOf(ctx, row.ID)
-		if err != nil {
+		if err := t.living(ctx, row.ID, made.Session); err != nil {
 			return err
-		}
-		if !slices.ContainsFunc(open, func(s sqlc.Session) bool { return s.ID == made.Session }) {
-			return video.ErrStale
 		}
 		n, err := t.CountTokens(ctx, row.ID)
 		if err != nil {

@@ -1,4 +1,4 @@
-// Package identity is the life of an account: invitations, sign-in, passwords, sessions and personal tokens. It turns a session's cookie or a personal token into
+// Package identity is the life of an account: invitations, sign-in, passwords, second factors, sessions and personal tokens. It turns a session's cookie or a personal token into
 // an account.Principal.
 //
 // Promise. What a user may do follows from their record as it is at that moment: a role, a workspace, a reset or a removal counts from the next request on, for
@@ -23,16 +23,20 @@ import (
 	"time"
 
 	"sluice/internal/account"
+	"sluice/internal/seal"
 	"sluice/internal/video"
 )
 
 // Config is what a Service is made from.
 type Config struct {
 	Store  Store
-	Cookie string // name of the session's cookie
-	Secure bool   // whether the cookie goes over TLS alone
-	Mail   bool   // whether letters are sent; else they wait in the outbox
-	Hashes int    // argon2id runs side by side; 0 for one
+	Cookie string         // name of the session's cookie
+	Secure bool           // whether the cookie goes over TLS alone
+	Mail   bool           // whether letters are sent; else they wait in the outbox
+	Hashes int            // argon2id runs side by side; 0 for one
+	Site   string         // what the apps of second factors call this server
+	Seal   *seal.Seal     // of the secrets of second factors; nil where nobody signs in
+	Demand account.Demand // who must have a second factor; empty for nobody
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -55,7 +59,8 @@ const (
 	sessionFor   = 30 * 24 * time.Hour  // a session, whatever happens
 	idleFor      = 7 * 24 * time.Hour   // a session that nobody uses
 	externalFor  = 12 * time.Hour       // a session of somebody whom another issuer signed in: so long may it go unheeded that it would do so no more
-	changeFor    = time.Hour            // a session that may only change the password
+	challengeFor = 15 * time.Minute     // a session that may only show the second factor
+	changeFor    = time.Hour            // a session that may only change the password, or set up a second factor
 	seenEvery    = time.Minute          // how exactly the last use is known
 	tokenFor     = 90 * 24 * time.Hour  // a token that names no end
 	longestToken = 366 * 24 * time.Hour // a token

@@ -266,14 +266,16 @@ func audit(w *world, user string) []account.Act {
 
 func TestNoSecretIsKeptAsItIs(t *testing.T) {
 	each(t, func(w *world) {
-		u, cookie := w.user("ada@example.com", account.Viewer)
+		u, cookie, a := w.enrolled("ada@example.com", account.Viewer)
 		p, err := w.ask(cookie)
 		w.must(err)
 		_, token, err := w.MakeToken(w.Context(), p, account.Token{Name: "t", Scopes: account.Scopes{account.VideosRead}})
 		w.must(err)
-		secrets := []string{own, cookie, token, w.used(u.ID)}
+		offer, err := w.OfferFactor(w.from(home, ""), p, own, a.code(0))
+		w.must(err)
+		secrets := []string{own, cookie, token, w.used(u.ID), a.secret, offer.Secret, a.spare[0], strings.ReplaceAll(a.spare[0], "-", ""), strings.ToUpper(strings.ReplaceAll(a.spare[0], "-", ""))}
 		w.must(w.store.DB().View(w.Context(), func(st engine.Statements) error {
-			for _, table := range []string{"account", "session", "token", "reset_code", "strike", "letter", "audit"} {
+			for _, table := range []string{"account", "session", "token", "reset_code", "recovery_code", "strike", "letter", "audit"} {
 				rows, err := st.QueryContext(w.Context(), `SELECT * FROM `+table)
 				if err != nil {
 					return err

@@ -49,7 +49,8 @@ func (s *Service) bySession(ctx context.Context, cookie string) (account.Princip
 		}
 	}
 	p := principal(u, account.AllScopes())
-	p.Session, p.SignedIn = session.ID, session.Created
+	p.Session, p.SignedIn, p.Proven = session.ID, session.Created, session.Proven
+	p.MustProve, p.MustEnrol = s.owed(u, session.Proven)
 	return p, nil
 }
 
@@ -72,8 +73,8 @@ func (s *Service) byToken(ctx context.Context, token string) (account.Principal,
 
 // whose returns the user that by asks about: another one's sessions and tokens are for administrators, one's own for who is signed in with a browser.
 func (s *Service) whose(ctx context.Context, by account.Principal, user string) (account.User, error) {
-	if by.MustChange {
-		return account.User{}, by.Allow(account.UsersAdmin)
+	if err := by.Settled(); err != nil {
+		return account.User{}, err
 	}
 	if user == "" || user == by.ID {
 		if by.Session == "" {

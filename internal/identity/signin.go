@@ -23,7 +23,7 @@ func (s *Service) cookie(value string, until time.Time) string {
 	return c.String()
 }
 
-// SignIn opens a session for who knows a user's password. fault.Unauthorized, code "sign_in_failed", for every reason there may be; fault.Limited, code
+// SignIn opens a session for who knows a user's password; where they have a second factor, it is good for showing that alone (Prove). fault.Unauthorized, code "sign_in_failed", for every reason there may be; fault.Limited, code
 // "try_later". A session that the browser had ends.
 func (s *Service) SignIn(ctx context.Context, email, password string) (account.Admission, error) {
 	caller := account.CallerOf(ctx)
@@ -45,7 +45,11 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 	if !same || !s.mayOpen(login) {
 		return account.Admission{}, s.failed(ctx, login.User)
 	}
-	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: []string{strikes}, Act: s.act(ctx, account.SignedIn, self(login.User), login.User)}
+	what := account.SignedIn
+	if login.Factor.Sealed != "" {
+		what = account.SignInBegun
+	}
+	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: []string{strikes}, Act: s.act(ctx, what, self(login.User), login.User)}
 	if stale {
 		if opening.Rehashed, err = s.hasher.hash(ctx, password); err != nil {
 			return account.Admission{}, err
@@ -55,14 +59,14 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 		opening.Ends = digest(caller.Cookie)
 	}
 	var value string
-	opening.Session, value = s.newSession(ctx, login.User, login.MustChange)
+	opening.Session, value = s.newSession(ctx, login.User, time.Time{})
 	opening.Hash = digest(value)
 	if err := s.Store.Open(ctx, opening); errors.Is(err, video.ErrStale) {
 		return account.Admission{}, s.failed(ctx, login.User) // another try with the temporary password was first, or an administrator
 	} else if err != nil {
 		return account.Admission{}, err
 	}
-	return account.Admission{User: login.User, Cookie: s.cookie(value, opening.Session.Expires)}, nil
+	return s.admission(login.User, opening.Session, value), nil
 }
 
 // mayOpen reports whether the right password opens a session.
@@ -81,14 +85,29 @@ func (s *Service) failed(ctx context.Context, u account.User) error {
 		"E-mail address and password don't go together, or the account can't be used; ask for a new password, or ask an administrator.", nil)
 }
 
-// newSession makes a session and the value of its cookie.
-func (s *Service) newSession(ctx context.Context, u account.User, mustChange bool) (account.Session, string) {
+// owed is what is left to do for somebody whose password was right, in a session in which a second factor was shown then: to show it, or to get one.
+func (s *Service) owed(u account.User, proven time.Time) (prove, enrol bool) {
+	has := !u.Factored.IsZero()
+	return has && proven.IsZero(), !has && s.Demand.Of(u)
+}
+
+// newSession makes a session, in which a second factor was shown then, and the value of its cookie.
+func (s *Service) newSession(ctx context.Context, u account.User, proven time.Time) (account.Session, string) {
 	caller, now := account.CallerOf(ctx), s.Now()
 	last := sessionFor
-	if mustChange {
+	if prove, enrol := s.owed(u, proven); prove {
+		last = challengeFor
+	} else if enrol || u.MustChange {
 		last = changeFor
 	}
-	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent}, secret()
+	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent, Proven: proven}, secret()
+}
+
+// admission is what a browser gets with a new session.
+func (s *Service) admission(u account.User, session account.Session, value string) account.Admission {
+	a := account.Admission{User: u, Cookie: s.cookie(value, session.Expires)}
+	a.MustProve, a.MustEnrol = s.owed(u, session.Proven)
+	return a
 }
 
 // SignOut ends the session that by came with, and returns the header Set-Cookie that forgets it.
@@ -114,6 +133,9 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	if by.Session == "" {
 		return account.Admission{}, needsSession()
 	}
+	if err := by.Authenticated(); err != nil {
+		return account.Admission{}, err
+	}
 	login, err := s.Store.Account(ctx, by.ID)
 	if err != nil {
 		return account.Admission{}, err
@@ -124,17 +146,8 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	if err := check(fresh, login.Email, login.Name); err != nil {
 		return account.Admission{}, err
 	}
-	from := addressStrikes(account.CallerOf(ctx).Address)
-	if err := s.admit(ctx, changeStrikes(login.ID), from); err != nil {
+	if err := s.samePassword(ctx, by, login, current); err != nil {
 		return account.Admission{}, err
-	}
-	same, _, err := s.hasher.compare(ctx, login.Hash, current)
-	if err != nil {
-		return account.Admission{}, err
-	}
-	if !same {
-		return account.Admission{}, errors.Join(fault.New(fault.Invalid, op, "wrong_password", "The current password is another one; type it again.", nil),
-			s.blame(ctx, from, s.act(ctx, account.PasswordFailed, by, login.User)))
 	}
 	if normal(current) == normal(fresh) {
 		return account.Admission{}, fault.New(fault.Invalid, op, "weak_password", "This is the password that you have; choose another.", nil)
@@ -143,7 +156,9 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	if err != nil {
 		return account.Admission{}, err
 	}
-	session, value := s.newSession(ctx, login.User, false)
+	u := login.User
+	u.MustChange, u.State = false, account.Active
+	session, value := s.newSession(ctx, u, by.Proven)
 	err = s.Store.SetPassword(ctx, account.NewPassword{
 		Login: login, Fresh: hash, Session: &session, Hash: digest(value), Forgives: changeStrikes(login.ID), Act: s.act(ctx, account.PasswordChanged, by, login.User),
 	})
@@ -153,6 +168,19 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	if err != nil {
 		return account.Admission{}, err
 	}
-	login.MustChange, login.State = false, account.Active
-	return account.Admission{User: login.User, Cookie: s.cookie(value, session.Expires)}, nil
+	return s.admission(u, session, value), nil
+}
+
+// samePassword counts a try at the password of by, who is signed in, and refuses another one. fault.Invalid, code "wrong_password"; fault.Limited, code "try_later".
+func (s *Service) samePassword(ctx context.Context, by account.Principal, login account.Login, password string) error {
+	from := addressStrikes(account.CallerOf(ctx).Address)
+	if err := s.admit(ctx, changeStrikes(login.ID), from); err != nil {
+		return err
+	}
+	same, _, err := s.hasher.compare(ctx, login.Hash, password)
+	if err == nil && !same {
+		err = errors.Join(fault.New(fault.Invalid, "identity.password", "wrong_password", "The current password is another one; type it again.", nil),
+			s.blame(ctx, from, s.act(ctx, account.PasswordFailed, by, login.User)))
+	}
+	return err
 }

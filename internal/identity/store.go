@@ -13,6 +13,7 @@ type Store interface {
 	Users
 	Sessions
 	Passwords
+	Factors
 	Tokens
 	Programs
 	Workspaces
@@ -71,6 +72,24 @@ type Passwords interface {
 	CodeOwner(ctx context.Context, hash string, now time.Time) (account.Login, error)
 	// Enqueue inserts jobs.
 	Enqueue(ctx context.Context, jobs []engine.Job) error
+}
+
+// Factors are what users prove it with beside their password.
+type Factors interface {
+	// Prove opens a session for who has shown a second factor. video.ErrStale where what was shown was used before, or the session that waited has ended.
+	Prove(ctx context.Context, p account.Proof) error
+	// OfferFactor keeps a second factor for a session until its first code is shown. video.ErrStale as with Prove.
+	OfferFactor(ctx context.Context, o account.Offer) error
+	// SetFactor gives a user what their session was offered. video.ErrStale where session or offer is gone.
+	SetFactor(ctx context.Context, f account.NewFactor) error
+	// SetCodes gives a user other recovery codes. video.ErrStale as with Prove.
+	SetCodes(ctx context.Context, c account.NewCodes) error
+	// EndFactor takes a user's second factor, by their will. video.ErrStale as with Prove.
+	EndFactor(ctx context.Context, e account.FactorEnd) error
+	// ResetFactor takes a user's second factor, by another's will. fault.NotFound, "no_user"; fault.Conflict, "no_factor".
+	ResetFactor(ctx context.Context, id string, act account.Act) error
+	// CodesLeft returns how many recovery codes a user has.
+	CodesLeft(ctx context.Context, id string) (int, error)
 }
 
 // Tokens are personal API tokens.

@@ -67,6 +67,11 @@ func addressStrikes(address string) string { return "address:" + network(address
 func visitStrikes(address string) string   { return "visit:" + network(address) }
 func mailboxStrikes(email string) string   { return "mailbox:" + digest(fold(email))[:32] }
 func changeStrikes(user string) string     { return "user:" + user }
+
+// factorStrikes are those of a user's second factor, of one address where that is named.
+func factorStrikes(user, from string) string {
+	return "user:" + digest("factor " + user + " " + network(from))[:32]
+}
 func knownStrikes(email, from string) string {
 	return "user:" + digest(fold(email) + " " + network(from))[:32]
 }

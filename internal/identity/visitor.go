@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"strings"
+	"time"
 
 	"sluice/internal/account"
 )
@@ -12,7 +13,7 @@ import (
 // "user_disabled".
 func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admission, error) {
 	u := account.User{ID: who.ID, Email: who.Email, Name: who.Name, Role: who.Role, State: account.Active, Workspaces: who.Workspaces}
-	session, value := s.newSession(ctx, u, false)
+	session, value := s.newSession(ctx, u, time.Time{})
 	session.Expires = session.Created.Add(externalFor)
 	entry := account.Entry{User: u, Session: session, Hash: digest(value),
 		Act: s.act(ctx, account.SignedIn, self(u), u, "issuer", who.Issuer, "role", string(u.Role), "workspaces", strings.Join(u.Workspaces, " "))}
@@ -22,7 +23,7 @@ func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admis
 	if err := s.Store.Enter(ctx, entry); err != nil {
 		return account.Admission{}, err
 	}
-	return account.Admission{User: u, Cookie: s.cookie(value, session.Expires)}, nil
+	return s.admission(u, session, value), nil
 }
 
 // Refused records that a sign-in by an external issuer failed, and by which code, and reports whether it did: strangers can fail as often as they like, so of an address that

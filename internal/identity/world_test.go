@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,9 +20,19 @@ import (
 	"sluice/internal/engine/enginetest"
 	"sluice/internal/fault"
 	"sluice/internal/identity"
+	"sluice/internal/seal"
 )
 
 func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))) }
+
+// sealing is of the secrets of second factors.
+var sealing = func() *seal.Seal {
+	s, err := seal.New([]byte("sixteen bytes or more"), "test")
+	if err != nil {
+		panic(err)
+	}
+	return s
+}()
 
 // world is accounts in a store, with a clock.
 type world struct {
@@ -46,7 +57,7 @@ func each(t *testing.T, f func(w *world)) {
 			}
 		})
 		w := &world{T: t, store: store, clock: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
-		w.Service = identity.New(identity.Config{Store: store, Cookie: "__Host-sluice", Secure: true, Hashes: 2, Now: w.now, Log: slog.New(slog.DiscardHandler)})
+		w.Service = identity.New(identity.Config{Store: store, Cookie: "__Host-sluice", Secure: true, Hashes: 2, Now: w.now, Site: "Sluice test", Seal: sealing, Log: slog.New(slog.DiscardHandler)})
 		if _, err := w.First(t.Context(), "root@example.com"); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +108,7 @@ func (w *world) secret(user string) string {
 	all, err := w.Letters(w.Context(), "", 0, 100)
 	w.must(err)
 	for _, l := range all {
-		if l.User == user && l.Kind != account.ChangedLetter {
+		if l.User == user && slices.Contains([]account.LetterKind{account.InvitationLetter, account.ForcedLetter, account.ForgottenLetter}, l.Kind) {
 			l, err := w.Letter(w.Context(), account.Operator(), l.ID)
 			w.must(err)
 			return l.Secret
@@ -174,7 +185,7 @@ func (w *world) bear(token string) (account.Principal, error) {
 	return p, err
 }
 
-// jobs runs what waits, once.
+// forgotten does the job of who has forgotten their password.
 func (w *world) forgotten(email string) {
 	w.Helper()
 	w.must(w.Handlers()["forgot"](w.Context(), engine.Attempt{Job: engine.Job{Args: []byte(fmt.Sprintf(`{"email":%q}`, email))}}))

@@ -147,7 +147,7 @@ func (s server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthRequ
 
 // good reports whether a browser is signed in, and newly enough.
 func (q request) good(who account.Principal) bool {
-	return who.Kind == account.Person && who.Session != "" && !who.MustChange && (q.Newer == 0 || who.SignedIn.UnixMilli() >= q.Newer)
+	return who.Kind == account.Person && who.Session != "" && who.Settled() == nil && (q.Newer == 0 || who.SignedIn.UnixMilli() >= q.Newer)
 }
 
 // refusal is the address that tells a client why it gets nothing.
@@ -171,7 +171,7 @@ func (p *Provider) grant(ctx context.Context, q request, c account.Client, who a
 	code := secret()
 	err := p.Store.PutCode(ctx, account.Code{
 		Hash: hashOf(code), Client: c.ID, User: who.ID, Redirect: q.Redirect, Challenge: q.Challenge, Nonce: q.Nonce, Scope: scope,
-		SignedIn: who.SignedIn, Expires: p.Now().Add(codeLife),
+		SignedIn: who.SignedIn, Proven: who.Proven, Expires: p.Now().Add(codeLife),
 	})
 	if err != nil {
 		return "", err
@@ -215,7 +215,7 @@ func (p *Provider) Asked(ctx context.Context, id string) (account.Client, string
 
 // Complete ends an authorization request for the person of a browser's session, who allows it or does not. It returns where the browser goes on. fault.Gone,
 // code "request_gone", where the request is not one of ours or too old; fault.Forbidden, codes "session_required" for who came by a token,
-// "password_change_required", and "sign_in_again" where the client asked for a newer sign-in.
+// what the policy says of whom more is asked (account.Settled), and "sign_in_again" where the client asked for a newer sign-in.
 func (p *Provider) Complete(ctx context.Context, id string, who account.Principal, allow bool) (string, error) {
 	const op = "oauth.complete"
 	q, c, err := p.read(ctx, id)
@@ -226,8 +226,8 @@ func (p *Provider) Complete(ctx context.Context, id string, who account.Principa
 		return "", fault.New(fault.Forbidden, op, "session_required", "Only somebody who has signed in with a browser can do this.", nil)
 	case !allow:
 		return p.refusal(q, oidc.ErrAccessDenied()), nil
-	case who.MustChange:
-		return "", fault.New(fault.Forbidden, op, "password_change_required", "Change the temporary password first: POST /v1/session/password.", nil)
+	case who.Settled() != nil:
+		return "", who.Settled()
 	case !q.good(who):
 		return "", fault.New(fault.Forbidden, op, "sign_in_again", "The program asks that you sign in once more.", nil)
 	}

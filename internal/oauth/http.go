@@ -74,7 +74,7 @@ func (s server) Discovery(context.Context, *op.Request[struct{}]) (*op.Response,
 		GrantTypes:   []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials},
 		SubjectTypes: []string{"public"}, IDTokens: []string{"RS256"}, TokenAuth: append([]string{"none"}, secret...), IntrospectAuth: secret,
 		RevokeAuth: append([]string{"none"}, secret...), Challenges: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
-		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "azp", "sid", "at_hash", "name", "email"}, AnswersIssuer: true,
+		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "azp", "sid", "at_hash", "name", "email"}, AnswersIssuer: true,
 	})
 	out.Header.Set("Cache-Control", "public, max-age=300")
 	return out, nil

@@ -54,6 +54,7 @@ type idClaims struct {
 	Issued   *jwt.NumericDate `json:"iat"`
 	Expires  *jwt.NumericDate `json:"exp"`
 	SignedIn *jwt.NumericDate `json:"auth_time"`
+	Methods  []string         `json:"amr"`
 	Name     string           `json:"name,omitempty"`
 	Email    string           `json:"email,omitempty"`
 }
@@ -106,6 +107,14 @@ func (p *Provider) access(k ringKey, c account.Client, g account.Grant, scope st
 	return token, claims, err
 }
 
+// methods are how somebody proved who they are (RFC 8176 §2). A recovery code is a one-time password too.
+func methods(g account.Grant) []string {
+	if g.Proven.IsZero() {
+		return []string{"pwd"}
+	}
+	return []string{"pwd", "otp", "mfa"}
+}
+
 // identity makes an ID token.
 func (p *Provider) identity(k ringKey, g account.Grant, u account.User, scope, access string) (string, error) {
 	now := p.Now()
@@ -113,7 +122,7 @@ func (p *Provider) identity(k ringKey, g account.Grant, u account.User, scope, a
 	claims := idClaims{
 		Issuer: p.Issuer, Audience: jwt.Audience{g.Client}, Subject: g.User, Party: g.Client, Family: g.ID, Nonce: g.Nonce,
 		Hash:   base64.RawURLEncoding.EncodeToString(sum[:16]),
-		Issued: jwt.NewNumericDate(now), Expires: jwt.NewNumericDate(now.Add(p.Access)), SignedIn: jwt.NewNumericDate(g.SignedIn),
+		Issued: jwt.NewNumericDate(now), Expires: jwt.NewNumericDate(now.Add(p.Access)), SignedIn: jwt.NewNumericDate(g.SignedIn), Methods: methods(g),
 	}
 	if has(scope, scopeProfile) {
 		claims.Name = u.Name

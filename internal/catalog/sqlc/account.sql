@@ -35,8 +35,9 @@ SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM me
 FROM account a WHERE a.address = $1;
 
 -- name: KnownAddress :one
--- KnownAddress counts the sessions that an account opened from an address.
-SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND s.address = sqlc.arg(client);
+-- KnownAddress counts the sessions that an account opened from an address, and showed the second factor in where it has one.
+SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND s.address = sqlc.arg(client)
+AND (a.factor = '' OR s.proven > 0);
 
 -- name: Accounts :many
 SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
@@ -65,8 +66,8 @@ INSERT INTO member (account, workspace) SELECT sqlc.arg(account), w.id FROM work
 DELETE FROM member WHERE account = $1;
 
 -- name: SignIn :execrows
--- SignIn counts where the password is still the one that was compared, and a temporary one was not used yet.
-UPDATE account SET secret = sqlc.arg(rehashed), signed_in = sqlc.arg(now), used = CASE WHEN temporary > 0 THEN 1 ELSE 0 END
+-- SignIn counts where the password is still the one that was compared, and a temporary one was not used yet. Who has a second factor is not signed in by that.
+UPDATE account SET secret = sqlc.arg(rehashed), signed_in = CASE WHEN factor = '' THEN sqlc.arg(now) ELSE signed_in END, used = CASE WHEN temporary > 0 THEN 1 ELSE 0 END
 WHERE id = sqlc.arg(id) AND secret = sqlc.arg(secret) AND state <> 'disabled' AND (temporary = 0 OR (used = 0 AND temporary > sqlc.arg(now)));
 
 -- name: SetPassword :execrows

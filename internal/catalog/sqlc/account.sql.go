@@ -10,7 +10,7 @@ import (
 )
 
 const account = `-- name: Account :one
-SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM account a WHERE a.id = $1
 `
 
@@ -34,13 +34,16 @@ func (q *Queries) Account(ctx context.Context, id string) (AccountRow, error) {
 		&i.Account.Used,
 		&i.Account.Created,
 		&i.Account.SignedIn,
+		&i.Account.Factor,
+		&i.Account.Factored,
+		&i.Account.Step,
 		&i.Workspaces,
 	)
 	return i, err
 }
 
 const accountByAddress = `-- name: AccountByAddress :one
-SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM account a WHERE a.address = $1
 `
 
@@ -64,13 +67,16 @@ func (q *Queries) AccountByAddress(ctx context.Context, address string) (Account
 		&i.Account.Used,
 		&i.Account.Created,
 		&i.Account.SignedIn,
+		&i.Account.Factor,
+		&i.Account.Factored,
+		&i.Account.Step,
 		&i.Workspaces,
 	)
 	return i, err
 }
 
 const accounts = `-- name: Accounts :many
-SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM account a WHERE a.id > $1 ORDER BY a.id LIMIT $2
 `
 
@@ -105,6 +111,9 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]AccountsR
 			&i.Account.Used,
 			&i.Account.Created,
 			&i.Account.SignedIn,
+			&i.Account.Factor,
+			&i.Account.Factored,
+			&i.Account.Step,
 			&i.Workspaces,
 		); err != nil {
 			return nil, err
@@ -278,6 +287,7 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 
 const knownAddress = `-- name: KnownAddress :one
 SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = $1 AND s.address = $2
+AND (a.factor = '' OR s.proven > 0)
 `
 
 type KnownAddressParams struct {
@@ -285,7 +295,7 @@ type KnownAddressParams struct {
 	Client  string
 }
 
-// KnownAddress counts the sessions that an account opened from an address.
+// KnownAddress counts the sessions that an account opened from an address, and showed the second factor in where it has one.
 func (q *Queries) KnownAddress(ctx context.Context, arg KnownAddressParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, knownAddress, arg.Account, arg.Client)
 	var count int64
@@ -294,7 +304,7 @@ func (q *Queries) KnownAddress(ctx context.Context, arg KnownAddressParams) (int
 }
 
 const lockAccount = `-- name: LockAccount :one
-UPDATE account SET name = name WHERE id = $1 RETURNING id, email, address, name, role, state, secret, temporary, used, created, signed_in
+UPDATE account SET name = name WHERE id = $1 RETURNING id, email, address, name, role, state, secret, temporary, used, created, signed_in, factor, factored, step
 `
 
 func (q *Queries) LockAccount(ctx context.Context, id string) (Account, error) {
@@ -312,6 +322,9 @@ func (q *Queries) LockAccount(ctx context.Context, id string) (Account, error) {
 		&i.Used,
 		&i.Created,
 		&i.SignedIn,
+		&i.Factor,
+		&i.Factored,
+		&i.Step,
 	)
 	return i, err
 }
@@ -593,7 +606,7 @@ func (q *Queries) SetTemporary(ctx context.Context, arg SetTemporaryParams) erro
 }
 
 const signIn = `-- name: SignIn :execrows
-UPDATE account SET secret = $1, signed_in = $2, used = CASE WHEN temporary > 0 THEN 1 ELSE 0 END
+UPDATE account SET secret = $1, signed_in = CASE WHEN factor = '' THEN $2 ELSE signed_in END, used = CASE WHEN temporary > 0 THEN 1 ELSE 0 END
 WHERE id = $3 AND secret = $4 AND state <> 'disabled' AND (temporary = 0 OR (used = 0 AND temporary > $2))
 `
 
@@ -604,7 +617,7 @@ type SignInParams struct {
 	Secret   string
 }
 
-// SignIn counts where the password is still the one that was compared, and a temporary one was not used yet.
+// SignIn counts where the password is still the one that was compared, and a temporary one was not used yet. Who has a second factor is not signed in by that.
 func (q *Queries) SignIn(ctx context.Context, arg SignInParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, signIn,
 		arg.Rehashed,

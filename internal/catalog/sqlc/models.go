@@ -16,6 +16,9 @@ type Account struct {
 	Used      int64
 	Created   int64
 	SignedIn  int64
+	Factor    string
+	Factored  int64
+	Step      int64
 }
 
 type Attempt struct {
@@ -177,6 +180,7 @@ type OauthCode struct {
 	SignedIn  int64
 	Expires   int64
 	Family    string
+	Proven    int64
 }
 
 type OauthDenied struct {
@@ -194,6 +198,7 @@ type OauthGrant struct {
 	Created  int64
 	Expires  int64
 	Ended    int64
+	Proven   int64
 }
 
 type OauthKey struct {
@@ -241,6 +246,11 @@ type PurgeJob struct {
 	Due int64
 }
 
+type RecoveryCode struct {
+	Account string
+	Hash    string
+}
+
 type Rendition struct {
 	Video      string
 	Generation int64
@@ -269,6 +279,9 @@ type Session struct {
 	Expires int64
 	Address string
 	Agent   string
+	Proven  int64
+	Offer   string
+	Offered int64
 }
 
 type Step struct {

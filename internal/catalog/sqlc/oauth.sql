@@ -21,7 +21,7 @@ UPDATE oauth_client SET name = $2, redirects = $3, logouts = $4, scopes = $5, ro
 DELETE FROM oauth_client WHERE id = $1;
 
 -- name: InsertCode :exec
-INSERT INTO oauth_code (hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '');
+INSERT INTO oauth_code (hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family, proven) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10);
 
 -- name: LockCode :one
 UPDATE oauth_code SET family = family WHERE hash = $1 RETURNING *;
@@ -36,7 +36,7 @@ DELETE FROM oauth_code WHERE expires < $1;
 DELETE FROM oauth_code WHERE account = $1 AND family = '';
 
 -- name: InsertGrant :exec
-INSERT INTO oauth_grant (id, client, account, scope, nonce, signed_in, created, expires, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0);
+INSERT INTO oauth_grant (id, client, account, scope, nonce, signed_in, created, expires, ended, proven) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9);
 
 -- name: Grant :one
 SELECT * FROM oauth_grant WHERE id = $1;

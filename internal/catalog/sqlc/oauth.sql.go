@@ -206,7 +206,7 @@ func (q *Queries) ExtendGrant(ctx context.Context, arg ExtendGrantParams) error 
 }
 
 const grant = `-- name: Grant :one
-SELECT id, client, account, scope, nonce, signed_in, created, expires, ended FROM oauth_grant WHERE id = $1
+SELECT id, client, account, scope, nonce, signed_in, created, expires, ended, proven FROM oauth_grant WHERE id = $1
 `
 
 func (q *Queries) Grant(ctx context.Context, id string) (OauthGrant, error) {
@@ -222,6 +222,7 @@ func (q *Queries) Grant(ctx context.Context, id string) (OauthGrant, error) {
 		&i.Created,
 		&i.Expires,
 		&i.Ended,
+		&i.Proven,
 	)
 	return i, err
 }
@@ -317,7 +318,7 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 }
 
 const insertCode = `-- name: InsertCode :exec
-INSERT INTO oauth_code (hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '')
+INSERT INTO oauth_code (hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family, proven) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10)
 `
 
 type InsertCodeParams struct {
@@ -330,6 +331,7 @@ type InsertCodeParams struct {
 	Scope     string
 	SignedIn  int64
 	Expires   int64
+	Proven    int64
 }
 
 func (q *Queries) InsertCode(ctx context.Context, arg InsertCodeParams) error {
@@ -343,12 +345,13 @@ func (q *Queries) InsertCode(ctx context.Context, arg InsertCodeParams) error {
 		arg.Scope,
 		arg.SignedIn,
 		arg.Expires,
+		arg.Proven,
 	)
 	return err
 }
 
 const insertGrant = `-- name: InsertGrant :exec
-INSERT INTO oauth_grant (id, client, account, scope, nonce, signed_in, created, expires, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)
+INSERT INTO oauth_grant (id, client, account, scope, nonce, signed_in, created, expires, ended, proven) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)
 `
 
 type InsertGrantParams struct {
@@ -360,6 +363,7 @@ type InsertGrantParams struct {
 	SignedIn int64
 	Created  int64
 	Expires  int64
+	Proven   int64
 }
 
 func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error {
@@ -372,6 +376,7 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.SignedIn,
 		arg.Created,
 		arg.Expires,
+		arg.Proven,
 	)
 	return err
 }
@@ -442,7 +447,7 @@ func (q *Queries) LockClient(ctx context.Context, id string) (OauthClient, error
 }
 
 const lockCode = `-- name: LockCode :one
-UPDATE oauth_code SET family = family WHERE hash = $1 RETURNING hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family
+UPDATE oauth_code SET family = family WHERE hash = $1 RETURNING hash, client, account, redirect, challenge, nonce, scope, signed_in, expires, family, proven
 `
 
 func (q *Queries) LockCode(ctx context.Context, hash string) (OauthCode, error) {
@@ -459,12 +464,13 @@ func (q *Queries) LockCode(ctx context.Context, hash string) (OauthCode, error) 
 		&i.SignedIn,
 		&i.Expires,
 		&i.Family,
+		&i.Proven,
 	)
 	return i, err
 }
 
 const lockGrant = `-- name: LockGrant :one
-UPDATE oauth_grant SET expires = expires WHERE id = $1 RETURNING id, client, account, scope, nonce, signed_in, created, expires, ended
+UPDATE oauth_grant SET expires = expires WHERE id = $1 RETURNING id, client, account, scope, nonce, signed_in, created, expires, ended, proven
 `
 
 func (q *Queries) LockGrant(ctx context.Context, id string) (OauthGrant, error) {
@@ -480,6 +486,7 @@ func (q *Queries) LockGrant(ctx context.Context, id string) (OauthGrant, error) 
 		&i.Created,
 		&i.Expires,
 		&i.Ended,
+		&i.Proven,
 	)
 	return i, err
 }

@@ -1,5 +1,5 @@
 -- name: InsertSession :exec
-INSERT INTO session (id, hash, account, created, seen, expires, address, agent) VALUES ($1, $2, $3, $4, $4, $5, $6, $7);
+INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8);
 
 -- name: SessionByHash :one
 SELECT sqlc.embed(s), sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces

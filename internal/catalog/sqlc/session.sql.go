@@ -21,7 +21,7 @@ func (q *Queries) CountTokens(ctx context.Context, account string) (int64, error
 }
 
 const insertSession = `-- name: InsertSession :exec
-INSERT INTO session (id, hash, account, created, seen, expires, address, agent) VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
+INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)
 `
 
 type InsertSessionParams struct {
@@ -32,6 +32,7 @@ type InsertSessionParams struct {
 	Expires int64
 	Address string
 	Agent   string
+	Proven  int64
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -43,6 +44,7 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.Expires,
 		arg.Address,
 		arg.Agent,
+		arg.Proven,
 	)
 	return err
 }
@@ -230,7 +232,7 @@ func (q *Queries) SeeToken(ctx context.Context, arg SeeTokenParams) error {
 }
 
 const sessionByHash = `-- name: SessionByHash :one
-SELECT s.id, s.hash, s.account, s.created, s.seen, s.expires, s.address, s.agent, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT s.id, s.hash, s.account, s.created, s.seen, s.expires, s.address, s.agent, s.proven, s.offer, s.offered, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM session s JOIN account a ON a.id = s.account WHERE s.hash = $1
 `
 
@@ -252,6 +254,9 @@ func (q *Queries) SessionByHash(ctx context.Context, hash string) (SessionByHash
 		&i.Session.Expires,
 		&i.Session.Address,
 		&i.Session.Agent,
+		&i.Session.Proven,
+		&i.Session.Offer,
+		&i.Session.Offered,
 		&i.Account.ID,
 		&i.Account.Email,
 		&i.Account.Address,
@@ -263,13 +268,16 @@ func (q *Queries) SessionByHash(ctx context.Context, hash string) (SessionByHash
 		&i.Account.Used,
 		&i.Account.Created,
 		&i.Account.SignedIn,
+		&i.Account.Factor,
+		&i.Account.Factored,
+		&i.Account.Step,
 		&i.Workspaces,
 	)
 	return i, err
 }
 
 const sessionsOf = `-- name: SessionsOf :many
-SELECT id, hash, account, created, seen, expires, address, agent FROM session WHERE account = $1 ORDER BY id DESC
+SELECT id, hash, account, created, seen, expires, address, agent, proven, offer, offered FROM session WHERE account = $1 ORDER BY id DESC
 `
 
 func (q *Queries) SessionsOf(ctx context.Context, account string) ([]Session, error) {
@@ -290,6 +298,9 @@ func (q *Queries) SessionsOf(ctx context.Context, account string) ([]Session, er
 			&i.Expires,
 			&i.Address,
 			&i.Agent,
+			&i.Proven,
+			&i.Offer,
+			&i.Offered,
 		); err != nil {
 			return nil, err
 		}
@@ -305,7 +316,7 @@ func (q *Queries) SessionsOf(ctx context.Context, account string) ([]Session, er
 }
 
 const tokenByHash = `-- name: TokenByHash :one
-SELECT t.id, t.hash, t.account, t.name, t.scopes, t.created, t.expires, t.used, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT t.id, t.hash, t.account, t.name, t.scopes, t.created, t.expires, t.used, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM token t JOIN account a ON a.id = t.account WHERE t.hash = $1
 `
 
@@ -338,6 +349,9 @@ func (q *Queries) TokenByHash(ctx context.Context, hash string) (TokenByHashRow,
 		&i.Account.Used,
 		&i.Account.Created,
 		&i.Account.SignedIn,
+		&i.Account.Factor,
+		&i.Account.Factored,
+		&i.Account.Step,
 		&i.Workspaces,
 	)
 	return i, err

@@ -1,0 +1,618 @@
+package identity_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image/png"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
+
+	"sluice/internal/account"
+	"sluice/internal/fault"
+	"sluice/internal/identity"
+	"sluice/internal/seal"
+)
+
+// app is what makes the codes of a second factor: another reader of the address than the one that wrote it.
+type app struct {
+	w      *world
+	secret string
+	spare  []string // recovery codes
+}
+
+// code is what the app shows at a time so far from now.
+func (a app) code(off time.Duration) string {
+	a.w.Helper()
+	code, err := totp.GenerateCodeCustom(a.secret, a.w.now().Add(off), totp.ValidateOpts{Period: 30, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	a.w.must(err)
+	return code
+}
+
+// enrolled is a user with a second factor, and the cookie of their session.
+func (w *world) enrolled(email string, role account.Role) (u account.User, cookie string, a app) {
+	w.Helper()
+	u, cookie = w.user(email, role)
+	cookie, a = w.enrol(cookie, "", "")
+	return u, cookie, a
+}
+
+// enrol sets up a second factor in a session and returns the next one's cookie.
+func (w *world) enrol(cookie, password, code string) (string, app) {
+	w.Helper()
+	p, err := w.ask(cookie)
+	w.must(err)
+	offer, err := w.OfferFactor(w.from(home, cookie), p, password, code)
+	w.must(err)
+	a := app{w: w, secret: offer.Secret}
+	w.pass(time.Minute) // so that the code is none that was used
+	done, err := w.SetFactor(w.from(home, cookie), p, a.code(0))
+	w.must(err)
+	a.spare = done.Recovery
+	w.pass(time.Minute)
+	return value(w.T, done.Cookie), a
+}
+
+// asked is a user's session that waits for a second factor.
+func (w *world) asked(from, email string) account.Principal {
+	w.Helper()
+	p, err := w.ask(w.signIn(from, email, own))
+	w.must(err)
+	if !p.MustProve {
+		w.Fatalf("nobody asks for a second factor: %+v", p)
+	}
+	return p
+}
+
+func TestAfterThePasswordASecondFactorIsAskedForAndNothingElseIsAllowed(t *testing.T) {
+	each(t, func(w *world) {
+		u, before, a := w.enrolled("ada@example.com", account.Admin)
+		in, err := w.SignIn(w.from(home, before), u.Email, own)
+		w.must(err)
+		if !in.MustProve || in.MustEnrol {
+			w.Errorf("%+v", in)
+		}
+		_, err = w.ask(before)
+		w.refused(err, "unauthorized") // the browser's session from before
+		cookie := value(w.T, in.Cookie)
+		p, err := w.ask(cookie)
+		w.must(err)
+		if !p.MustProve || fault.Of(p.Allow(account.UsersAdmin)).Code != "second_factor_required" || p.MaySee(account.Subject{Workspace: "main", Ready: true}) || p.MayPut("main") || p.MayEnter("main") {
+			w.Errorf("%+v", p)
+		}
+		for name, try := range map[string]func() error{
+			"a token":      func() error { _, _, err := w.MakeToken(w.Context(), p, account.Token{Name: "t"}); return err },
+			"sessions":     func() error { _, err := w.Sessions(w.Context(), p, ""); return err },
+			"a password":   func() error { _, err := w.ChangePassword(w.from(home, ""), p, own, own+"!"); return err },
+			"an offer":     func() error { _, err := w.OfferFactor(w.from(home, ""), p, own, a.code(0)); return err },
+			"the image":    func() error { _, err := w.FactorImage(w.Context(), p); return err },
+			"a first code": func() error { _, err := w.SetFactor(w.Context(), p, a.code(0)); return err },
+			"its state":    func() error { _, err := w.Factor(w.Context(), p); return err },
+			"codes":        func() error { _, err := w.MakeRecoveryCodes(w.from(home, ""), p, own, a.code(0)); return err },
+			"its end":      func() error { _, err := w.RemoveFactor(w.from(home, ""), p, own, a.code(0)); return err },
+		} {
+			if err := try(); fault.Of(err).Code != "second_factor_required" {
+				w.Errorf("%s: %v", name, err)
+			}
+		}
+		done, err := w.Prove(w.from(home, cookie), p, a.code(0))
+		w.must(err)
+		_, err = w.ask(cookie)
+		w.refused(err, "unauthorized") // rotated
+		p, err = w.ask(value(w.T, done.Cookie))
+		w.must(err)
+		if p.MustProve || p.Allow(account.UsersAdmin) != nil || p.Proven.IsZero() || !p.SignedIn.Equal(w.now()) {
+			w.Errorf("%+v", p)
+		}
+		_, err = w.Prove(w.from(home, ""), p, a.code(time.Minute))
+		w.refused(err, "factor_not_asked")
+		changed, err := w.ChangePassword(w.from(home, ""), p, own, own+"!")
+		w.must(err)
+		if p, err = w.ask(value(w.T, changed.Cookie)); err != nil || p.MustProve { // it was shown
+			w.Errorf("%+v %v", p, err)
+		}
+		waits, err := w.ask(w.signIn(home, u.Email, own+"!"))
+		w.must(err)
+		w.pass(15*time.Minute + time.Second)
+		_, err = w.Sessions(w.Context(), waits, "")
+		w.refused(err, "second_factor_required")
+		w.must(w.Prune(w.Context()))
+		if _, err := w.CurrentSession(w.Context(), waits); fault.Of(err).Code != "unauthorized" {
+			w.Errorf("a session waits for its second factor longer than a quarter of an hour: %v", err)
+		}
+	})
+}
+
+func TestACodeWorksOnceInItsStepAndThoseBesideIt(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, a := w.enrolled("ada@example.com", account.Viewer)
+		_, _, b := w.enrolled("bob@example.com", account.Viewer)
+		prove := func(code string) error {
+			p := w.asked(home, u.Email)
+			_, err := w.Prove(w.from(home, ""), p, code)
+			return err
+		}
+		for _, c := range []struct {
+			name string
+			at   int64 // second within a step
+			off  time.Duration
+			want string
+		}{
+			{"two steps before", 0, -31 * time.Second, "wrong_code"}, {"two steps after", 29, 31 * time.Second, "wrong_code"},
+			{"far in the future", 0, time.Hour, "wrong_code"},
+			{"one step before, at the end of the step", 29, -30 * time.Second, ""}, {"now, at the start", 0, 0, ""}, {"now, at the end", 29, 0, ""},
+			{"one step after, at the start", 0, 30 * time.Second, ""},
+		} {
+			w.pass(5 * time.Minute)
+			w.pass(time.Duration(30+c.at-w.now().Unix()%30) * time.Second)
+			code := a.code(c.off)
+			if err := prove(code); (c.want == "") != (err == nil) || err != nil && fault.Of(err).Code != c.want {
+				w.Errorf("%s: %v", c.name, err)
+			}
+			if c.want == "" {
+				w.refused(prove(code), "wrong_code") // again
+				if c.off > 0 {
+					w.refused(prove(a.code(0)), "wrong_code") // one before it
+				}
+			}
+			w.pass(time.Hour) // and its failures
+		}
+		w.refused(prove(b.code(0)), "wrong_code")
+		w.refused(prove(b.spare[0]), "wrong_code")
+		for _, junk := range []string{"000000x", "", "12345", "1234567", "٠٠٠٠٠٠", "abcd-efgh-ijkl-mnop-qrst-uvwx", strings.Repeat("0", 64)} {
+			w.pass(time.Hour)
+			w.refused(prove(junk), "wrong_code")
+		}
+		w.pass(time.Hour)
+		code := a.code(0)
+		w.must(prove(code[:3] + " " + code[3:]))
+	})
+}
+
+func TestOfManyWhoShowTheSameCodeAtOnceOneWins(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, a := w.enrolled("ada@example.com", account.Viewer)
+		for _, code := range []string{a.code(0), a.spare[3]} {
+			var won, wrong, later sync.Map
+			var all sync.WaitGroup
+			waiting := make([]account.Principal, 50)
+			p := w.asked(home, u.Email)
+			for i := range waiting { // half wait in one session, half in sessions of their own
+				if waiting[i] = p; i%10 == 0 {
+					waiting[i] = w.asked(home, u.Email)
+				}
+			}
+			for i, p := range waiting {
+				all.Go(func() {
+					done, err := w.Prove(w.from(fmt.Sprintf("198.51.100.%d", i), ""), p, code)
+					switch c := fault.Of(err).Code; {
+					case err == nil:
+						won.Store(i, done)
+					case c == "wrong_code":
+						wrong.Store(i, err)
+					case c == "try_later":
+						later.Store(i, err)
+					default:
+						w.Errorf("number %d: %v", i, err)
+					}
+				})
+			}
+			all.Wait()
+			if n := size(&won); n != 1 || size(&wrong)+size(&later) != 49 {
+				w.Errorf("%d won, %d were wrong, %d were put off", n, size(&wrong), size(&later))
+			}
+			w.pass(time.Hour)
+		}
+		if n, err := w.store.CodesLeft(w.Context(), u.ID); err != nil || n != 9 {
+			w.Errorf("%d recovery codes, %v", n, err)
+		}
+	})
+}
+
+func TestGuessesAtASecondFactorWaitAndNeverForEver(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie, a := w.enrolled("ada@example.com", account.Viewer)
+		thief := w.asked("203.0.113.1", u.Email) // who has the password
+		from := 0
+		guess := func() error {
+			from++
+			_, err := w.Prove(w.from(fmt.Sprintf("198.51.100.%d", from%250), ""), thief, "000000")
+			return err
+		}
+		wrong := 0
+		for range 40 {
+			switch code := fault.Of(guess()).Code; code {
+			case "wrong_code":
+				wrong++
+			case "try_later":
+			default:
+				w.Fatal(code)
+			}
+		}
+		if wrong != 5 {
+			w.Errorf("%d guesses without a wait, want 5", wrong)
+		}
+		w.asked("203.0.113.2", u.Email) // the password again forgives none of them
+		w.refused(guess(), "try_later")
+		again := w.asked("203.0.113.2", u.Email)
+		_, err := w.Prove(w.from("203.0.113.2", ""), again, a.code(0))
+		w.refused(err, "try_later") // not even with the right code, from where nobody knows the user
+		_, err = w.ask(cookie)
+		w.must(err)
+		_, err = w.Prove(w.from(home, ""), w.asked(home, u.Email), a.code(0)) // and the user is not kept out where they are known
+		w.must(err)
+		w.pass(16 * time.Minute)
+		again = w.asked("203.0.113.3", u.Email)
+		_, err = w.Prove(w.from("203.0.113.3", ""), again, a.code(0))
+		w.must(err)
+		address := w.asked(home, u.Email)
+		later := 0
+		for range 30 {
+			if _, err := w.Prove(w.from("203.0.113.9", ""), address, "000000"); fault.Of(err).Code == "try_later" {
+				later++
+			}
+			w.pass(2 * time.Second)
+		}
+		if later == 0 {
+			w.Error("an address guesses without a wait")
+		}
+	})
+}
+
+func TestWhoHasThePasswordAloneIsNotKnownByTheirAddress(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, _ := w.enrolled("ada@example.com", account.Viewer)
+		w.asked("203.0.113.1", u.Email)
+		if l, err := w.store.Login(w.Context(), u.Email, "203.0.113.1"); err != nil || l.Known {
+			w.Errorf("%+v %v", l, err)
+		}
+		if l, err := w.store.Login(w.Context(), u.Email, home); err != nil || !l.Known {
+			w.Errorf("%+v %v", l, err)
+		}
+	})
+}
+
+func TestASecondFactorIsSetUpByPasswordAndFirstCode(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie := w.user("ada@example.com", account.Viewer)
+		elsewhere := w.signIn(home, u.Email, own)
+		p, err := w.ask(cookie)
+		w.must(err)
+		w.pass(11 * time.Minute) // not just signed in any more
+		_, err = w.OfferFactor(w.from(home, cookie), p, "", "")
+		w.refused(err, "password_required")
+		_, err = w.OfferFactor(w.from(home, cookie), p, "wrong", "")
+		w.refused(err, "wrong_password")
+		_, err = w.SetFactor(w.from(home, cookie), p, "000000")
+		w.refused(err, "offer_gone")
+		_, err = w.FactorImage(w.Context(), p)
+		w.refused(err, "offer_gone")
+		offer, err := w.OfferFactor(w.from(home, cookie), p, own, "")
+		w.must(err)
+		uri, err := url.Parse(offer.URI)
+		w.must(err)
+		q := uri.Query()
+		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Path != "/Sluice test:ada@example.com" || q.Get("secret") != offer.Secret || q.Get("issuer") != "Sluice test" ||
+			q.Get("algorithm") != "SHA1" || q.Get("digits") != "6" || q.Get("period") != "30" || len(offer.Secret) != 32 {
+			w.Error(offer)
+		}
+		body, err := w.FactorImage(w.Context(), p)
+		w.must(err)
+		if picture, err := png.Decode(bytes.NewReader(body)); err != nil || picture.Bounds().Dx() < 100 {
+			w.Error(picture.Bounds(), err) // test/browser reads what it says
+		}
+		if in, err := w.SignIn(w.from(home, ""), u.Email, own); err != nil || in.MustProve {
+			w.Errorf("what was only offered is asked for: %+v %v", in, err)
+		}
+		a := app{w: w, secret: offer.Secret}
+		_, err = w.SetFactor(w.from(home, cookie), p, "000000")
+		w.refused(err, "wrong_code")
+		w.pass(15*time.Minute + time.Second)
+		_, err = w.SetFactor(w.from(home, cookie), p, a.code(0))
+		w.refused(err, "offer_gone")
+		cookie, a = w.enrol(cookie, own, "")
+		_, err = w.ask(elsewhere)
+		w.refused(err, "unauthorized")
+		p, err = w.ask(cookie)
+		w.must(err)
+		state, err := w.Factor(w.Context(), p)
+		w.must(err)
+		if state.Since.IsZero() || state.Left != 10 || state.Demanded || p.Proven.IsZero() || len(a.spare) != 10 || len(a.spare[0]) != 29 {
+			w.Errorf("%+v %+v %v", state, p, a.spare)
+		}
+		if l := letters(w)[0]; l.Kind != account.FactorSetLetter || l.User != u.ID {
+			w.Errorf("%+v", l)
+		}
+		all, err := w.Users(w.Context(), "", 0)
+		w.must(err)
+		for _, one := range all {
+			if one.Factored.IsZero() == (one.ID == u.ID) {
+				w.Errorf("%+v", one)
+			}
+		}
+	})
+}
+
+func TestASecondFactorIsReplacedByPasswordAndTheOneBefore(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie, a := w.enrolled("ada@example.com", account.Viewer)
+		p, err := w.ask(cookie)
+		w.must(err)
+		for want, try := range map[string][2]string{"password_required": {"", a.code(0)}, "code_required": {own, ""}, "wrong_code": {own, "000000"}, "wrong_password": {"wrong", a.code(0)}} {
+			_, err := w.OfferFactor(w.from(home, cookie), p, try[0], try[1])
+			w.refused(err, want)
+		}
+		w.pass(time.Hour)
+		cookie, b := w.enrol(cookie, own, a.code(0))
+		p = w.asked(home, u.Email)
+		for _, old := range []string{a.code(0), a.spare[0]} {
+			_, err = w.Prove(w.from(home, ""), p, old)
+			w.refused(err, "wrong_code")
+		}
+		_, err = w.Prove(w.from(home, ""), p, b.code(0))
+		w.must(err)
+		w.pass(time.Minute)
+		p, err = w.ask(cookie)
+		w.must(err)
+		code := b.code(0)
+		fresh, err := w.MakeRecoveryCodes(w.from(home, cookie), p, own, code)
+		w.must(err)
+		_, err = w.MakeRecoveryCodes(w.from(home, cookie), p, own, code)
+		w.refused(err, "wrong_code") // used
+		p = w.asked(home, u.Email)
+		_, err = w.Prove(w.from(home, ""), p, b.spare[1])
+		w.refused(err, "wrong_code")
+		_, err = w.Prove(w.from(home, ""), p, " "+strings.ToUpper(strings.ReplaceAll(fresh[1], "-", " ")))
+		w.must(err)
+		if l := letters(w)[0]; l.Kind != account.RecoveryLetter || l.User != u.ID {
+			w.Errorf("%+v", l)
+		}
+		p = w.asked(home, u.Email)
+		_, err = w.Prove(w.from(home, ""), p, fresh[1])
+		w.refused(err, "wrong_code")
+	})
+}
+
+func TestWhatASecondSessionIsOfferedLeavesTheFirstAlone(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie := w.user("ada@example.com", account.Viewer)
+		mine, err := w.ask(cookie)
+		w.must(err)
+		theirs, err := w.ask(w.signIn("203.0.113.1", u.Email, own))
+		w.must(err)
+		first, err := w.OfferFactor(w.from(home, ""), mine, "", "")
+		w.must(err)
+		second, err := w.OfferFactor(w.from("203.0.113.1", ""), theirs, "", "")
+		w.must(err)
+		a, b := app{w: w, secret: first.Secret}, app{w: w, secret: second.Secret}
+		_, err = w.SetFactor(w.from(home, ""), mine, b.code(0))
+		w.refused(err, "wrong_code")
+		var won sync.Map
+		var all sync.WaitGroup
+		for i, try := range []func() error{
+			func() error { _, err := w.SetFactor(w.from(home, ""), mine, a.code(0)); return err },
+			func() error { _, err := w.SetFactor(w.from("203.0.113.1", ""), theirs, b.code(0)); return err },
+		} {
+			all.Go(func() {
+				switch err := try(); {
+				case err == nil:
+					won.Store(i, true)
+				case fault.Of(err).Code != "offer_gone" && fault.Of(err).Code != "unauthorized":
+					w.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := size(&won); n != 1 {
+			w.Errorf("%d second factors were set up", n)
+		}
+	})
+}
+
+func TestASecondFactorIsRemovedByItsUserAndResetByAnother(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie, a := w.enrolled("ada@example.com", account.Admin)
+		p, err := w.ask(cookie)
+		w.must(err)
+		_, err = w.RemoveFactor(w.from(home, cookie), p, own, "")
+		w.refused(err, "code_required")
+		_, err = w.RemoveFactor(w.from(home, cookie), p, "", a.code(0))
+		w.refused(err, "password_required")
+		w.refused(w.ResetFactor(w.Context(), p, u.ID), "own_factor")
+		done, err := w.RemoveFactor(w.from(home, cookie), p, own, a.code(0))
+		w.must(err)
+		if l := letters(w)[0]; l.Kind != account.FactorEndLetter || l.User != u.ID {
+			w.Errorf("%+v", l)
+		}
+		_, err = w.ask(cookie)
+		w.refused(err, "unauthorized")
+		p, err = w.ask(value(w.T, done.Cookie))
+		w.must(err)
+		_, err = w.RemoveFactor(w.from(home, cookie), p, own, a.code(0))
+		w.refused(err, "no_factor")
+		_, err = w.MakeRecoveryCodes(w.from(home, cookie), p, own, a.code(0))
+		w.refused(err, "no_factor")
+		w.refused(w.ResetFactor(w.Context(), account.Operator(), u.ID), "no_factor")
+		w.refused(w.ResetFactor(w.Context(), account.Operator(), "nobody"), "no_user")
+		w.pass(time.Minute)
+		cookie, _ = w.enrol(value(w.T, done.Cookie), "", "")
+		w.must(w.ResetFactor(w.Context(), account.Operator(), u.ID))
+		_, err = w.ask(cookie)
+		w.refused(err, "unauthorized")
+		if in, err := w.SignIn(w.from(home, ""), u.Email, own); err != nil || in.MustProve {
+			w.Errorf("%+v %v", in, err)
+		}
+		if n, err := w.store.CodesLeft(w.Context(), u.ID); err != nil || n != 0 {
+			w.Errorf("%d recovery codes, %v", n, err)
+		}
+		var acts []string
+		for _, one := range audit(w, u.ID) {
+			acts = append(acts, one.What+" by "+one.ByName)
+		}
+		said := strings.Join(acts, ", ")
+		if !strings.HasPrefix(said, "sign_in by ada@example.com, factor.reset by admin, factor.set by ada@example.com, factor.removed by ada@example.com, factor.set by ada@example.com") {
+			w.Error(said)
+		}
+	})
+}
+
+func TestASecondFactorGoesWithItsAccountAndNotWithItsPassword(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, a := w.enrolled("ada@example.com", account.Viewer)
+		w.forgotten(u.Email)
+		w.must(w.Reset(w.Context(), w.secret(u.ID), own+"!"))
+		if in, err := w.SignIn(w.from(home, ""), u.Email, own+"!"); err != nil || !in.MustProve {
+			w.Errorf("a new password takes the second factor: %+v %v", in, err)
+		}
+		_, err := w.ForceReset(w.Context(), account.Operator(), u.ID)
+		w.must(err)
+		temporary := w.secret(u.ID)
+		in, err := w.SignIn(w.from(home, ""), u.Email, temporary)
+		w.must(err)
+		p, err := w.ask(value(w.T, in.Cookie))
+		w.must(err)
+		if !in.MustProve || !p.MustProve || !p.MustChange {
+			w.Errorf("%+v", p)
+		}
+		_, err = w.ChangePassword(w.from(home, ""), p, temporary, own)
+		w.refused(err, "second_factor_required") // first
+		in, err = w.Prove(w.from(home, ""), p, a.code(0))
+		w.must(err)
+		p, err = w.ask(value(w.T, in.Cookie))
+		w.must(err)
+		if p.MustProve || fault.Of(p.Settled()).Code != "password_change_required" {
+			w.Errorf("%+v", p)
+		}
+		in, err = w.ChangePassword(w.from(home, ""), p, temporary, own)
+		w.must(err)
+		if p, err = w.ask(value(w.T, in.Cookie)); err != nil || p.Settled() != nil {
+			w.Errorf("%+v %v", p, err)
+		}
+		yes, no := true, false
+		w.must(edit(w, u.ID, account.UserEdit{Disabled: &yes}))
+		if n, err := w.store.CodesLeft(w.Context(), u.ID); err != nil || n != 0 {
+			w.Errorf("%d recovery codes, %v", n, err)
+		}
+		w.must(edit(w, u.ID, account.UserEdit{Disabled: &no}))
+		if in, err := w.SignIn(w.from(home, ""), u.Email, own); err != nil || in.MustProve {
+			w.Errorf("%+v %v", in, err)
+		}
+		gone, _, _ := w.enrolled("bob@example.com", account.Viewer)
+		w.must(w.RemoveUser(w.Context(), account.Operator(), gone.ID))
+		if n, err := w.store.CodesLeft(w.Context(), gone.ID); err != nil || n != 0 {
+			w.Errorf("%d recovery codes, %v", n, err)
+		}
+	})
+}
+
+func TestWhoMustHaveASecondFactorCanDoNothingButSetOneUp(t *testing.T) {
+	each(t, func(w *world) {
+		u, cookie := w.user("ada@example.com", account.Admin)
+		_, seen := w.user("bob@example.com", account.Viewer)
+		p, err := w.ask(cookie)
+		w.must(err)
+		_, token, err := w.MakeToken(w.Context(), p, account.Token{Name: "t", Scopes: account.Scopes{account.VideosRead}})
+		w.must(err)
+		w.Demand = account.Admins
+		p, err = w.ask(cookie)
+		w.must(err)
+		if fault.Of(p.Settled()).Code != "second_factor_enrolment_required" || p.MaySee(account.Subject{Workspace: "main", Ready: true}) {
+			w.Errorf("%+v", p)
+		}
+		_, _, err = w.MakeToken(w.Context(), p, account.Token{Name: "t"})
+		w.refused(err, "second_factor_enrolment_required")
+		_, err = w.MakeRecoveryCodes(w.from(home, ""), p, own, "")
+		w.refused(err, "second_factor_enrolment_required")
+		if p, err := w.bear(token); err != nil || p.Settled() != nil { // made before, and by a session that had done all that was asked
+			w.Errorf("%+v %v", p, err)
+		}
+		if p, err := w.ask(seen); err != nil || p.Settled() != nil {
+			w.Errorf("%+v %v", p, err)
+		}
+		in, err := w.SignIn(w.from(home, ""), u.Email, own)
+		w.must(err)
+		if !in.MustEnrol || in.MustProve {
+			w.Errorf("%+v", in)
+		}
+		cookie, a := w.enrol(value(w.T, in.Cookie), "", "")
+		p, err = w.ask(cookie)
+		w.must(err)
+		w.must(p.Settled())
+		_, err = w.RemoveFactor(w.from(home, ""), p, own, a.code(0))
+		w.refused(err, "factor_demanded")
+		w.Demand = account.Everyone
+		if p, err := w.ask(seen); err != nil || !p.MustEnrol {
+			w.Errorf("%+v %v", p, err)
+		}
+		visitor, err := w.Admit(w.from(home, ""), account.Visitor{ID: account.ExternalPrefix + "x", Email: "x@example.com", Role: account.Admin})
+		w.must(err)
+		p, err = w.ask(value(w.T, visitor.Cookie))
+		w.must(err)
+		w.must(p.Settled()) // whom another issuer signs in has theirs there
+		_, err = w.OfferFactor(w.from(home, ""), p, own, "")
+		w.refused(err, "external_user")
+	})
+}
+
+func TestWithoutItsSealASecondFactorIsShownByRecoveryCodesAlone(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, a := w.enrolled("ada@example.com", account.Viewer)
+		lost, err := seal.New([]byte("another secret of the seal"), "test")
+		w.must(err)
+		w.Seal = lost
+		p := w.asked(home, u.Email)
+		_, err = w.Prove(w.from(home, ""), p, a.code(0))
+		w.refused(err, "factor_lost")
+		_, err = w.Prove(w.from(home, ""), p, a.spare[0])
+		w.must(err)
+	})
+}
+
+// ended is a Store in which something happens between what a Service reads and what it writes.
+type ended struct {
+	identity.Store
+	meanwhile func()
+}
+
+func (e *ended) Prove(ctx context.Context, p account.Proof) error {
+	e.meanwhile()
+	return e.Store.Prove(ctx, p)
+}
+
+func (e *ended) SetFactor(ctx context.Context, f account.NewFactor) error {
+	e.meanwhile()
+	return e.Store.SetFactor(ctx, f)
+}
+
+func TestASecondFactorThatWasShownWhileEverythingEndedOpensNothing(t *testing.T) {
+	each(t, func(w *world) {
+		u, _, a := w.enrolled("ada@example.com", account.Viewer)
+		p := w.asked(home, u.Email)
+		records := w.Store
+		yes, no := true, false
+		w.Store = &ended{records, func() { w.must(edit(w, u.ID, account.UserEdit{Disabled: &yes})) }}
+		_, err := w.Prove(w.from(home, ""), p, a.code(0))
+		w.refused(err, "wrong_code")
+		w.Store = records
+		w.must(edit(w, u.ID, account.UserEdit{Disabled: &no}))
+		if all, err := w.store.Sessions(w.Context(), u.ID); err != nil || len(all) != 0 {
+			w.Errorf("%+v %v", all, err)
+		}
+		p, err = w.ask(w.signIn(home, u.Email, own))
+		w.must(err)
+		offer, err := w.OfferFactor(w.from(home, ""), p, own, "")
+		w.must(err)
+		w.Store = &ended{records, func() { w.must(w.EndSession(w.Context(), account.Operator(), u.ID, p.Session)) }}
+		_, err = w.SetFactor(w.from(home, ""), p, app{w: w, secret: offer.Secret}.code(0))
+		w.refused(err, "offer_gone")
+		if u, err := w.User(w.Context(), u.ID); err != nil || !u.Factored.IsZero() {
+			w.Errorf("%+v %v", u, err)
+		}
+	})
+}
