@@ -123,7 +123,7 @@ func (c cast) authorizations() (all []knock) {
 		switch {
 		case who.refusal != "":
 			k.status, k.leads, k.says = 401, "", who.refusal
-		case who.cookie != "" && who.who.Kind != "" && !who.who.MustChange && who.origin == "": // a script of another page, and no browser that was sent there
+		case who.cookie != "" && who.who.Settled() == nil && who.origin == "": // a script of another page, and no browser that was sent there
 			k.leads = backAt + "?code="
 		}
 		all = append(all, k)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,7 +27,7 @@ type cast struct {
 // assembled fills a house: who may be here with all that may be had by a session, a personal token, a token of a program and one of a service; and who was here once.
 func assembled(t *testing.T) cast {
 	t.Helper()
-	c := cast{house: newHouse(t)}
+	c := cast{house: newHouse(t, "--second-factor", "admins")}
 	c.serves()
 	c.done(c.root(), "POST", "/v1/workspaces", `{"id":"other","name":"Other"}`)
 	c.app = c.program()
@@ -36,7 +37,7 @@ func assembled(t *testing.T) cast {
 		{name: "nobody"},
 		{name: "a token that nobody gave", token: "sluice_pat_bm9uc2Vuc2U", refusal: "unauthorized"},
 		{name: "a cookie that nobody gave", cookie: strings.Split(c.admin.cookie, "=")[0] + "=bm9uc2Vuc2U"},
-		c.root(), c.admin, c.viewer, c.temporary, editor, stranger,
+		c.root(), c.admin, c.viewer, c.temporary, c.waiting(), c.unsecured(), editor, stranger,
 		c.personal(c.admin, account.AllScopes()), c.personal(c.viewer, account.Viewer.Scopes()), c.personal(editor, account.Editor.Scopes()), c.personal(stranger, account.Editor.Scopes()),
 		c.given(c.admin, c.app), c.given(c.viewer, c.app), c.given(editor, c.app), c.given(stranger, c.app),
 		c.service(account.Admin, "main", account.AllScopes()), c.service(account.Viewer, "main", account.Viewer.Scopes()),
@@ -95,7 +96,9 @@ type described struct {
 	method, path, id string
 	scope            account.Scope // empty for none
 	open, elsewhere  bool
+	waiting          bool // somebody who has not shown their second factor may
 	bound            bool // somebody whose password is temporary may
+	unsecured        bool // somebody who must have a second factor, and has none, may
 	own              bool // asks for a session
 	video            bool // is about one video
 	done             int  // the status of who may
@@ -124,6 +127,8 @@ func (h house) described() (all []described) {
 					d.scope = account.Scope(scopes[0])
 				}
 			}
+			d.waiting = !strings.Contains(op.Responses["403"].Description, "second_factor_required")
+			d.unsecured = !strings.Contains(op.Responses["403"].Description, "second_factor_enrolment_required")
 			d.bound = !strings.Contains(op.Responses["403"].Description, "password_change_required")
 			d.own = strings.Contains(op.Responses["403"].Description, "session_required")
 			for status := range op.Responses {
@@ -152,8 +157,12 @@ func (d described) want(c caller) string {
 	case d.open:
 	case c.who.Kind == "" || c.origin != "": // a page elsewhere reads nothing by somebody's cookie
 		return "401 unauthorized"
+	case c.who.MustProve && !d.waiting:
+		return "403 second_factor_required"
 	case c.who.MustChange && !d.bound:
 		return "403 password_change_required"
+	case c.who.MustEnrol && !d.unsecured:
+		return "403 second_factor_enrolment_required"
 	case d.scope != "" && !c.who.Scopes.Has(d.scope):
 		return "403 missing_scope"
 	case d.own && c.cookie == "":
@@ -179,7 +188,8 @@ func (c cast) asks(who caller, d described, s sample, id string) reply {
 		signs = c.viewer
 	}
 	id, playback, _ := strings.Cut(id, " ")
-	fill := strings.NewReplacer("{playback}", playback, "{id}", id, "{name}", id, "{n}", fmt.Sprint(c.fresh()), "{email}", signs.email, "{password}", signs.password)
+	fill := strings.NewReplacer("{playback}", playback, "{id}", id, "{name}", id, "{n}", fmt.Sprint(c.fresh()), "{email}", signs.email, "{password}", signs.password,
+		"{code}", cmp.Or(signs.code, "000000"))
 	return c.send(who, d.method, fill.Replace(d.path+s.query), fill.Replace(s.body))
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // sample is what a route is asked with. Which routes there are, and whom each lets in, the matrix reads from the server's own description: a route without a
-// sample fails it. In query and body {id}, {n}, {email} and {password} stand for what id returns, a number that nothing else has, and what the caller signs in with.
+// sample fails it. In query and body {id}, {n}, {email}, {password} and {code} stand for what id returns, a number that nothing else has, and what the caller signs in with.
 type sample struct {
 	id    func(cast, caller) string // what stands for {id} or {name} in the path, and behind a space for {playback}, made anew for each who may; nil for none
 	query string
@@ -70,7 +70,7 @@ func aCode(c cast, _ caller) string {
 
 // owner is whose session or token a route about one's own is asked of: the caller's, or an admin's where the caller is not to get at it.
 func (c cast) owner(who caller) caller {
-	if who.cookie == "" || who.who.Kind == "" || who.who.MustChange {
+	if who.cookie == "" || who.who.Settled() != nil {
 		who = c.admin
 	}
 	who.origin = ""
@@ -97,8 +97,8 @@ func aProgram(c cast, who caller) string {
 
 // again is a caller with another session.
 func again(c cast, who caller) caller {
-	if who.who.MustChange {
-		return c.bound()
+	if who.who.Settled() != nil {
+		return other(c, who)
 	}
 	return c.signedIn(who)
 }
@@ -112,10 +112,44 @@ func knowing(c cast, who caller) caller {
 
 // other is somebody else who may the same.
 func other(c cast, who caller) caller {
-	if who.who.MustChange {
+	switch {
+	case who.who.MustProve:
+		return c.waiting()
+	case who.who.MustChange:
 		return c.bound()
+	case who.who.MustEnrol:
+		return c.unsecured()
 	}
 	return c.person(who.who.Role, who.who.Workspaces[0])
+}
+
+// proving is somebody who has a second factor to show.
+func proving(c cast, _ caller) caller { return c.waiting() }
+
+// offering is somebody else who may the same, with a second factor that waits for its first code.
+func offering(c cast, who caller) caller {
+	if who.who.MustEnrol {
+		return c.offered(c.unsecured())
+	}
+	return c.offered(c.bare(account.Viewer, account.DefaultWorkspace))
+}
+
+// secured is somebody with a second factor, of whom none is asked.
+func secured(c cast, _ caller) caller {
+	who := c.enrolled(c.bare(account.Viewer, account.DefaultWorkspace))
+	who.code = c.spare(who)
+	return who
+}
+
+func aFactor(c cast, who caller) string { return secured(c, who).who.ID }
+
+// showing is somebody else who may the same, with a code where they need one.
+func showing(c cast, who caller) caller {
+	who = other(c, who)
+	if who.spare != nil {
+		who.code = c.spare(who)
+	}
+	return who
 }
 
 var samples = map[string]sample{
@@ -156,10 +190,19 @@ var samples = map[string]sample{
 	"createKey":      {body: `{"all":true}`},
 	"getKeys":        {},
 
-	"signIn":           {body: `{"email":"{email}","password":"{password}"}`, as: knowing},
-	"whoAmI":           {},
-	"signOut":          {as: again},
-	"changePassword":   {body: `{"current":"{password}","password":"correct horse staple {n}"}`, as: other},
+	"signIn":            {body: `{"email":"{email}","password":"{password}"}`, as: knowing},
+	"whoAmI":            {},
+	"signOut":           {as: again},
+	"changePassword":    {body: `{"current":"{password}","password":"correct horse staple {n}"}`, as: other},
+	"proveFactor":       {body: `{"code":"{code}"}`, as: proving},
+	"getFactor":         {},
+	"offerFactor":       {body: `{"password":"{password}","code":"{code}"}`, as: showing},
+	"showFactor":        {as: offering},
+	"setFactor":         {body: `{"code":"{code}"}`, as: offering},
+	"makeRecoveryCodes": {body: `{"password":"{password}","code":"{code}"}`, as: secured},
+	"removeFactor":      {body: `{"password":"{password}","code":"{code}"}`, as: secured},
+	"resetFactor":       {id: aFactor},
+
 	"forgotPassword":   {body: `{"email":"nobody{n}@example.com"}`},
 	"resetPassword":    {id: aCode, body: `{"code":"{id}","password":"correct horse staple {n}"}`},
 	"listSessions":     {},

@@ -54,13 +54,17 @@ func (o Operate) user(out io.Writer, n int, u client.User) error {
 		return json.NewEncoder(out).Encode(u)
 	}
 	if n == 0 {
-		fmt.Fprintln(out, "E-MAIL\tNAME\tROLE\tSTATE\tWORKSPACES\tSIGNED IN\tID")
+		fmt.Fprintln(out, "E-MAIL\tNAME\tROLE\tSTATE\tWORKSPACES\tSIGNED IN\tSECOND FACTOR\tID")
 	}
 	last := "never"
 	if !u.SignedIn.IsZero() {
 		last = u.SignedIn.Local().Format(time.DateTime)
 	}
-	_, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plain(u.Email), plain(u.Name), u.Role, u.State, strings.Join(u.Workspaces, " "), last, u.ID)
+	factor := "no"
+	if !u.Factored.IsZero() {
+		factor = "yes"
+	}
+	_, err := fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plain(u.Email), plain(u.Name), u.Role, u.State, strings.Join(u.Workspaces, " "), last, factor, u.ID)
 	return err
 }
 

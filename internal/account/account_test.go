@@ -15,6 +15,8 @@ func TestThePolicyOfEachRole(t *testing.T) {
 	there := Subject{Owner: "u", Workspace: "b", Ready: true}
 	bound := person(Editor, "a")
 	bound.MustChange = true
+	waiting, without := person(Admin, "a"), person(Admin, "a")
+	waiting.MustProve, without.MustEnrol = true, true
 	reader := person(Editor, "a")
 	reader.Scopes = Scopes{VideosRead}
 	for name, c := range map[string]struct {
@@ -28,6 +30,8 @@ func TestThePolicyOfEachRole(t *testing.T) {
 		"editor":                {person(Editor, "a"), true, true, false, true, true, true, false},
 		"editor elsewhere":      {person(Editor, "b"), false, false, true, false, false, false, false},
 		"viewer":                {person(Viewer, "a"), true, false, false, false, false, false, false},
+		"must prove":            {waiting, false, false, false, false, false, false, false},
+		"must enrol":            {without, false, false, false, false, false, false, false},
 		"must change":           {bound, false, false, false, false, false, false, false},
 		"token that only reads": {reader, true, true, false, true, false, false, false},
 	} {
@@ -47,7 +51,10 @@ func TestThePolicyOfEachRole(t *testing.T) {
 func TestARefusalSaysWhatIsMissing(t *testing.T) {
 	bound := person(Viewer)
 	bound.MustChange = true
-	for code, p := range map[string]Principal{"unauthorized": {}, "password_change_required": bound, "missing_scope": person(Viewer)} {
+	waiting, without := bound, person(Viewer)
+	waiting.MustProve, without.MustEnrol = true, true
+	for code, p := range map[string]Principal{"unauthorized": {}, "second_factor_required": waiting, "password_change_required": bound,
+		"second_factor_enrolment_required": without, "missing_scope": person(Viewer)} {
 		if err := p.Allow(JobsAdmin); err == nil || fault.Of(err).Code != code {
 			t.Errorf("%v, want %s", err, code)
 		}

@@ -57,10 +57,12 @@ func TestEveryRouteSaysWhomItLetsInAndReadsNothingOfOthers(t *testing.T) {
 					t.Errorf("%s %s does not tell its scope in words: %q", method, path, op.Description)
 				}
 			}
-			if strings.Contains(op.Responses["403"].Description, codeMustChange) {
-				bound := account.Operator()
-				bound.MustChange = true
-				refused[codeMustChange] = bound
+			prove, change, enrol := account.Operator(), account.Operator(), account.Operator()
+			prove.MustProve, change.MustChange, enrol.MustEnrol = true, true, true
+			for code, bound := range map[string]account.Principal{codeMustProve: prove, codeMustChange: change, codeMustEnrol: enrol} {
+				if strings.Contains(op.Responses["403"].Description, code) {
+					refused[code] = bound
+				}
 			}
 			at := strings.NewReplacer("{id}", "7", "{name}", "encode").Replace(path)
 			for code, p := range refused {
@@ -122,7 +124,7 @@ func TestARefusalTellsHowToAskAgain(t *testing.T) {
 }
 
 func TestARouteThatDoesNotSayWhomItLetsInIsNotServed(t *testing.T) {
-	for _, a := range []access{{}, open(""), settled(""), known(""), asked("")} {
+	for _, a := range []access{{}, open(""), settled(""), enrolling(""), authenticated(""), known(""), asked("")} {
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -135,7 +137,10 @@ func TestARouteThatDoesNotSayWhomItLetsInIsNotServed(t *testing.T) {
 	if (access{}).allow(account.Operator()) == nil {
 		t.Error("what declares nothing lets the operator in")
 	}
-	bound := account.Principal{Kind: account.Person, MustChange: true}
+	bound := account.Principal{Kind: account.Person, MustChange: true, MustEnrol: true}
+	if enrolling("a second factor").allow(bound) == nil || authenticated("the password").allow(bound) != nil || authenticated("it").allow(account.Principal{Kind: account.Person, MustProve: true}) == nil {
+		t.Error("a session that is not whole opens the wrong doors")
+	}
 	if asked("oneself").allow(account.Principal{}) != nil || known("the password").allow(bound) != nil || settled("own tokens").allow(bound) == nil || open("sign-in").allow(account.Principal{}) != nil {
 		t.Error("a temporary password opens the wrong doors")
 	}

@@ -101,7 +101,7 @@ func TestEveryOperationAndFieldIsDocumented(t *testing.T) {
 			for status, r := range op.Responses {
 				problem := status[0] >= '4'
 				if r.Description == "" || problem && (r.Content["application/problem+json"].Schema.Ref != "#/components/schemas/Problem" || !strings.Contains(r.Description, "- `")) ||
-					!problem && status != "204" && r.Content["application/json"].Schema.Ref == "" {
+					!problem && status != "204" && r.Content["application/json"].Schema.Ref == "" && r.Content["image/png"].Schema.Format != "binary" {
 					t.Errorf("%s %s: %+v", where, status, r)
 				}
 				if strings.HasSuffix(r.Description, ": ") || strings.Contains(r.Description, ": \n") {

@@ -328,6 +328,9 @@ func (s *Service) having(ctx context.Context, by account.Principal, password, co
 // RemoveFactor takes the second factor of by, and the recovery codes. Every session of theirs ends, and a new one begins. The errors are again's, and fault.Conflict, codes
 // "no_factor" and "factor_demanded" where they must have one.
 func (s *Service) RemoveFactor(ctx context.Context, by account.Principal, password, code string) (account.Admission, error) {
+	if by.Session == "" {
+		return account.Admission{}, needsSession()
+	}
 	if s.Demand.Of(account.User{ID: by.ID, Role: by.Role}) {
 		return account.Admission{}, fault.New(fault.Conflict, "identity.factor", "factor_demanded", "This server asks you for a second factor; set up another one in its place.", nil)
 	}

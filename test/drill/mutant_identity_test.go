@@ -26,7 +26,7 @@ var identityMutants = func() []mutant {
 		people("another user's sessions are for administrators", "session.go", "	if err := by.Allow(account.UsersAdmin); err != nil {\n		return account.User{}, err\n	}\n	login", "	login", "ASignInEnds"),
 		people("what people guess is no password", "password.go", "guessable(words)).Score < leastScore", "guessable(words)).Score < 0", "WhatPeopleGuess"),
 		one("a temporary password works once", "internal/catalog/sqlc/account.sql.go", "(temporary = 0 OR (used = 0 AND temporary >", "(temporary = 0 OR (used >= 0 AND temporary >", "./internal/identity", "OfManyWhoTry"),
-		one("a token is made for a session that lives", "internal/catalog/session.go", "		if !slices.ContainsFunc(open,", "		if false && !slices.ContainsFunc(open,", "./internal/identity", "WasAskedForWhile"),
+		one("a token is made for a session that lives", "internal/catalog/factor.go", "	if err == nil && !slices.ContainsFunc(open,", "	if err == nil && false && !slices.ContainsFunc(open,", "./internal/identity", "WasAskedForWhile"),
 		door("a header keeps cookies from counting", "access.go", "		if len(header) > 0 {\n			r.Header.Del(\"Cookie\")\n", "		if len(header) > 0 {\n			_ = r\n", "OneOfSeveralCredentials"),
 		door("a page elsewhere reads nothing by cookies", "access.go", "} else if a.access.foreign(r) {", "} else if false {", "NoPageElsewhere"),
 		door("pages that may call are compared whole", "cors.go", "slices.Contains(named, origin) }", "slices.ContainsFunc(named, func(o string) bool { return strings.HasPrefix(origin, o) }) }", "PagesOfCORSOrigins"),
