@@ -81,6 +81,30 @@ func (s stagedIdentity) Enqueue(ctx context.Context, jobs []engine.Job) error {
 	return around("Enqueue.account", func() error { return s.Store.Enqueue(ctx, jobs) })
 }
 
+func (s stagedIdentity) OfferFactor(ctx context.Context, o account.Offer) error {
+	return around("OfferFactor", func() error { return s.Store.OfferFactor(ctx, o) })
+}
+
+func (s stagedIdentity) SetFactor(ctx context.Context, f account.NewFactor) error {
+	return around("SetFactor", func() error { return s.Store.SetFactor(ctx, f) })
+}
+
+func (s stagedIdentity) Prove(ctx context.Context, p account.Proof) error {
+	return around("Prove", func() error { return s.Store.Prove(ctx, p) })
+}
+
+func (s stagedIdentity) SetCodes(ctx context.Context, c account.NewCodes) error {
+	return around("SetCodes", func() error { return s.Store.SetCodes(ctx, c) })
+}
+
+func (s stagedIdentity) EndFactor(ctx context.Context, e account.FactorEnd) error {
+	return around("EndFactor", func() error { return s.Store.EndFactor(ctx, e) })
+}
+
+func (s stagedIdentity) ResetFactor(ctx context.Context, id string, act account.Act) error {
+	return around("ResetFactor", func() error { return s.Store.ResetFactor(ctx, id, act) })
+}
+
 func (s stagedIdentity) AddToken(ctx context.Context, k account.NewToken) error {
 	return around("AddToken", func() error { return s.Store.AddToken(ctx, k) })
 }

@@ -23,6 +23,7 @@ var accountMoves = []string{
 	"FirstAdmin", "Invite", "EditUser", "RemoveUser",
 	"Open", "SeeSession", "EndSession", "EndSessions",
 	"Strike", "SetPassword", "Reissue", "Enqueue.account", "OfferCode",
+	"OfferFactor", "SetFactor", "Prove", "SetCodes", "EndFactor", "ResetFactor",
 	"AddToken", "SeeToken", "RevokeToken", "EndProgram",
 	"AddWorkspace", "RenameWorkspace", "RemoveWorkspace", "Letter", "Prune",
 	"ClaimLetter", "SettleLetter", "DelayLetter", "WakeLetters",
@@ -36,7 +37,7 @@ var accountMoves = []string{
 var externalMoves = []string{"Enter"}
 
 // accountChosen are the points of the short form: where a secret is spent, a letter is on its way, or something is revoked.
-var accountChosen = []string{"SetPassword.after", "SettleLetter.before", "Rotate.after", "AddKeyPair.before", "RetireKeyPair.after"}
+var accountChosen = []string{"SetPassword.after", "SetFactor.after", "Prove.after", "SettleLetter.before", "Rotate.after", "AddKeyPair.before", "RetireKeyPair.after"}
 
 // accountRounds is how many stories the points are spread over.
 const accountRounds = 6
@@ -129,6 +130,7 @@ func (c *company) story() {
 	c.wrong(ada, "marmalade turnip orbit ada@example.com")
 	c.in(ada)
 	c.tokens(ada)
+	c.factors(root)
 	c.sessions(ada)
 	web, spare := c.clients(root)
 	c.programs(ada, web, spare)

@@ -41,7 +41,7 @@ var reads = []string{
 	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "List", "Local", "PresignPut",
 	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Aged", "Folders", "Multiparts",
 	"Steps", "Detail", "Events", "Errors", "ErrorGroups", "Playback", "LocalPath", "Get", "Cached",
-	"Login", "Account", "Accounts", "HasAdmin", "Session", "Sessions", "CodeOwner", "Token", "Tokens", "Programs", "Workspaces", "Acts", "Letters",
+	"Login", "Account", "Accounts", "HasAdmin", "Session", "Sessions", "CodeOwner", "CodesLeft", "Token", "Tokens", "Programs", "Workspaces", "Acts", "Letters",
 	"Client", "Clients", "Refreshable", "Denied", "SigningKeys", "KeyPairs", "PlaybackByID", "PlaybackForm", "Playbacks",
 }
 
