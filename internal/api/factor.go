@@ -55,8 +55,8 @@ type factorSetOutput struct {
 type recoveryOutput struct{ Body FactorSet }
 
 type imageOutput struct {
-	ContentType string `header:"Content-Type"`
-	Policy      string `header:"Cross-Origin-Resource-Policy"`
+	ContentType string `header:"Content-Type" hidden:"true"`
+	Policy      string `header:"Cross-Origin-Resource-Policy" hidden:"true"`
 	Body        []byte
 }
 
