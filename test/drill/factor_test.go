@@ -88,7 +88,7 @@ func (c *company) factors(root *person) {
 	c.secured(fay)
 	c.operator.must(http.MethodDelete, "/v1/users/"+fay.id+"/factor", nil, http.StatusNoContent, http.StatusConflict)
 	c.ledger.drop(fay.email)
-	c.ledger.dead("a session before the second factor was reset", func() answer { return fay.ask(http.MethodGet, "/v1/session", nil) })
+	c.ledger.dead("a session before the second factor was reset", func() answer { return fay.ask(http.MethodGet, "/v1/sessions", nil) })
 	again := newPerson(c.T, c.k, fay.email)
 	again.password = fay.password
 	c.in(again)
