@@ -58,14 +58,22 @@ func (t template) urls(representation string) []string {
 func (c *checker) mpd(at string) (segments []string) {
 	c.Helper()
 	status, body := Get(c, at)
-	var m mpd
-	if err := xml.Unmarshal(body, &m); status != http.StatusOK || err != nil || len(m.Periods) != 1 || len(m.Periods[0].Sets) == 0 {
+	segments, err := Segments(at, body)
+	if status != http.StatusOK || err != nil {
 		c.Errorf("%s: %d, %v", at, status, err)
-		return nil
+	}
+	return segments
+}
+
+// Segments are the addresses of all segments that an MPD names, the initialization segments among them, where it came from at.
+func Segments(at string, body []byte) (segments []string, err error) {
+	var m mpd
+	if err := xml.Unmarshal(body, &m); err != nil || len(m.Periods) != 1 || len(m.Periods[0].Sets) == 0 {
+		return nil, fmt.Errorf("no MPD of one period: %w", err)
 	}
 	base, err := url.Parse(at)
 	if err != nil {
-		c.Fatal(err)
+		return nil, err
 	}
 	for _, set := range m.Periods[0].Sets {
 		for _, r := range set.Representations {
@@ -74,18 +82,16 @@ func (c *checker) mpd(at string) (segments []string) {
 				t = set.Template
 			}
 			if t == nil || t.Init == "" || len(t.Timeline) == 0 {
-				c.Errorf("%s: representation %s names no segments", at, r.ID)
-				continue
+				return nil, fmt.Errorf("representation %s names no segments", r.ID)
 			}
 			for _, name := range t.urls(r.ID) {
 				to, err := base.Parse(name)
 				if err != nil {
-					c.Errorf("%s: %v", at, err)
-					continue
+					return nil, err
 				}
 				segments = append(segments, to.String())
 			}
 		}
 	}
-	return segments
+	return segments, nil
 }
