@@ -2,6 +2,7 @@
 #
 # DATA, LISTEN   where `make run` keeps everything and where it listens
 # TESTFLAGS      more flags for `go test`, for example TESTFLAGS=-short
+# FUZZTIME       how long `make fuzz` fuzzes each target, 60s unless told
 
 DATA   ?= ./data
 LISTEN ?= 127.0.0.1:8080
@@ -119,6 +120,10 @@ bench: needs-test build ## measure: CPU, wall time and quality against one ffmpe
 .PHONY: drill
 drill: needs-test build ## break the service at every step and in every way, and look at what is left
 	@scripts/drill.sh
+
+.PHONY: fuzz
+fuzz: ## fuzz every fuzz target (FUZZTIME=60s each); make test runs their seeds
+	@scripts/fuzz.sh
 
 # --- keep ----------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ func TestTheTestsThatTheDocsNameAreThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1) {
 			if named++; !all[m[1]] {
 				t.Errorf("%s names %s, which is no test", name, m[1])
 			}

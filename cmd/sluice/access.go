@@ -179,6 +179,9 @@ func (a *App) hardened(next http.Handler) http.Handler {
 		if secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000") // RFC 6797 §6.1; without subdomains: they may be others' servers
 		}
+		if !r.ProtoAtLeast(1, 1) {
+			h.Set("Connection", "close") // RFC 9112 §6.1: a Transfer-Encoding of HTTP/1.0, which net/http drops unseen, is a faulty frame
+		}
 		next.ServeHTTP(w, r)
 	})
 }

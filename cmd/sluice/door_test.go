@@ -90,3 +90,18 @@ func TestEveryAnswerTellsBrowsersToBeCareful(t *testing.T) {
 		t.Errorf("behind TLS: %q", got)
 	}
 }
+
+// What HTTP/1.0 says of transfer encodings net/http drops: where its request ends is not certain.
+func TestAConnectionOfHTTP10EndsWithItsAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for version, want := range map[string]string{"HTTP/1.0": "close", "HTTP/1.1": ""} {
+		r := httptest.NewRequest("GET", "/healthz", nil)
+		r.Proto, r.ProtoMinor = version, int(version[7]-'0')
+		w := httptest.NewRecorder()
+		h.door.ServeHTTP(w, r)
+		if got := w.Header().Get("Connection"); got != want {
+			t.Errorf("%s: Connection: %q, want %q", version, got, want)
+		}
+	}
+}

@@ -57,6 +57,7 @@ var identityMutants = func() []mutant {
 		one("the log is emptied of what was erased", "internal/engine/db.go", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "./internal/catalog", "AnErasedSecret"),
 		one("the last administrator stays", "internal/catalog/account.go", "	if err == nil && n < 2 {", "	if err == nil && n < 0 {", "./internal/identity", "LastAdministrator"),
 		door("every answer says nosniff", "access.go", "		h[\"X-Content-Type-Options\"], h[\"Content-Security-Policy\"], h[\"Referrer-Policy\"] = noSniff, inert, sameOrigin\n", "		h[\"Content-Security-Policy\"], h[\"Referrer-Policy\"] = inert, sameOrigin\n", "EveryAnswerTells"),
+		door("a connection of HTTP/1.0 ends", "access.go", "if !r.ProtoAtLeast(1, 1) {", "if !r.ProtoAtLeast(1, 0) {", "HTTP10"),
 		one("a route asks for its scope", "internal/api/access.go", "		err := a.allow(who)\n", "		err := a.allow(who)\n		err = nil\n", "./cmd/sluice", "NobodyGetsMore"),
 		one("a video of another workspace is not there", "internal/api/access.go", "if err == nil && !who(ctx).MaySee(subject(v)) {", "if err == nil && false {", "./cmd/sluice", "NobodyGetsMore"),
 		one("a video's texts hide nothing", "internal/api/videos.go", "if strings.ContainsFunc(s, hidden) {", "if false && strings.ContainsFunc(s, hidden) {", "./internal/api", "Problem|Refused"),

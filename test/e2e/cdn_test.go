@@ -308,7 +308,7 @@ func (c *cdn) holdsNo(t *testing.T, credentials ...string) {
 		}
 		return nil
 	})
-	if err != nil || files < 5 || len(secrets) < 6 || !strings.Contains(string(read(t, c.log)), "/180p/00001.m4s\" 200") {
+	if err != nil || files < 5 || len(secrets) < 6 || !strings.Contains(string(read(t, c.log)), "p/00001.m4s\" 200") {
 		t.Errorf("%v: looked in %d files for %d secrets", err, files, len(secrets))
 	}
 }
