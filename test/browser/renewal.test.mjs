@@ -12,7 +12,7 @@ import { after, before, describe, test } from 'node:test';
 import { launch, need, until, visit } from './browser.mjs';
 
 const [home, url, token, video] = ['RENEWAL_PAGE', 'SLUICE_URL', 'SLUICE_TOKEN', 'SLUICE_VIDEO'].map(need);
-const short = 45; // seconds that a grant lasts: enough for a player to begin on a slow machine
+const short = 60; // seconds that a grant lasts: enough for a player to begin on a slow machine
 
 let browser;
 

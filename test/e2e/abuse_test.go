@@ -33,6 +33,7 @@ func resident(t *testing.T, pid int) int64 {
 
 // TestRangesThatAskForTooMuchCostNoMemory has many clients at once ask for a segment in a thousand parts, each of which is all of it: 1,000 times 400 times the file.
 func TestRangesThatAskForTooMuchCostNoMemory(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "public"}})
 	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "640x360", 4), "clip.mp4"), 2*time.Minute)
 	segment := strings.Replace(v.Playback.HLS, "index.m3u8", "360p/00001.m4s", 1)
@@ -88,6 +89,7 @@ func TestRangesThatAskForTooMuchCostNoMemory(t *testing.T) {
 
 // TestClientsThatSpeakSlowlyAreCutOffAndHoldNobodyUp has many connections say a header byte by byte (slowloris), and others ask as usual meanwhile.
 func TestClientsThatSpeakSlowlyAreCutOffAndHoldNobodyUp(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "public"}})
 	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4"), 2*time.Minute)
 	const many = 300

@@ -13,6 +13,7 @@ import (
 
 // TestAGrantOfEverythingIsBoundToTheWorkspacesOfItsHolder asks the real edge for what lies elsewhere, in each way that everything can be granted.
 func TestAGrantOfEverythingIsBoundToTheWorkspacesOfItsHolder(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
 	if status := s.Call(http.MethodPost, "/v1/workspaces", map[string]string{"id": "other", "name": "Other"}, nil); status != http.StatusCreated {
 		t.Fatal(status)
@@ -80,6 +81,7 @@ func TestAGrantOfEverythingIsBoundToTheWorkspacesOfItsHolder(t *testing.T) {
 
 // TestWhatIsWithdrawnStopsBehindACache has nginx keep a segment, and then takes the right to it away.
 func TestWhatIsWithdrawnStopsBehindACache(t *testing.T) {
+	t.Parallel()
 	c := startCDN(t)
 	video := c.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	v := c.Await(video, 2*time.Minute)

@@ -191,6 +191,7 @@ func verified(t *testing.T, ring *signing.KeyRing, address string) (signing.Gran
 }
 
 func TestEveryReferenceOfASignedManifestOpensByItsSignatureAlone(t *testing.T) {
+	t.Parallel()
 	d := deliver(t)
 	for _, algorithm := range []string{"ecdsa-p256", "rsa-2048"} {
 		if algorithm == "rsa-2048" {
@@ -262,6 +263,7 @@ func (d *delivered) own(algorithm string) signing.KeyPair {
 
 // TestAManifestThatIsSignedUpToARungOpensNoOther has a backend sign one address, and the edge sign each rung that is left.
 func TestAManifestThatIsSignedUpToARungOpensNoOther(t *testing.T) {
+	t.Parallel()
 	d := deliver(t)
 	command(t, d.Server, "keys", "make", "--algorithm", "rsa-2048")
 	backend := d.own("ecdsa-p256")
@@ -318,6 +320,7 @@ func TestAManifestThatIsSignedUpToARungOpensNoOther(t *testing.T) {
 
 // TestEachSortOfFileIsDeliveredInEachWay is the table of sorts and ways.
 func TestEachSortOfFileIsDeliveredInEachWay(t *testing.T) {
+	t.Parallel()
 	d := deliver(t)
 	other := d.Upload(rig.Clip(t, "other.mp4", "320x180", 2), "other.mp4")
 	if w := d.Await(other, 2*time.Minute); w.Status != "ready" {
@@ -360,6 +363,7 @@ func TestEachSortOfFileIsDeliveredInEachWay(t *testing.T) {
 }
 
 func TestConditionsOfGrantsHoldAtTheEdge(t *testing.T) {
+	t.Parallel()
 	d := deliver(t)
 	segment := d.top + "480p/00001.m4s"
 	for name, c := range map[string]struct {

@@ -40,6 +40,7 @@ func hand(t *testing.T, host, text string, ends bool) string {
 
 // TestWhatOneClientAsksDoesNotChangeWhatTheCacheGivesOthers has somebody who may watch ask for each file first, with what a cache's key doesn't have and an origin might heed.
 func TestWhatOneClientAsksDoesNotChangeWhatTheCacheGivesOthers(t *testing.T) {
+	t.Parallel()
 	c := startCDN(t)
 	video := c.Upload(rig.Clip(t, "clip.mp4", "640x360", 32), "clip.mp4")
 	v := c.Await(video, 2*time.Minute)

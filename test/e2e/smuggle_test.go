@@ -69,6 +69,7 @@ func cut(text, outer string, n int) string {
 var statusLine = regexp.MustCompile(`HTTP/1\.[01] ([2-5]\d\d) `)
 
 func TestARequestIsCutAlikeByTheServerAndACacheBeforeIt(t *testing.T) {
+	t.Parallel()
 	c := startCDN(t)
 	video := c.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	v := c.Await(video, 2*time.Minute)
@@ -121,6 +122,7 @@ func TestARequestIsCutAlikeByTheServerAndACacheBeforeIt(t *testing.T) {
 
 // The API takes bodies, so a second request may follow one; it has no part in the credentials of the first.
 func TestARequestBehindAnotherHasNoPartInItsCredentials(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	if v := s.Await(id, 2*time.Minute); v.Status != "ready" {
