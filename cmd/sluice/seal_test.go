@@ -2,11 +2,19 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
+	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/signing"
 )
 
 func TestTheSecretThatSealsIsThatOfTheSettingsOrOfTheDataFolder(t *testing.T) {
@@ -36,5 +44,94 @@ func TestTheSecretThatSealsIsThatOfTheSettingsOrOfTheDataFolder(t *testing.T) {
 	}
 	if _, _, err := s.sealSecret(); fault.Of(err).Code != "seal_key_wrong" {
 		t.Errorf("%v", err)
+	}
+}
+
+// reopened opens the server of a data folder.
+func reopened(t *testing.T, data string, flags ...string) (*App, error) {
+	t.Helper()
+	var c Serve
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"--data", data, "--listen", "127.0.0.1:0"}, flags...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.finish(); err != nil {
+		t.Fatal(err)
+	}
+	c.Roles = []string{roleAPI, roleEdge}
+	return Open(t.Context(), c.Settings, slog.New(slog.DiscardHandler))
+}
+
+// TestAServerWithoutWhatSealsItsKeysDoesNotStart takes the secret away from a folder whose keys are in use, for tokens and for playback, and from one whose keys are not.
+func TestAServerWithoutWhatSealsItsKeysDoesNotStart(t *testing.T) {
+	t.Parallel()
+	for what, use := range map[string]func(*App) error{
+		"tokens":   func(a *App) error { _, err := a.provider.Renew(t.Context(), account.Act{}, false); return err },
+		"playback": func(a *App) error { _, err := a.keyPairs.Signer(t.Context(), signing.ForPlayback, nil); return err },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			path := filepath.Join(data, sealFile)
+			open := func(flags ...string) *App {
+				t.Helper()
+				a, err := reopened(t, data, flags...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a
+			}
+			refused := func(code string, flags ...string) {
+				t.Helper()
+				a, err := reopened(t, data, flags...)
+				if err == nil {
+					_ = a.Close()
+				}
+				if err == nil || fault.Of(err).Code != code {
+					t.Errorf("got %v, want %s", err, code)
+				}
+			}
+			a := open()
+			if err := errors.Join(a.Close(), os.Remove(path)); err != nil {
+				t.Fatal(err)
+			}
+			a = open() // nothing is sealed yet
+			if err := errors.Join(use(a), a.Close()); err != nil {
+				t.Fatal(err)
+			}
+			right, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused("seal_key_wrong", "--seal-key", "another secret than that")
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			refused("seal_key_missing")
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the refused start made a secret: %v", err)
+			}
+			if err := open("--seal-key", strings.TrimSpace(string(right))).Close(); err != nil { // what the file holds is good as a setting
+				t.Error(err)
+			}
+			a = open("--forget-sealed")
+			found, err := a.sealed(t.Context(), right)
+			if err != nil || found.open+len(found.tokens)+len(found.playbacks) != 0 {
+				t.Errorf("%+v is not forgotten: %v", found, err)
+			}
+			acts, err := a.store.Acts(t.Context(), "", 0, 1)
+			if err != nil || len(acts) != 1 || acts[0].What != account.KeysForgotten || acts[0].Detail["key_pairs"]+acts[0].Detail["token_keys"] == "" {
+				t.Errorf("%+v %v", acts, err)
+			}
+			if err := errors.Join(use(a), a.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if err := open().Close(); err != nil { // it has another secret now, and keys that it opens
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -55,6 +55,8 @@ var identityMutants = func() []mutant {
 		one("only trusted proxies are believed", "internal/delivery/origin.go", "		if err != nil || !slices.ContainsFunc(proxies, trusted) {", "		if err != nil {", "./cmd/sluice", "TrustedProxies"),
 		one("what is erased is overwritten", "internal/engine/db.go", ", \"secure_delete(1)\"", "", "./internal/catalog", "AnErasedSecret"),
 		one("the log is emptied of what was erased", "internal/engine/db.go", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "./internal/catalog", "AnErasedSecret"),
+		door("what seals the keys is asked for", "seal.go", "			return missingSeal()\n", "			_ = missingSeal()\n", "WithoutWhatSeals"),
+		door("what seals the keys is the right one", "seal.go", "			return wrongSeal(nil)\n", "			_ = wrongSeal(nil)\n", "WithoutWhatSeals"),
 		one("the last administrator stays", "internal/catalog/account.go", "	if err == nil && n < 2 {", "	if err == nil && n < 0 {", "./internal/identity", "LastAdministrator"),
 		door("every answer says nosniff", "access.go", "		h[\"X-Content-Type-Options\"], h[\"Content-Security-Policy\"], h[\"Referrer-Policy\"] = noSniff, inert, sameOrigin\n", "		h[\"Content-Security-Policy\"], h[\"Referrer-Policy\"] = inert, sameOrigin\n", "EveryAnswerTells"),
 		door("a connection of HTTP/1.0 ends", "access.go", "if !r.ProtoAtLeast(1, 1) {", "if !r.ProtoAtLeast(1, 0) {", "HTTP10"),
