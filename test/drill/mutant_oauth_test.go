@@ -138,12 +138,12 @@ var oauthMutants = func() []mutant {
 
 		// Who is asked.
 		one("a token signs nobody in", "authorize.go", "who.Kind == account.Person && who.Session != \"\" && ", "who.Kind == account.Person && ", prompts),
-		one("who must change the password is asked for that", "authorize.go", " && !who.MustChange && (", " && (", prompts),
+		one("who must change the password is asked for that", "authorize.go", " && who.Settled() == nil && (", " && (", prompts),
 		one("a new sign-in is a new one", "authorize.go", " && (q.Newer == 0 || who.SignedIn.UnixMilli() >= q.Newer)", "", prompts),
 		one("a native program asks each time", "authorize.go", "case a.Kind == account.NativeClient || ", "case ", prompts),
 		one("who was asked allows it with a browser", "authorize.go", "case who.Kind != account.Person || who.Session == \"\":", "case who.Kind != account.Person:", page),
 		one("who says no is heeded", "authorize.go", "case !allow:", "case !allow && who.MustChange:", page),
-		one("who must change the password allows nothing", "authorize.go", "	case who.MustChange:\n", "	case who.MustChange && !allow:\n", page),
+		one("who must change the password allows nothing", "authorize.go", "	case who.Settled() != nil:\n", "	case who.Settled() != nil && !allow:\n", page),
 		one("who allows it has signed in newly enough", "authorize.go", "	case !q.good(who):\n		return \"\", fault", "	case !q.good(who) && who.MustChange:\n		return \"\", fault", page),
 		one("a request ends", "authorize.go", " || q.Expires == nil || !p.Now().Before(until(q.Expires))", "", page),
 		one("a request is signed", "verify.go", "	if err != nil {\n		return err\n	}\n	return json.Unmarshal(payload, into)", "	if err != nil {\n		payload = o.jws.UnsafePayloadWithoutVerification()\n	}\n	return json.Unmarshal(payload, into)", page),
