@@ -32,7 +32,7 @@ type room struct {
 var (
 	ground    = []string{"fault", "telemetry"}
 	values    = []string{"video", "account", "event", "signing", "manifest", "seal"}
-	machinery = []string{"engine", "bucket", "sandbox", "ffmpeg"}
+	machinery = []string{"engine", "bucket", "sandbox", "ffmpeg", "certificate"}
 )
 
 // law is the table. A room that is not in it may not exist. Rooms of the plan that nobody has moved into yet are in it
@@ -52,10 +52,11 @@ func law() map[string]room {
 		"seal":     value,                                              // docs/adr/0009-grants.md
 		"manifest": {may: join(ground, []string{"video"}), pure: true}, // docs/adr/0003-manifests-read-tracks.md
 
-		"engine":  machine,
-		"bucket":  machine,
-		"sandbox": machine,
-		"ffmpeg":  {may: join(machine.may, []string{"sandbox"})},
+		"engine":      machine,
+		"bucket":      machine,
+		"sandbox":     machine,
+		"certificate": machine, // docs/adr/0013-certificates.md
+		"ffmpeg":      {may: join(machine.may, []string{"sandbox"})},
 
 		"upload":       feature(),
 		"pipeline":     feature("instant"),

@@ -9,6 +9,8 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,11 +52,51 @@ func New(address, token string) (*Client, error) {
 	}, nil
 }
 
+// Trust has the client take one certificate at its server's address, whatever name that has and whoever signed it: that of a server on this machine, whose data folder tells it. Elsewhere, where
+// files are put for example, the system's authorities count as before. It must be called before the client is used.
+func (c *Client) Trust(certificate *x509.Certificate) {
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return // New has parsed it
+	}
+	own, roots := canonical(u), x509.NewCertPool()
+	roots.AddCert(certificate)
+	config := &tls.Config{RootCAs: roots, ServerName: nameOf(certificate), MinVersion: tls.VersionTLS12}
+	t := transport()
+	t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: dialLimit}}
+		if address == own {
+			d.Config = config
+		}
+		return d.DialContext(ctx, network, address)
+	}
+	c.http.Transport = t
+}
+
+// canonical is host and port of an address.
+func canonical(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	return net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+}
+
+// nameOf is a name that a certificate is good for.
+func nameOf(c *x509.Certificate) string {
+	switch {
+	case len(c.DNSNames) > 0:
+		return strings.Replace(c.DNSNames[0], "*", "sluice", 1)
+	case len(c.IPAddresses) > 0:
+		return c.IPAddresses[0].String()
+	}
+	return ""
+}
+
 // transport gives up soon on a server that is not there, and never on one that is slow: the calls set limits of their own.
 func transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: dialLimit}).DialContext,
 		ForceAttemptHTTP2:     true,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
@@ -121,6 +163,7 @@ const (
 	maxAnswer  = 64 << 20 // bytes of an answer
 	maxProblem = 64 << 10 // bytes of a problem document
 	callLimit  = 30 * time.Second
+	dialLimit  = 5 * time.Second
 )
 
 // call sends in as JSON where it is not nil, and reads the answer into out where it is not nil. Where repeatable, it is tried again

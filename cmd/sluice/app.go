@@ -15,6 +15,7 @@ import (
 	"sluice/internal/api"
 	"sluice/internal/bucket"
 	"sluice/internal/catalog"
+	"sluice/internal/certificate"
 	"sluice/internal/delivery"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
@@ -41,22 +42,23 @@ type App struct {
 	local    string // where this machine's own processes reach the server
 	keys     bucket.Credentials
 
-	lock     *os.File
-	listener net.Listener
-	store    *catalog.Store
-	embedded *bucket.Embedded // nil where objects are on another endpoint
-	objects  *bucket.Store
-	uploads  *upload.Door
-	room     *room
-	sweeper  *sweep.Sweeper
-	inUse    func(dir string) bool // nil where this process takes no steps
-	queue    *upload.Queue         // nil where no queue tells of objects
-	identity *identity.Service
-	first    string // the temporary password of an administrator whom this start made
-	engine   *engine.Engine
-	mailer   *notify.Mailer // nil where no mail server is known
-	purger   *purge.Purger  // nil where no CDN is told
-	keyPairs *grant.Keys    // that playback is signed with
+	lock         *os.File
+	certificates *certificate.Keeper // nil where the listener speaks no TLS
+	listener     net.Listener
+	store        *catalog.Store
+	embedded     *bucket.Embedded // nil where objects are on another endpoint
+	objects      *bucket.Store
+	uploads      *upload.Door
+	room         *room
+	sweeper      *sweep.Sweeper
+	inUse        func(dir string) bool // nil where this process takes no steps
+	queue        *upload.Queue         // nil where no queue tells of objects
+	identity     *identity.Service
+	first        string // the temporary password of an administrator whom this start made
+	engine       *engine.Engine
+	mailer       *notify.Mailer // nil where no mail server is known
+	purger       *purge.Purger  // nil where no CDN is told
+	keyPairs     *grant.Keys    // that playback is signed with
 
 	api, edge, page, s3 http.Handler
 	access              access
@@ -75,6 +77,9 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 		}
 	}()
 	if err = a.openData(); err != nil {
+		return nil, err
+	}
+	if a.certificates, err = a.openTLS(); err != nil {
 		return nil, err
 	}
 	if a.listener, err = net.Listen("tcp", s.Listen); err != nil {
@@ -138,7 +143,7 @@ func (a *App) address() {
 	if at.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	a.local = "http://" + net.JoinHostPort(host, fmt.Sprint(at.Port))
+	a.local = a.scheme() + "://" + net.JoinHostPort(host, fmt.Sprint(at.Port))
 	s := &a.settings
 	if s.PublicURL == "" {
 		s.PublicURL = a.local
@@ -364,7 +369,7 @@ func (a *App) Serve(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(delivery.Listen(a.listener)) }()
+	go func() { failed <- a.listen(ctx, server) }()
 	go a.health.watch(ctx)
 	if a.settings.has(roleAPI) {
 		for _, d := range a.duties() {

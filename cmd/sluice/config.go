@@ -48,6 +48,7 @@ type Settings struct {
 	EdgeAliases    []string      `help:"Other addresses of the edge, for whose hosts signatures are good too: scheme and host." env:"SLUICE_EDGE_ALIASES"`
 	CORSOrigins    []string      `name:"cors-origins" help:"Origins of other pages that may call the API with a token, upload by presigned URL and play with cookies; * for all pages, which then may do so without cookies." env:"SLUICE_CORS_ORIGINS"`
 	CDN            CDN           `embed:"" prefix:"cdn-" envprefix:"SLUICE_CDN_"`
+	TLS            TLS           `embed:"" prefix:"tls-" envprefix:"SLUICE_TLS_"`
 	Workers        Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
 	Disk           Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits         Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
@@ -157,7 +158,7 @@ func (s *Settings) Validate() error {
 	if s.Limits.Pixels < 0 || s.Limits.Streams < 0 {
 		return fmt.Errorf("limits.pixels and limits.streams are numbers from 0 (no limit)")
 	}
-	if err := errors.Join(s.Events.validate(), s.Reconcile.validate(), s.Sweep.validate(), s.validateEdge()); err != nil {
+	if err := errors.Join(s.Events.validate(), s.Reconcile.validate(), s.Sweep.validate(), s.validateEdge(), s.validateTLS()); err != nil {
 		return err
 	}
 	for _, x := range s.Suffixes {
@@ -256,7 +257,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "oidc", "grants", "playback-cookies", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "tls", "oidc", "grants", "playback-cookies", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return strings.ReplaceAll(group, "-", "_") + "." + strings.ReplaceAll(rest, "-", "_")
 		}

@@ -15,7 +15,11 @@ import (
 type CDN struct {
 	Header string   `help:"Header in which the CDN sends a secret." default:"X-Origin-Secret" env:"HEADER"`
 	Secret []Secret `help:"Secrets of that header, each good: what comes with one is not asked for a signature, because the CDN has checked it. Two while one is changed." env:"SECRET" placeholder:"SECRET"`
-	Purge  Purge    `embed:"" prefix:"purge-" envprefix:"PURGE_"`
+	// A CDN's certificate does what the secret does; cmd/sluice/tls.go.
+	ClientCA       string   `name:"client-ca" help:"PEM file of the CAs whose certificates prove that a connection is the CDN's: what comes on it is not asked for a signature, as with a secret. Needs tls.cert." env:"CLIENT_CA" type:"path" placeholder:"FILE"`
+	ClientNames    []string `help:"Names of which such a certificate has one, as DNS name or common name. Default: any." env:"CLIENT_NAMES" placeholder:"NAME"`
+	ClientRequired bool     `help:"Refuse connections without such a certificate in their handshake; for processes without the role api." env:"CLIENT_REQUIRED"`
+	Purge          Purge    `embed:"" prefix:"purge-" envprefix:"PURGE_"`
 }
 
 // validateEdge refuses settings of the edge that can't be meant.
@@ -43,6 +47,9 @@ func (a *App) openEdge() (err error) {
 		Objects: a.objects, Playbacks: a.store, Keys: a.keyPairs, Viewer: a.viewer, MediaBucket: s.S3.MediaBucket,
 		Addresses: append([]string{s.EdgeURL}, s.EdgeAliases...), Pages: a.pages(), Proxies: a.proxies(),
 		Origins: s.CORSOrigins, CDN: delivery.CDN{Header: s.CDN.Header}, Now: now, Logger: a.log,
+	}
+	if a.certificates != nil && s.CDN.ClientCA != "" {
+		c.CDN.Certificate = a.certificates.Trusts
 	}
 	for _, secret := range s.CDN.Secret {
 		c.CDN.Secrets = append(c.CDN.Secrets, string(secret))
@@ -76,7 +83,7 @@ func (a *App) pages() []string {
 	}
 	if at := a.listener.Addr().(*net.TCPAddr); at.IP.IsLoopback() {
 		for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
-			all = append(all, "http://"+net.JoinHostPort(host, fmt.Sprint(at.Port)))
+			all = append(all, a.scheme()+"://"+net.JoinHostPort(host, fmt.Sprint(at.Port)))
 		}
 	}
 	return all

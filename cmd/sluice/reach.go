@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,12 +26,12 @@ type Reach struct {
 // connect finds server and token for a command. The data folder's token is shown to no other server than the data folder's own.
 func (r Reach) connect(command string) (*client.Client, string, error) {
 	local, localErr := readServerFile(r.Data)
-	address := strings.TrimRight(cmp.Or(r.URL, local), "/")
+	address := strings.TrimRight(cmp.Or(r.URL, local.URL), "/")
 	if address == "" {
 		return nil, "", exitError{exitNoServer, fmt.Errorf("%s: no server: %w; start one with 'sluice serve', or name one with --url or --data", command, localErr)}
 	}
 	token := r.Token
-	if token == "" && address == strings.TrimRight(local, "/") {
+	if token == "" && address == strings.TrimRight(local.URL, "/") {
 		b, err := os.ReadFile(filepath.Join(r.Data, tokenFile))
 		if err != nil {
 			return nil, "", exitError{exitNoServer, fmt.Errorf("%s: no token: %w; give it with --token or SLUICE_TOKEN", command, err)}
@@ -40,22 +42,44 @@ func (r Reach) connect(command string) (*client.Client, string, error) {
 	if err != nil {
 		return nil, "", exitError{exitUsage, err}
 	}
+	if address == strings.TrimRight(local.URL, "/") {
+		if err := local.trust(c); err != nil {
+			return nil, "", exitError{exitNoServer, fmt.Errorf("%s: %w", command, err)}
+		}
+	}
 	return c, address, nil
 }
 
-// readServerFile returns the address that the server of a data folder wrote there when it started.
-func readServerFile(data string) (string, error) {
+// serverNote is what a server tells other processes of its machine.
+type serverNote struct {
+	URL         string `json:"url"`                   // where it answers
+	Certificate string `json:"certificate,omitempty"` // PEM: the one that it shows there, whatever name that has
+}
+
+// readServerFile returns what the server of a data folder wrote there when it started.
+func readServerFile(data string) (server serverNote, err error) {
 	b, err := os.ReadFile(filepath.Join(data, serverFile))
 	if err != nil {
-		return "", err
-	}
-	var server struct {
-		URL string `json:"url"`
+		return server, err
 	}
 	if err := json.Unmarshal(b, &server); err != nil || server.URL == "" {
-		return "", fmt.Errorf("%s holds no address", serverFile)
+		return server, fmt.Errorf("%s holds no address", serverFile)
 	}
-	return server.URL, nil
+	return server, nil
+}
+
+// trust has a client take the certificate that the note has, at the note's address alone.
+func (n serverNote) trust(c *client.Client) error {
+	block, _ := pem.Decode([]byte(n.Certificate))
+	if block == nil {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("%s holds no certificate: %w", serverFile, err)
+	}
+	c.Trust(certificate)
+	return nil
 }
 
 // ended is the error for a command to end with where err, or the end of ctx, is no matter of one item alone; else nil.

@@ -96,7 +96,7 @@ Try:
 
 // writeServerFile tells other processes of this machine where the server is.
 func (a *App) writeServerFile() error {
-	body, err := json.Marshal(map[string]string{"url": a.local})
+	body, err := json.Marshal(serverNote{URL: a.local, Certificate: a.ownCertificate()})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,10 +15,12 @@ import (
 	"sluice/internal/video"
 )
 
-// CDN is how the edge knows that a request comes from a CDN which has checked it. The zero CDN is none.
+// CDN is how the edge knows that a request comes from a CDN which has checked it: by a secret in a header, or by the certificate of its connection. The zero CDN is none.
 type CDN struct {
 	Header  string   // that carries a secret
 	Secrets []string // each is good, so that they can be changed one after the other
+	// Certificate says whether a connection is a CDN's, by what its client has proven; nil where none is.
+	Certificate func(*tls.ConnectionState) bool
 }
 
 // address is the scheme and host that a signature has to be for: the edge's own, whatever the client calls it, unless that is another one of its names.
@@ -33,12 +36,13 @@ func (e *edge) address(r *http.Request) (scheme, host string) {
 	return e.addresses[0].Scheme, e.addresses[0].Host
 }
 
-// vouched reports whether a CDN that is trusted has sent a request.
+// vouched reports whether a CDN that is trusted has sent a request, and answers for it. Where the header comes along, it alone decides: so a CDN whose connections all have its certificate says
+// of a request that it has not checked it.
 func (e *edge) vouched(r *http.Request) bool {
-	if len(e.secrets) == 0 {
-		return false
-	}
 	given := r.Header.Values(e.CDN.Header)
+	if len(given) == 0 {
+		return e.CDN.Certificate != nil && e.CDN.Certificate(r.TLS)
+	}
 	if len(given) != 1 {
 		return false
 	}

@@ -16,7 +16,7 @@ const (
 )
 
 // verifyFor says whether a CDN's client may have what it asks for: 204 or 403, and 401 where an access token is no good. The CORS headers are those of the answer. Nothing is vouched for here: the
-// secret proves who asks, not that its client may. To anybody else there is no such address.
+// secret, or the certificate, proves who asks, not that its client may. To anybody else there is no such address.
 func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
 	if !e.vouched(r) {
 		e.share(w.Header(), r, nil)
@@ -53,6 +53,7 @@ func (e *edge) permits(r *http.Request) (*visit, error) {
 	asked := r.Clone(r.Context())
 	asked.URL = u
 	asked.Header.Del(e.CDN.Header)
+	asked.TLS = nil // the connection is the CDN's, and what it asks about is its client's
 	v, err := e.arrive(asked)
 	if err == nil {
 		err = e.admit(asked, v)

@@ -1,7 +1,12 @@
 package delivery
 
 import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 
 	"sluice/internal/signing"
@@ -83,5 +88,60 @@ func TestATrustedCacheAsksWhetherItsClientMay(t *testing.T) {
 	}
 	if got := g.send(t, "GET "+file+" HTTP/1.1\r\n", "X-Original-URI: "+file+signed); got.status != 403 {
 		t.Errorf("the header beside another path: %s", got)
+	}
+}
+
+// TestACDNVouchesByItsCertificate asks over connections of which the edge is told that they are the CDN's, or a client's; internal/certificate tests which are.
+func TestACDNVouchesByItsCertificate(t *testing.T) {
+	t.Parallel()
+	const shown = "the secret of the cache in front"
+	certified := func(s *tls.ConnectionState) bool { return s != nil && s.ServerName == "cdn" }
+	alone := func(c *Config) { c.CDN = CDN{Header: "X-Origin-Secret", Certificate: certified} }
+	both := func(c *Config) {
+		c.CDN = CDN{Header: "X-Origin-Secret", Certificate: certified, Secrets: []string{shown}}
+	}
+	g, two, members := newGuarded(t, video.Signed, alone), newGuarded(t, video.Signed, both), newGuarded(t, video.Members, alone)
+	neither := newGuarded(t, video.Signed, func(c *Config) { c.CDN = CDN{Header: "X-Origin-Secret"} })
+	file := at(folder, "1080p/00001.m4s")
+	signed := query(g.sign(t, g.user, "/stream/*"))
+	const open, missing, may = "200 public, s-maxage=31536000, max-age=3600, immutable", "403 no-store", "204 no-store"
+	for name, c := range map[string]struct {
+		g     *guarded
+		conn  string // "cdn", "client", or "" for no TLS
+		path  string
+		want  string
+		lines []string
+	}{
+		"the CDN":                         {g, "cdn", file, open, nil},
+		"the CDN, of a video for members": {members, "cdn", file, missing, nil},
+		"a client":                        {g, "client", file, missing, nil},
+		"somebody without TLS":            {g, "", file, missing, nil},
+		"a client with a secret, of which is none": {g, "client", file, missing, []string{"X-Origin-Secret", shown}},
+		"the CDN, where none is":                   {neither, "cdn", file, missing, nil},
+		"the CDN that has not checked":             {g, "cdn", file, missing, []string{"X-Origin-Secret", "unchecked"}},
+		"the same with an empty header":            {g, "cdn", file, missing, []string{"X-Origin-Secret", ""}},
+		"the same where there are secrets":         {two, "cdn", file, missing, []string{"X-Origin-Secret", "unchecked"}},
+		"the CDN, by its certificate of two":       {two, "cdn", file, open, nil},
+		"the CDN, by its secret of two":            {two, "client", file, open, []string{"X-Origin-Secret", shown}},
+		"a client, by neither of two":              {two, "client", file, missing, nil},
+
+		"a question with a signature":           {g, "cdn", "/stream/verify", may, []string{"X-Original-URI", file + signed}},
+		"a question without one":                {g, "cdn", "/stream/verify", missing, []string{"X-Original-URI", file}},
+		"a client's question":                   {g, "client", "/stream/verify", "404 no-store", []string{"X-Original-URI", file + signed}},
+		"a question of one that says otherwise": {g, "cdn", "/stream/verify", "404 no-store", []string{"X-Original-URI", file + signed, "X-Origin-Secret", "unchecked"}},
+	} {
+		r := httptest.NewRequest(http.MethodGet, c.path, nil)
+		if c.conn != "" {
+			r.TLS = &tls.ConnectionState{ServerName: c.conn}
+		}
+		r.Host = strings.TrimPrefix(c.g.server.URL, "http://")
+		for i := 0; i < len(c.lines); i += 2 {
+			r.Header.Set(c.lines[i], c.lines[i+1])
+		}
+		w := httptest.NewRecorder()
+		c.g.server.Config.Handler.ServeHTTP(w, r)
+		if got := strconv.Itoa(w.Code) + " " + w.Header().Get("Cache-Control"); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }

@@ -65,7 +65,7 @@ var mutants = []mutant{
 // tables are all mutants, by what they take down.
 var tables = map[string][]mutant{
 	"the machine": mutants, "signatures": signingMutants, "accounts": identityMutants, "the edge": deliveryMutants, "grants": grantMutants,
-	"the provider": oauthMutants, "issuers": issuerMutants, "purges": purgeMutants,
+	"the provider": oauthMutants, "issuers": issuerMutants, "purges": purgeMutants, "certificates": certificateMutants,
 }
 
 // few are the mutants of make test, by table: two or three of each that take seconds. The list is fixed, so that what fails once fails again.
@@ -77,6 +77,7 @@ var few = map[string][]string{
 	"the provider": {"an access token is of its type", "a challenge is S256", "a browser goes where the program is registered"},
 	"issuers":      {"a foreign token is of the issuer", "an answer is of this browser's sign-in", "an ID token is of this sign-in"},
 	"purges":       {"a redirect is not followed"},
+	"certificates": {"a CDN's certificate is of its CA", "the header decides where it comes along"},
 }
 
 // TestAFewMutantsOfEachKindAreCaught is their short form. The tests that are to notice run by themselves in make test.
@@ -122,6 +123,8 @@ func TestEveryControlOfAccountsIsCaught(t *testing.T) { catch(t, identityMutants
 func TestEveryControlOfTheEdgeIsCaught(t *testing.T) { catch(t, deliveryMutants) }
 
 func TestEveryControlOfGrantsIsCaught(t *testing.T) { catch(t, grantMutants) }
+
+func TestEveryControlOfCertificatesIsCaught(t *testing.T) { catch(t, certificateMutants) }
 
 // TestEveryControlOfPurgesIsCaught takes down what a CDN is told by.
 func TestEveryControlOfPurgesIsCaught(t *testing.T) { catch(t, purgeMutants) }

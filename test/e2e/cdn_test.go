@@ -43,14 +43,24 @@ func (c *cdn) asks(part string) (all []string) {
 	return all
 }
 
+// inDocs is the first block of code of a kind that docs/CDN.md has after some words.
+func inDocs(t *testing.T, after, kind string) string {
+	t.Helper()
+	_, text, found := strings.Cut(string(read(t, filepath.Join(rig.Root(t), "docs", "CDN.md"))), after)
+	_, text, begun := strings.Cut(text, "```"+kind+"\n")
+	text, _, ended := strings.Cut(text, "\n```\n")
+	if !found || !begun || !ended {
+		t.Fatalf("docs/CDN.md has no %s after %q", kind, after)
+	}
+	return text
+}
+
 // startCDN starts the three of them. The file of the docs is changed in its addresses and folders alone.
 func startCDN(t *testing.T) *cdn {
 	t.Helper()
-	text := string(read(t, filepath.Join(rig.Root(t), "docs", "CDN.md")))
-	_, text, found := strings.Cut(text, "```nginx\n")
-	text, _, ended := strings.Cut(text, "\n```\n")
+	text := inDocs(t, "\n## nginx\n", "nginx")
 	secret := regexp.MustCompile(`X-Origin-Secret (\w+);`).FindStringSubmatch(text)
-	if !found || !ended || secret == nil {
+	if secret == nil {
 		t.Fatal("docs/CDN.md has no file for nginx with a secret")
 	}
 	address := rig.Address(t)
@@ -75,11 +85,17 @@ func startCDN(t *testing.T) *cdn {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	}})
 	t.Cleanup(witness.Close)
+	c.run(t, text, address, witness.Listener.Addr().String())
+	return c
+}
 
+// run starts nginx by a file of the docs, before a server at upstream.
+func (c *cdn) run(t *testing.T, text, address, upstream string) {
+	t.Helper()
 	dir := t.TempDir()
 	c.cache, c.log = filepath.Join(dir, "cache"), filepath.Join(dir, "stream.log")
 	for old, fresh := range map[string]string{
-		"listen 443 ssl;": "listen " + address + ";", "127.0.0.1:8082": witness.Listener.Addr().String(), "/var/cache/nginx/sluice": c.cache, "/var/log/nginx/stream.log": c.log,
+		"listen 443 ssl;": "listen " + address + ";", "127.0.0.1:8082": upstream, "/var/cache/nginx/sluice": c.cache, "/var/log/nginx/stream.log": c.log,
 	} {
 		if strings.Count(text, old) != 1 {
 			t.Fatalf("docs/CDN.md has %q %d times", old, strings.Count(text, old))
@@ -92,7 +108,6 @@ func startCDN(t *testing.T) *cdn {
 	}
 	text = "user root root; daemon off; worker_processes 1; error_log stderr warn; pid " + filepath.Join(dir, "pid") + ";\nevents {}\nhttp {\n" + text + "\n}\n"
 	runNginx(t, filepath.Join(dir, "nginx.conf"), text, address)
-	return c
 }
 
 // runNginx starts an nginx in the foreground and waits until it answers.
@@ -376,11 +391,7 @@ func TestNginxServesWhatIsPublicWithoutTheOrigin(t *testing.T) {
 	if n := c.files(t, folder(segment)); n == 0 {
 		t.Error("nginx has kept nothing of the deleted video")
 	}
-	_, command, found := strings.Cut(string(read(t, filepath.Join(rig.Root(t), "docs", "CDN.md"))), "playback id\n")
-	command, _, ended := strings.Cut(command, "\n```\n")
-	if !found || !ended || !strings.HasPrefix(command, "find ") {
-		t.Fatalf("docs/CDN.md has no command that removes files: %q", command)
-	}
+	command := inDocs(t, "To have the bytes gone", "sh")
 	remove := exec.Command("sh", "-c", command)
 	remove.Env = append(os.Environ(), "CACHE="+c.cache, "FOLDER="+folder(segment))
 	if out, err := remove.CombinedOutput(); err != nil {

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,6 +118,7 @@ type Server struct {
 	Data, URL, Token string
 	Usage            *syscall.Rusage // of the server and its children, after it ended
 
+	http *http.Client
 	t    testing.TB
 	cmd  *exec.Cmd
 	log  *lockedBuffer
@@ -125,13 +127,14 @@ type Server struct {
 
 // Options say how a server is started. The zero value is a fresh server with the defaults.
 type Options struct {
-	Data   string   // empty for a fresh folder
-	Tags   string   // build tags
-	Args   []string // more flags of serve
-	Env    []string // more environment
-	Token  string   // the admin token; empty for one of the server's own making
-	Binary string   // another one than Binary builds
-	Under  []string // a program and its arguments that start the server, such as taskset -c 0
+	Data   string       // empty for a fresh folder
+	Tags   string       // build tags
+	Args   []string     // more flags of serve
+	Env    []string     // more environment
+	Token  string       // the admin token; empty for one of the server's own making
+	Binary string       // another one than Binary builds
+	Under  []string     // a program and its arguments that start the server, such as taskset -c 0
+	HTTP   *http.Client // what asks the server; nil for http.DefaultClient
 }
 
 // Start starts a server on a free port and waits until it takes work. It is ended with the test.
@@ -163,7 +166,7 @@ func Launch(t testing.TB, o Options) *Server {
 		o.Data = filepath.Join(t.TempDir(), "data")
 	}
 	_ = os.Remove(filepath.Join(o.Data, "server.json")) // of a server that was killed
-	s := &Server{Data: o.Data, Token: o.Token, t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
+	s := &Server{Data: o.Data, Token: o.Token, http: cmp.Or(o.HTTP, http.DefaultClient), t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
 	if o.Binary == "" {
 		o.Binary = Binary(t, o.Tags)
 	}
@@ -212,7 +215,7 @@ func (s *Server) Find() bool {
 }
 
 func (s *Server) ready() bool {
-	response, err := http.Get(s.URL + "/readyz")
+	response, err := s.http.Get(s.URL + "/readyz")
 	if err != nil {
 		return false
 	}

@@ -77,7 +77,7 @@ func (s *Server) Call(method, path string, in, out any) int {
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.http.Do(request)
 	if err != nil {
 		return 0
 	}
@@ -148,7 +148,7 @@ func (s *Server) Put(grant Grant, path string) {
 	for k, v := range grant.Headers {
 		request.Header.Set(k, v)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.http.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
