@@ -1,10 +1,13 @@
 package client
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sluice/internal/certificate/certificatetest"
 )
 
 // script is a server that gives prepared answers and keeps what it was asked.
@@ -266,4 +271,53 @@ func file(t *testing.T, name, content string) *os.File {
 	}
 	t.Cleanup(func() { _ = f.Close() })
 	return f
+}
+
+func TestOneCertificateIsTrustedAtOneAddress(t *testing.T) {
+	t.Parallel()
+	serve := func(pair certificatetest.Pair) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"items":[]}`) }))
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair.Certificate}, MinVersion: tls.VersionTLS12}
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	ca := certificatetest.New(t)
+	wild := ca.Server(t, func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"*.example.com"}, nil })
+	address := ca.Server(t, func(c *x509.Certificate) { c.DNSNames = nil })
+	for _, pair := range []certificatetest.Pair{wild, address} {
+		own, other := serve(pair), serve(ca.Server(t))
+		for name, c := range map[string]struct {
+			at    *httptest.Server
+			trust *x509.Certificate
+			good  bool
+		}{
+			"its own":                {own, pair.Leaf, true},
+			"none":                   {own, nil, false},
+			"another of the same CA": {other, pair.Leaf, false},
+		} {
+			client, err := New(c.at.URL, "token")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.trust != nil {
+				client.Trust(c.trust)
+			}
+			if _, err := client.Queues(t.Context()); (err == nil) != c.good {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		// What lies at another address is judged by the system's authorities.
+		client, err := New(own.URL, "token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Trust(pair.Leaf)
+		twin := serve(pair)
+		if resp, err := client.http.Get(twin.URL); err == nil {
+			_ = resp.Body.Close()
+			t.Error("the certificate is trusted at another address")
+		}
+	}
 }

@@ -31,7 +31,7 @@ import (
 type Config struct {
 	Cert, Key string   // the server's certificate, with those between it and its CA, and its private key
 	ClientCA  string   // CAs of a CDN's certificates, or such certificates themselves; empty: none is a CDN's
-	Names     []string // one of which a CDN's certificate has, as DNS name or common name; none: any will do
+	Names     []string // one of which a CDN's certificate has, as DNS name or common name, none of them empty; none: any will do
 	Required  bool     // connections without a CDN's certificate are refused in the handshake
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -263,7 +263,7 @@ func (k *Keeper) named(c *x509.Certificate) bool {
 		return true
 	}
 	for _, has := range append([]string{c.Subject.CommonName}, c.DNSNames...) {
-		if has != "" && slices.ContainsFunc(k.Names, func(want string) bool { return strings.EqualFold(want, has) }) {
+		if slices.ContainsFunc(k.Names, func(want string) bool { return strings.EqualFold(want, has) }) {
 			return true
 		}
 	}

@@ -24,7 +24,6 @@ var certificateMutants = func() []mutant {
 		one("it is a client's", "x509.ExtKeyUsageClientAuth}", "x509.ExtKeyUsageAny}", told),
 		one("it has a name that is asked for", "if !k.named(chain[0]) {", "if !k.named(chain[0]) && false {", told),
 		one("a name is compared whole", "strings.EqualFold(want, has)", "strings.HasSuffix(strings.ToLower(has), strings.ToLower(want))", told),
-		one("no name is none", "has != \"\" && slices.ContainsFunc", "slices.ContainsFunc", told),
 		one("a handshake without it is refused where it is required", "			if !k.Trusts(&s) {", "			if !k.Trusts(&s) && len(s.PeerCertificates) == 0 {", told),
 		one("none is a CDN's where no CA is set", "	if roots == nil {\n		return until, errors.New(\"no CA is one of a CDN's\")\n	}\n", "	if roots == nil {\n		return now.Add(look), nil\n	}\n", "ProvesNothing"),
 		one("it ends with its end", "found = verdict{true, until}", "found = verdict{true, until.Add(1e6 * look)}", anew),
