@@ -74,6 +74,8 @@ check_test() {
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 	have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 	have xmllint || packages+=(libxml2-utils)
+	have curl || packages+=(curl)
+	have openssl || packages+=(openssl)
 	have nginx || [[ -x /usr/sbin/nginx ]] || packages+=(nginx-light)
 }
 

@@ -1,14 +1,15 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,16 @@ func TestOverTLSACertificateOpensStreamsAndNothingElse(t *testing.T) {
 			t.Error("the listener speaks HTTP too")
 		}
 	}
-	s.tellsTheTruth(t, put.ID)
+	s.tellsTheTruth(t)
+	grant := s.Grant(clip, "by HTTP2.mp4")
+	args := []string{"-T", clip}
+	for name, value := range grant.Headers {
+		args = append(args, "-H", name+": "+value)
+	}
+	if got := s.curl(t, strings.Replace(grant.URL, s.URL, "https://"+hostname, 1), append(args, "-H", "Host: "+strings.TrimPrefix(s.URL, "https://"))...); got != "200 2" {
+		t.Errorf("an upload: %s", got)
+	}
+	s.Await(grant.ID, 2*time.Minute)
 
 	serial := s.renew(t)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
@@ -155,36 +165,32 @@ func TestOverTLSACertificateOpensStreamsAndNothingElse(t *testing.T) {
 }
 
 // tellsTheTruth looks at what a server says of itself that speaks TLS.
-func (s *secured) tellsTheTruth(t *testing.T, video string) {
+func (s *secured) tellsTheTruth(t *testing.T) {
 	t.Helper()
 	if log := s.Log(); !strings.Contains(log, "Page        "+s.URL) {
 		t.Errorf("its greeting has another address:\n%s", log)
 	}
-	var g given
-	if status := s.Call(http.MethodPost, "/v1/keys", map[string]any{"video": video, "way": "cookies"}, &g); status != http.StatusOK || len(g.Cookies) == 0 {
-		t.Fatalf("%d: %+v", status, g)
+	password := regexp.MustCompile(`Password +(\S+)`).FindStringSubmatch(s.Log())
+	if password == nil {
+		t.Fatalf("no password in its greeting:\n%s", s.Log())
 	}
-	r, err := http.NewRequest(http.MethodPost, s.URL+"/v1/keys", strings.NewReader(`{"video":"`+video+`","way":"cookies"}`))
+	body, err := json.Marshal(map[string]string{"email": "admin@localhost", "password": password[1]})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+s.Token)
-	r.Header.Set("Content-Type", "application/json")
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool(), ServerName: hostname, MinVersion: tls.VersionTLS12}}}
 	defer client.CloseIdleConnections()
-	resp, err := client.Do(r)
+	resp, err := client.Post(s.URL+"/v1/session", "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
 	if resp.Header.Get("Strict-Transport-Security") == "" {
 		t.Error("no Strict-Transport-Security")
 	}
-	for _, c := range resp.Cookies() {
-		if !c.Secure {
-			t.Errorf("not for TLS alone: %s", c.Name)
-		}
+	cookies := resp.Cookies()
+	if len(cookies) != 1 || cookies[0].Name != "__Host-sluice" || !cookies[0].Secure || !cookies[0].HttpOnly {
+		t.Errorf("%s: a session's cookie is %v", resp.Status, cookies)
 	}
 }
 
