@@ -36,8 +36,9 @@ var accountMoves = []string{
 // externalMoves are those of people whom another issuer signs in. A server has either its own tokens or another issuer's, so theirs is a story of its own.
 var externalMoves = []string{"Enter"}
 
-// accountChosen are the points of the short form: where a secret is spent, a letter is on its way, or something is revoked.
-var accountChosen = []string{"SetPassword.after", "SetFactor.after", "Prove.after", "SettleLetter.before", "Rotate.after", "AddKeyPair.before", "RetireKeyPair.after"}
+// accountChosen are the points of the short form: where a secret is spent, a letter is on its way, or something is revoked. A kill after SetFactor is left to the full form: it costs the
+// recovery codes, and then each code of an app takes half a minute to come.
+var accountChosen = []string{"SetPassword.after", "Prove.after", "SettleLetter.before", "Rotate.after", "AddKeyPair.before", "RetireKeyPair.after"}
 
 // accountRounds is how many stories the points are spread over.
 const accountRounds = 6
