@@ -26,6 +26,7 @@ var chapters = []struct{ of, tells string }{
 	{"signatures", "Signatures of addresses and cookies"},
 	{"the edge", "Who may watch, and what a request may cost"},
 	{"grants", "Who is given a signature, and the key pairs that make them"},
+	{"certificates", "TLS, and whom its certificates stand for"},
 	{"purges", "What a CDN is told, and by whom"},
 	{"the machine", "What keeps a video whole"},
 }
