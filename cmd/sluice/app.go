@@ -355,10 +355,12 @@ func (a *App) origins() []string { return append(a.pages(), a.settings.CORSOrigi
 
 // Serve answers requests and runs jobs until ctx ends; then it lets requests finish and gives running jobs back.
 func (a *App) Serve(ctx context.Context) error {
+	c := a.settings.Connections
 	server := &http.Server{
-		Handler:           a.routes(),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		Handler:           steadily(c.Stall, a.routes()),
+		ReadHeaderTimeout: c.Header,
+		IdleTimeout:       c.Idle,
+		ConnState:         (&crowd{most: c.most(), now: now, log: a.log}).follow,
 		MaxHeaderBytes:    64 << 10,
 		ConnContext:       delivery.OnConn,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),

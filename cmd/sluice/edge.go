@@ -46,7 +46,7 @@ func (a *App) openEdge() (err error) {
 	c := delivery.Config{
 		Objects: a.objects, Playbacks: a.store, Keys: a.keyPairs, Viewer: a.viewer, MediaBucket: s.S3.MediaBucket,
 		Addresses: append([]string{s.EdgeURL}, s.EdgeAliases...), Pages: a.pages(), Proxies: a.proxies(),
-		Origins: s.CORSOrigins, CDN: delivery.CDN{Header: s.CDN.Header}, Now: now, Logger: a.log,
+		Origins: s.CORSOrigins, CDN: delivery.CDN{Header: s.CDN.Header}, Stall: s.Connections.Stall, Now: now, Logger: a.log,
 	}
 	if a.certificates != nil && s.CDN.ClientCA != "" {
 		c.CDN.Certificate = a.certificates.Trusts

@@ -3,7 +3,6 @@ package bucket
 import (
 	"fmt"
 	"html"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,13 +37,10 @@ func Elsewhere(endpoint string) http.Handler {
 	})
 }
 
-// stall is how long a client may send nothing of a body before it is cut off.
-const stall = time.Minute
-
-// newProxy passes requests on without changing anything that a signature may cover.
-func newProxy(t *http.Transport, log *slog.Logger, stall time.Duration) http.Handler {
+// newProxy passes requests on without changing anything that a signature may cover. That their bodies go on coming, whoever serves it sees to.
+func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
 	t.ExpectContinueTimeout = 5 * time.Second // a client that waits for 100 gets the endpoint's own answer
-	proxy := &httputil.ReverseProxy{
+	return &httputil.ReverseProxy{
 		Transport: t,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = "http", "s3.internal"
@@ -62,28 +58,6 @@ func newProxy(t *http.Transport, log *slog.Logger, stall time.Duration) http.Han
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			r.Body = &pulse{ReadCloser: r.Body, control: http.NewResponseController(w), stall: stall}
-		}
-		proxy.ServeHTTP(w, r)
-	})
-}
-
-// pulse is a body that must go on coming. A deadline for all of it would cut off who is merely slow.
-type pulse struct {
-	io.ReadCloser
-	control *http.ResponseController
-	stall   time.Duration
-}
-
-func (p *pulse) Read(b []byte) (int, error) {
-	_ = p.control.SetReadDeadline(time.Now().Add(p.stall)) // what has no connection, as in a test, can't stall
-	n, err := p.ReadCloser.Read(b)
-	if err != nil {
-		_ = p.control.SetReadDeadline(time.Time{}) // or the server takes a slow answer for a lost client
-	}
-	return n, err
 }
 
 // hearing is how long a connection on which writing failed may still be read.
