@@ -15,12 +15,118 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// entered signs Jane in by the issuer and returns her cookie.
+func (h house) entered(is *realm, more map[string]any) (cookie string) {
+	h.t.Helper()
+	res, _ := h.browse("", "GET", "/oauth/external/login", "", "")
+	to, err := res.Location()
+	if err != nil {
+		h.t.Fatal(res.Status, err)
+	}
+	claims := map[string]any{"nonce": to.Query().Get("nonce")}
+	for k, v := range more {
+		claims[k] = v
+	}
+	is.claims.Store(claims)
+	res, _ = h.browse(cookieOf(res), "GET", "/oauth/external/callback?"+url.Values{"code": {"c"}, "state": {to.Query().Get("state")}}.Encode(), "", "")
+	for _, c := range res.Cookies() {
+		if c.Name == plainCookie {
+			return c.Name + "=" + c.Value
+		}
+	}
+	h.t.Fatal(res.Status)
+	return ""
+}
+
+// isIn reports whether a cookie is a session's.
+func (h house) isIn(cookie string) bool {
+	h.t.Helper()
+	res, _ := h.browse(cookie, "GET", "/v1/session", "", "")
+	return res.StatusCode == http.StatusOK
+}
+
+func TestWhoSignsOutGoesOnToTheIssuerAndWhoSignsOutThereIsOutHere(t *testing.T) {
+	t.Parallel()
+	is := newRealm(t)
+	flags := []string{"--oidc-issuer", is.URL, "--oidc-audience", "https://video.example.com", "--oidc-default-role", "viewer", "--oidc-client-id", "house"}
+	h := newHouse(t, flags...)
+	res, out := h.browse(h.entered(is, nil), "DELETE", "/v1/session", "", "")
+	redirect, _ := out["redirect"].(string)
+	to, err := url.Parse(redirect)
+	if err != nil || res.StatusCode != http.StatusOK || !strings.HasPrefix(redirect, is.URL+"/leave?") || to.Query().Get("client_id") != "house" || to.Query().Get("post_logout_redirect_uri") != h.settings.PublicURL+"/" ||
+		strings.Count(to.Query().Get("id_token_hint"), ".") != 2 || !strings.Contains(res.Header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Fatalf("%s %v", res.Status, out)
+	}
+	var kept string
+	if err := h.store.DB().Read.QueryRowContext(t.Context(), `SELECT coalesce(max(hint), '') FROM session`).Scan(&kept); err != nil || kept != "" {
+		t.Errorf("%q is kept of a session that is over: %v", kept, err)
+	}
+
+	phone, laptop := h.entered(is, map[string]any{"sid": "phone"}), h.entered(is, map[string]any{"sid": "laptop"})
+	tell := func(jti string, more map[string]any) {
+		t.Helper()
+		claims := map[string]any{"jti": jti, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
+		for k, v := range more {
+			claims[k] = v
+		}
+		if res, text := h.browse("", "POST", "/oauth/external/logout", "application/x-www-form-urlencoded", url.Values{"logout_token": {is.token("house", claims)}}.Encode()); res.StatusCode != http.StatusOK {
+			t.Fatal(res.Status, text)
+		}
+	}
+	tell("1", map[string]any{"sid": "phone"})
+	if h.isIn(phone) || !h.isIn(laptop) {
+		t.Error("one session at the issuer is another here")
+	}
+	tell("2", nil)
+	if h.isIn(laptop) {
+		t.Error("who has signed out there is signed in here")
+	}
+	again := h.entered(is, map[string]any{"sid": "phone"})
+	tell("1", map[string]any{"sid": "phone"})
+	if !h.isIn(again) {
+		t.Error("what the issuer told once ends what began afterwards")
+	}
+	if res, _ := h.browse("", "POST", "/oauth/external/logout", "application/x-www-form-urlencoded", "logout_token="+is.token("house", map[string]any{"nonce": "n"})); res.StatusCode != http.StatusBadRequest || !h.isIn(again) {
+		t.Errorf("an ID token: %s", res.Status)
+	}
+	if _, _, record := h.ask(h.token, "GET", "/v1/audit", ""); strings.Count(record, `"session.ended"`) != 2 || !strings.Contains(record, is.URL) {
+		t.Errorf("%s", record)
+	}
+
+	h = newHouse(t, append(flags, "--oidc-logout", "here")...)
+	if res, out := h.browse(h.entered(is, nil), "DELETE", "/v1/session", "", ""); res.StatusCode != http.StatusNoContent {
+		t.Errorf("%s %v", res.Status, out)
+	}
+}
+
+func TestAServerWhoseIssuerAloneSignsPeopleInHasNoPasswords(t *testing.T) {
+	t.Parallel()
+	is := newRealm(t)
+	h := newHouse(t, "--oidc-issuer", is.URL, "--oidc-audience", "https://video.example.com", "--oidc-default-role", "admin", "--oidc-client-id", "house", "--oidc-only")
+	if h.first != "" || h.greetFirst() != "" {
+		t.Error("the first start prints a password that opens nothing")
+	}
+	if res, got := h.browse("", "POST", "/v1/session", "application/json", `{"email":"admin@localhost","password":"x"}`); res.StatusCode != http.StatusForbidden || got["code"] != "passwords_off" {
+		t.Errorf("%s %v", res.Status, got)
+	}
+	cookie := h.entered(is, nil)
+	_, me := h.browse(cookie, "GET", "/v1/session", "", "")
+	setup, _ := me["setup"].(map[string]any)
+	if me["role"] != "admin" || setup["passwords"] != false || setup["programs"] != false {
+		t.Errorf("%v", me)
+	}
+	if status, _, text := h.ask(h.token, "GET", "/v1/users", ""); status != http.StatusOK || strings.Count(text, `"id":`) != 1 {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
 // realm is an issuer that says that whoever comes is Jane.
 type realm struct {
 	*httptest.Server
-	t     *testing.T
-	key   *rsa.PrivateKey
-	nonce atomic.Value
+	t      *testing.T
+	key    *rsa.PrivateKey
+	nonce  atomic.Value
+	claims atomic.Value // of the next ID token, beside Jane's; a map
 }
 
 func newRealm(t *testing.T) *realm {
@@ -35,11 +141,16 @@ func newRealm(t *testing.T) *realm {
 		var answer any
 		switch r.URL.Path {
 		case "/.well-known/openid-configuration":
-			answer = map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token"}
+			answer = map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token",
+				"end_session_endpoint": i.URL + "/leave"}
 		case "/keys":
 			answer = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k", Algorithm: "RS256", Use: "sig"}}}
 		case "/token":
-			answer = map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": i.token("house", map[string]any{"nonce": i.nonce.Load()})}
+			more, _ := i.claims.Load().(map[string]any)
+			if more == nil {
+				more = map[string]any{"nonce": i.nonce.Load()}
+			}
+			answer = map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": i.token("house", more)}
 		}
 		_ = json.NewEncoder(w).Encode(answer)
 	}))

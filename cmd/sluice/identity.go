@@ -45,7 +45,7 @@ func (a *App) openIdentity() error {
 
 // firstAdmin makes an administrator where there is none; greet prints how to sign in.
 func (a *App) firstAdmin(ctx context.Context) error {
-	if !a.settings.has(roleAPI) {
+	if !a.settings.has(roleAPI) || a.settings.OIDC.Only { // a password would open nothing
 		return nil
 	}
 	password, err := a.identity.First(ctx, a.settings.AdminEmail)

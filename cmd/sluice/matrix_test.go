@@ -233,6 +233,9 @@ func (c cast) walk(d described, s sample) (asked int) {
 			c.t.Errorf("%s %s as %s tells of a video out of reach: %s", d.method, d.path, who.name, got.text)
 		}
 	}
+	if s.done != 0 {
+		d.done = s.done
+	}
 	id := ""
 	if s.id != nil {
 		id = s.id(c, caller{})

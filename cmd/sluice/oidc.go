@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -34,6 +35,8 @@ type OIDC struct {
 	ScopeClaim     string   `help:"Claim that holds scopes; empty allows whatever the role does." default:"scope" env:"SCOPE_CLAIM"`
 	Scopes         []string `help:"What its values mean, where they are not our own names: read:videos=videos/read." env:"SCOPES" placeholder:"VALUE=SCOPE"`
 
+	Logout       string   `help:"Where signing out on the page ends a sign-in by the issuer: there too (issuer), where it says how, or here alone (here)." default:"issuer" enum:"issuer,here" env:"LOGOUT"`
+	Only         bool     `help:"Sign people in by the issuer alone: passwords of this server are good for nothing." env:"ONLY"`
 	ClientID     string   `name:"client-id" help:"What the issuer knows this server as, so that people sign in there on the page too. Default: they sign in by password alone." env:"CLIENT_ID"`
 	ClientSecret Secret   `name:"client-secret" help:"Its secret there; none for a public client." env:"CLIENT_SECRET" placeholder:"TEXT"`
 	Ask          []string `help:"Scopes that a sign-in on the page asks the issuer for; openid is one." default:"openid,profile,email" env:"ASK"`
@@ -103,6 +106,9 @@ func (o OIDC) checkParty() error {
 		if o.ClientSecret != "" {
 			return errors.New("oidc.client_secret is set, and oidc.client_id is not; set both")
 		}
+		if o.Only {
+			return errors.New("oidc.only is set, and oidc.client_id is not: nobody could sign in; set both")
+		}
 		return nil
 	case !o.external():
 		return errors.New("oidc.client_id is set, and oidc.issuer is not; set both")
@@ -138,7 +144,11 @@ func (a *App) openTokens() (_ Authenticator, err error) {
 	}
 	a.provider, err = oauth.New(oauth.Config{
 		Store: stageOAuth(a.store), Users: a.identity, Issuer: a.settings.PublicURL, Secret: a.seal, Access: o.Access, Idle: o.Refresh, Most: o.RefreshMax, Rotate: o.Rotate,
-		SignOut: a.identity.SignOut, Now: now, Logger: a.log,
+		SignOut: func(ctx context.Context, who account.Principal) (string, error) {
+			left, err := a.identity.SignOut(ctx, who)
+			return left.Cookie, err
+		},
+		Now: now, Logger: a.log,
 	})
 	return a.provider, err
 }
@@ -151,6 +161,7 @@ func (a *App) openParty(external *oauth.External) (err error) {
 	}
 	a.party, err = oauth.NewParty(oauth.PartyConfig{
 		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: a.seal, Admit: a.identity.Admit, Refused: a.identity.Refused,
+		Expel: a.identity.Expel,
 	})
 	return err
 }
@@ -197,6 +208,14 @@ func lastPair(text string) (value, meaning string) {
 	return text[:i], text[i+1:]
 }
 
+// leave is where a browser signs out at the issuer too; nil where it doesn't.
+func (a *App) leave() func(ctx context.Context, hint string) string {
+	if a.party == nil || a.settings.OIDC.Logout == "here" {
+		return nil
+	}
+	return a.party.Leave
+}
+
 // signIns is what ends authorization requests, where this server takes any.
 func (a *App) signIns() api.SignIns {
 	if a.provider == nil {
@@ -216,7 +235,7 @@ func (a *App) keyRing() api.KeyRing {
 // tokenEntrances is where this server gives tokens, or signs people in by who gives them instead.
 func (a *App) tokenEntrances() []entrance {
 	if a.party != nil {
-		const guard = "who the external issuer says they are: its answer is taken from the browser alone that asked, once, and opens a session"
+		const guard = "who the external issuer says they are: its answer is taken from the browser alone that asked, once, and opens a session; the issuer, by a token that it signed, which ends some"
 		return []entrance{{pattern: "/oauth/external/", serve: a.calling(a.party), guard: guard}}
 	}
 	if a.provider == nil {

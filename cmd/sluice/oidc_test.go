@@ -40,6 +40,7 @@ func TestSettingsOfIssuersThatCannotWorkAreRefused(t *testing.T) {
 		"oidc.scopes has":                    func(o *OIDC) { o.Scopes = []string{"a=b"} },
 		"oidc.require has":                   func(o *OIDC) { o.Require = []string{"tid"} },
 		"oidc.client_secret":                 func(o *OIDC) { o.ClientSecret = "of nobody" },
+		"oidc.only":                          func(o *OIDC) { o.Only = true },
 		"oidc.client_id":                     func(o *OIDC) { *o = good; o.ClientID = "house" },
 		"oidc.ask lacks openid":              func(o *OIDC) { o.ClientID, o.Ask = "house", []string{"email"} },
 		"oidc.name":                          func(o *OIDC) { o.ClientID, o.Ask, o.Name = "house", []string{"openid"}, "a\nb" },

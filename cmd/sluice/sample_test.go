@@ -13,6 +13,7 @@ type sample struct {
 	id    func(cast, caller) string // what stands for {id} or {name} in the path, and behind a space for {playback}, made anew for each who may; nil for none
 	query string
 	body  string
+	done  int                       // the status of who may, where the description has several; 0 for that one
 	as    func(cast, caller) caller // who asks instead of a caller whose session would not outlive it; nil for none
 }
 
@@ -192,7 +193,7 @@ var samples = map[string]sample{
 
 	"signIn":            {body: `{"email":"{email}","password":"{password}"}`, as: knowing},
 	"whoAmI":            {},
-	"signOut":           {as: again},
+	"signOut":           {as: again, done: 204},
 	"changePassword":    {body: `{"current":"{password}","password":"correct horse staple {n}"}`, as: other},
 	"proveFactor":       {body: `{"code":"{code}"}`, as: proving},
 	"getFactor":         {},

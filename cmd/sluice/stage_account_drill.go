@@ -121,6 +121,16 @@ func (s stagedIdentity) EndProgram(ctx context.Context, user, client string, act
 	return around("EndProgram", func() error { return s.Store.EndProgram(ctx, user, client, act) })
 }
 
+func (s stagedIdentity) Leave(ctx context.Context, user, id string, act account.Act) (hint string, err error) {
+	err = around("Leave", func() error { hint, err = s.Store.Leave(ctx, user, id, act); return err })
+	return hint, err
+}
+
+func (s stagedIdentity) Expel(ctx context.Context, e account.Expulsion) (n int, err error) {
+	err = around("Expel", func() error { n, err = s.Store.Expel(ctx, e); return err })
+	return n, err
+}
+
 func (s stagedIdentity) AddWorkspace(ctx context.Context, w account.Workspace, act account.Act) error {
 	return around("AddWorkspace", func() error { return s.Store.AddWorkspace(ctx, w, act) })
 }

@@ -85,3 +85,18 @@ type Admission struct {
 	// What is left to do before anything else may be done, in this order: User.MustChange is between the two.
 	MustProve, MustEnrol bool
 }
+
+// Departure is what a sign-out leaves to do.
+type Departure struct {
+	Cookie string // the header Set-Cookie that takes the cookie from the browser
+	Hint   string // of the session: what it takes to sign out at its issuer, sealed; empty where it had none
+}
+
+// Expulsion is what an external issuer says of somebody who has signed out there (OpenID Connect Back-Channel Logout).
+type Expulsion struct {
+	Token   string    // what tells the token that says it from all others: it counts once
+	Expires time.Time // when that is good no more
+	User    string    // id; empty where the issuer names a session alone
+	Party   string    // the issuer's session, hashed; empty where it means all of the user
+	Act     Act       // for each user whose sessions end
+}

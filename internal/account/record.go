@@ -23,6 +23,8 @@ type Visitor struct {
 	Name       string
 	Role       Role
 	Workspaces []string // those that are not here count for nothing
+	Party      string   // the issuer's session, hashed; empty where it names none
+	Hint       string   // what it takes to sign out there, sealed
 }
 
 // Session is a browser that is signed in.
@@ -37,6 +39,8 @@ type Session struct {
 	Proven  time.Time // when a second factor was shown in it; zero for never
 	Offer   string    // a second factor that waits for its first code: its secret, encrypted; empty for none
 	Offered time.Time // when that was
+	Party   string    // the session of the issuer by which it was opened, hashed; set when it is made, and empty for none
+	Hint    string    // what it takes to sign out at the issuer, sealed; the same
 }
 
 // Token is a personal API token: what is known of it, without the token itself.

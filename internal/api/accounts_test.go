@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -26,8 +28,8 @@ type town struct {
 	accounts *identity.Service
 }
 
-// towns runs f on both databases.
-func towns(t *testing.T, f func(w town)) {
+// towns runs f on both databases, with a server that change has changed.
+func towns(t *testing.T, f func(w town), change ...func(*Config)) {
 	t.Helper()
 	enginetest.Each(t, func(t *testing.T, dsn string) {
 		store, err := catalog.Open(t.Context(), dsn, slog.New(slog.DiscardHandler))
@@ -43,8 +45,12 @@ func towns(t *testing.T, f func(w town)) {
 		if _, err := accounts.First(t.Context(), "root@example.com"); err != nil {
 			t.Fatal(err)
 		}
-		srv := httptest.NewServer(asking(New(Config{Identity: accounts, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			LetterText: func(l account.Letter) (string, string) { return "Subject", "It says " + l.Secret }})))
+		config := Config{Identity: accounts, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			LetterText: func(l account.Letter) (string, string) { return "Subject", "It says " + l.Secret }}
+		for _, one := range change {
+			one(&config)
+		}
+		srv := httptest.NewServer(asking(New(config)))
 		t.Cleanup(srv.Close)
 		f(town{server: server{url: srv.URL}, T: t, accounts: accounts})
 	})
@@ -398,4 +404,63 @@ func TestTheRecordTellsWhoDidWhatToWhomAndNoSecret(t *testing.T) {
 		}
 		w.op("GET", "/v1/audit?cursor=nonsense", "", "422 bad_cursor")
 	})
+}
+
+func TestWhereAnIssuerAloneSignsPeopleInPasswordsAreGoodForNothing(t *testing.T) {
+	towns(t, func(w town) {
+		all := w.op("GET", "/v1/users", "", "200")
+		id := items(all)[0]["id"].(string)
+		for _, ask := range [][3]string{
+			{"POST", "/v1/session", `{"email":"root@example.com","password":"x"}`}, {"POST", "/v1/password/forgot", `{"email":"root@example.com"}`},
+			{"POST", "/v1/password/reset", `{"code":"x","password":"marmalade turnip orbit"}`}, {"POST", "/v1/session/password", `{"current":"x","password":"marmalade turnip orbit"}`},
+			{"POST", "/v1/users", `{"email":"ada@example.com","role":"viewer"}`}, {"POST", "/v1/users/" + id + "/invite", ""}, {"POST", "/v1/users/" + id + "/reset", ""},
+		} {
+			w.op(ask[0], ask[1], ask[2], "403 passwords_off")
+		}
+		w.op("POST", "/v1/clients", `{"name":"x","kind":"service","role":"viewer","scopes":["videos/read"]}`, "409 no_provider")
+		if setup := w.op("GET", "/v1/session", "", "200")["setup"].(map[string]any); setup["passwords"] != false || setup["programs"] != false {
+			w.Errorf("%v", setup)
+		}
+		ways := w.want(account.Principal{}, "GET", "/v1/session/issuers", "", "200")
+		if ways["passwords"] != false || len(items(ways)) != 1 || items(ways)[0]["name"] != "The office" {
+			w.Errorf("%v", ways)
+		}
+		in := func(hint string) account.Principal {
+			w.Helper()
+			done, err := w.accounts.Admit(w.Context(), account.Visitor{ID: account.ExternalPrefix + "jane", Email: "jane@example.com", Role: account.Viewer, Hint: hint})
+			if err != nil {
+				w.Fatal(err)
+			}
+			return w.principal(answer{header: http.Header{"Set-Cookie": {done.Cookie}}})
+		}
+		if out := w.want(in("a hint"), "DELETE", "/v1/session?request=good", "", "200"); out["redirect"] != "https://login.example.com/leave?hint=a+hint" {
+			w.Errorf("%v", out)
+		}
+		w.want(in("no way out"), "DELETE", "/v1/session", "", "204")
+		w.want(in(""), "DELETE", "/v1/session", "", "204")
+	}, func(c *Config) {
+		c.IssuerOnly, c.Issuers = true, []Issuer{{Name: "The office", Login: "/oauth/external/login"}}
+		c.Leave = func(_ context.Context, hint string) string {
+			if hint != "a hint" {
+				return ""
+			}
+			return "https://login.example.com/leave?" + url.Values{"hint": {hint}}.Encode()
+		}
+	})
+}
+
+func TestWhoSignsOutForAProgramGoesBackToIt(t *testing.T) {
+	towns(t, func(w town) {
+		w.arrived(w.invite("ada@example.com", "viewer"), "ada@example.com")
+		in := func() account.Principal { return w.signIn("ada@example.com", ownWords) }
+		if out := w.want(in(), "DELETE", "/v1/session?request=good", "", "200"); out["redirect"] != "https://app.example.com/?left" {
+			w.Errorf("%v", out)
+		}
+		for _, bad := range []string{"", "?request=another", "?request="} {
+			w.want(in(), "DELETE", "/v1/session"+bad, "", "204")
+		}
+		if ways := w.want(account.Principal{}, "GET", "/v1/session/issuers", "", "200"); ways["passwords"] != true || len(items(ways)) != 0 {
+			w.Errorf("%v", ways)
+		}
+	}, func(c *Config) { c.SignIns = &asks{} })
 }

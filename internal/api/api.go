@@ -42,13 +42,16 @@ type Config struct {
 	Sweeper       Sweeper
 	Identity      Identity
 	// Mail says whether letters to users are sent; LetterText is what one says.
-	Mail         bool
-	LetterText   func(l account.Letter) (subject, text string)
-	Demand       account.Demand // who must have a second factor; empty for nobody
-	Clients      ClientStore
-	SignIns      SignIns                    // nil where an external issuer signs people in
-	KeyRing      KeyRing                    // nil where an external issuer gives the tokens
-	Issuers      []Issuer                   // whom people may sign in by, beside passwords
+	Mail       bool
+	LetterText func(l account.Letter) (subject, text string)
+	Demand     account.Demand // who must have a second factor; empty for nobody
+	Clients    ClientStore
+	SignIns    SignIns  // nil where an external issuer signs people in
+	KeyRing    KeyRing  // nil where an external issuer gives the tokens
+	Issuers    []Issuer // whom people may sign in by, beside passwords
+	IssuerOnly bool     // passwords are good for nothing
+	// Leave returns where a browser signs out at the issuer too, from what its session kept for that; empty for nowhere. nil where none does.
+	Leave        func(ctx context.Context, hint string) string
 	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it
 	KeyPairs     KeyPairs
 	Playbacks    Playbacks

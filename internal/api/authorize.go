@@ -17,6 +17,8 @@ type SignIns interface {
 	Asked(ctx context.Context, id string) (account.Client, string, error)
 	// Complete ends a request for the person of a browser's session, who allows it or does not, and returns where the browser goes on.
 	Complete(ctx context.Context, id string, who account.Principal, allow bool) (string, error)
+	// Parted returns where somebody goes on who has signed out as a program asked; empty where the request is not one of ours or too old.
+	Parted(ctx context.Context, id string) string
 }
 
 // AuthorizationAsked is what a program asks a person for.
@@ -45,7 +47,8 @@ type Issuer struct {
 
 // IssuerList is all who else sign people in.
 type IssuerList struct {
-	Items []Issuer `json:"items" doc:"Empty where people sign in by password alone"`
+	Items     []Issuer `json:"items" doc:"Empty where people sign in by password alone"`
+	Passwords bool     `json:"passwords" example:"true" doc:"Whether people may sign in by passwords of this server too"`
 }
 
 type issuersOutput struct{ Body IssuerList }
@@ -82,7 +85,7 @@ func (s *service) routeAuthorize() {
 }
 
 func (s *service) issuers(context.Context, *struct{}) (*issuersOutput, error) {
-	return &issuersOutput{Body: IssuerList{Items: append([]Issuer{}, s.Issuers...)}}, nil
+	return &issuersOutput{Body: IssuerList{Items: append([]Issuer{}, s.Issuers...), Passwords: !s.IssuerOnly}}, nil
 }
 
 func (s *service) asked(ctx context.Context, in *askedInput) (*askedOutput, error) {

@@ -115,7 +115,7 @@ func (s *service) routeClients() {
 	none := problems{http.StatusNotFound: {"no_client"}}
 	route(s, admin, huma.Operation{OperationID: "addClient", Method: http.MethodPost, Path: "/v1/clients", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Let a program ask for tokens", Description: "A secret, where the kind has one, is in this answer and in no other.", MaxBodyBytes: smallBody * 4},
-		problems{http.StatusConflict: {"too_many_clients"}, http.StatusUnprocessableEntity: {codeRedirect}}, s.addClient)
+		problems{http.StatusConflict: {"too_many_clients", codeNoProvider}, http.StatusUnprocessableEntity: {codeRedirect}}, s.addClient)
 	route(s, admin, huma.Operation{OperationID: "listClients", Method: http.MethodGet, Path: "/v1/clients", Tags: tags,
 		Summary: "List the programs that may ask for tokens"}, nil, s.listClients)
 	route(s, admin, huma.Operation{OperationID: "getClient", Method: http.MethodGet, Path: "/v1/clients/{id}", Tags: tags,
@@ -140,9 +140,14 @@ func (s *service) did(ctx context.Context, what string, c account.Client) accoun
 		Detail: map[string]string{"client": c.ID, "name": c.Name, "kind": string(c.Kind), "scopes": c.Scopes.String()}}
 }
 
+// noTokens refuses what is for servers that give tokens.
+func noTokens(message string) error {
+	return fault.New(fault.Conflict, "api.clients", codeNoProvider, message, nil)
+}
+
 func (s *service) rotateTokenKeys(ctx context.Context, in *tokenKeyInput) (*tokenKeyOutput, error) {
 	if s.KeyRing == nil {
-		return nil, fault.New(fault.Conflict, "api.keys", codeNoProvider, "This server gives no tokens: another issuer does, and has keys of its own.", nil)
+		return nil, noTokens("This server gives no tokens: another issuer does, and has keys of its own.")
 	}
 	by := who(ctx)
 	k, err := s.KeyRing.Renew(ctx, account.Act{Time: s.Now(), What: account.KeysRotated, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address}, in.Body.Withdraw)
@@ -153,6 +158,9 @@ func (s *service) rotateTokenKeys(ctx context.Context, in *tokenKeyInput) (*toke
 }
 
 func (s *service) addClient(ctx context.Context, in *clientRequestInput) (*clientOutput, error) {
+	if s.SignIns == nil {
+		return nil, noTokens("This server gives no tokens: another issuer does; register the program there.")
+	}
 	b := in.Body
 	now := s.Now()
 	c := account.Client{

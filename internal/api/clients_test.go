@@ -35,6 +35,13 @@ func (a *asks) Complete(_ context.Context, id string, who account.Principal, all
 	return "https://app.example.com/?code=x", nil
 }
 
+func (a *asks) Parted(_ context.Context, id string) string {
+	if id != "good" {
+		return ""
+	}
+	return "https://app.example.com/?left"
+}
+
 func clients(t *testing.T) (server, *asks) {
 	t.Helper()
 	store, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "sluice.db"), slog.New(slog.DiscardHandler))

@@ -54,6 +54,7 @@ const (
 	codeRequestGone     = "request_gone"
 	codeSessionRequired = "session_required"
 	codeSignInAgain     = "sign_in_again"
+	codePasswordsOff    = "passwords_off"
 
 	codeUnauthorized = "unauthorized"
 	codeMissingScope = "missing_scope"
@@ -145,6 +146,7 @@ var meaning = map[string]string{
 	codeNoSecret:             "a client of this kind has no secret",
 	codeNoProvider:           "another issuer gives the tokens",
 	codeRequestGone:          "the sign-in for a program has expired, or the program is no longer registered",
+	codePasswordsOff:         "people sign in by another issuer alone",
 	codeSignInAgain:          "the program asks for a newer sign-in",
 	codeNoKeyPair:            "there is no key pair with this id",
 	codeNoPlayback:           "the video has no such playback id, or it was revoked",

@@ -47,6 +47,8 @@ type Me struct {
 type Setup struct {
 	Mail         bool   `json:"mail" example:"true" doc:"Whether letters are sent; else they wait in the outbox"`
 	SecondFactor string `json:"second_factor" enum:"optional,admins,everyone" example:"optional" doc:"Who must have a second factor"`
+	Passwords    bool   `json:"passwords" example:"true" doc:"Whether people sign in by passwords of this server; else by another issuer alone"`
+	Programs     bool   `json:"programs" example:"true" doc:"Whether this server gives programs tokens; else another issuer does"`
 }
 
 // Session is a browser that is signed in.
@@ -94,8 +96,19 @@ type signedInOutput struct {
 	Body      SignedIn
 }
 
+// SignedOut is where a browser goes on that has signed out.
+type SignedOut struct {
+	Redirect string `json:"redirect" example:"https://login.example.com/logout?id_token_hint=eyJ…" doc:"The issuer that signed the person in, to sign out there too, from where the browser comes back to this server's page; or the program that asked for it"`
+}
+
+type signOutInput struct {
+	Request string `query:"request" maxLength:"8000" doc:"What the address of the page has that asks whether to sign out, where a program sent somebody there"`
+}
+
 type signedOutOutput struct {
+	Status    int
 	SetCookie string `header:"Set-Cookie" doc:"Forgets the session"`
+	Body      SignedOut
 }
 
 type meOutput struct {
@@ -131,30 +144,41 @@ func (s *service) routeSessions() {
 		Summary:       "Sign in",
 		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. Who has a second factor gets a session that is good for showing it alone (POST /v1/session/factor). A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
-		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusTooManyRequests: {"try_later"}}, s.signIn)
+		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusForbidden: {codePasswordsOff}, http.StatusTooManyRequests: {"try_later"}}, byPassword(s, s.signIn))
 	route(s, asked("For anybody: a page asks before it knows whether somebody is signed in. An Authorization header that is no good is refused."),
 		huma.Operation{OperationID: "whoAmI", Method: http.MethodGet, Path: "/v1/session", Tags: tags, Summary: "Tell who asks, and what they may do",
 			Responses: map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Nobody is known: there are no credentials, or the cookie of a session that is over."}}},
 		nil, s.whoAmI)
 	route(s, mine, huma.Operation{OperationID: "signOut", Method: http.MethodDelete, Path: "/v1/session", Tags: tags, Summary: "Sign out",
-		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
+		Description: "The session ends. 200 where the browser goes on elsewhere.",
+		Responses:   map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Signed out, and nothing is left to do."}}}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
 	route(s, passing, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
 		Summary: "Change one's password", Description: "Ends every session of the user, and opens a new one for the browser that asks.", MaxBodyBytes: smallBody},
-		problems{http.StatusForbidden: {"session_required"}, http.StatusConflict: {"password_changed", "external_user"}, http.StatusTooManyRequests: {"try_later"},
-			http.StatusUnprocessableEntity: {"wrong_password", "weak_password"}}, s.changePassword)
+		problems{http.StatusForbidden: {"session_required", codePasswordsOff}, http.StatusConflict: {"password_changed", "external_user"}, http.StatusTooManyRequests: {"try_later"},
+			http.StatusUnprocessableEntity: {"wrong_password", "weak_password"}}, byPassword(s, s.changePassword))
 	route(s, open("For anybody: what is asked too often is dropped, by mailbox and by address."), huma.Operation{OperationID: "forgotPassword", Method: http.MethodPost, Path: "/v1/password/forgot", Tags: tags,
 		Summary:     "Have a link for a new password mailed",
 		Description: "Answers 202 whether there is such a user or not. The link works once, for an hour; the newest alone.", DefaultStatus: http.StatusAccepted, MaxBodyBytes: smallBody},
-		problems{http.StatusTooManyRequests: {"try_later"}}, s.forgotPassword)
+		problems{http.StatusForbidden: {codePasswordsOff}, http.StatusTooManyRequests: {"try_later"}}, byPassword(s, s.forgotPassword))
 	route(s, open("For anybody who has the code, which has 256 random bits and is good for an hour."), huma.Operation{OperationID: "resetPassword", Method: http.MethodPost, Path: "/v1/password/reset", Tags: tags,
 		Summary: "Choose a new password by the link that was mailed", Description: "Ends every session of the user.", DefaultStatus: http.StatusNoContent, MaxBodyBytes: smallBody},
-		problems{http.StatusGone: {"code_gone"}, http.StatusTooManyRequests: {"try_later"}, http.StatusUnprocessableEntity: {"weak_password"}}, s.resetPassword)
+		problems{http.StatusGone: {"code_gone"}, http.StatusForbidden: {codePasswordsOff}, http.StatusTooManyRequests: {"try_later"}, http.StatusUnprocessableEntity: {"weak_password"}}, byPassword(s, s.resetPassword))
 	route(s, own, huma.Operation{OperationID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Tags: tags, Summary: "List where one is signed in"},
 		problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_user"}}, s.sessions)
 	route(s, own, huma.Operation{OperationID: "endSession", Method: http.MethodDelete, Path: "/v1/sessions/{id}", Tags: tags, Summary: "End a session",
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_session", "no_user"}}, s.endSession)
 	route(s, own, huma.Operation{OperationID: "endSessions", Method: http.MethodDelete, Path: "/v1/sessions", Tags: tags, Summary: "End all sessions but the one that asks",
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {"session_required", codeMissingScope}, http.StatusNotFound: {"no_user"}}, s.endSessions)
+}
+
+// byPassword has an operation that is about passwords refused where they are good for nothing.
+func byPassword[I, O any](s *service, handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	if !s.IssuerOnly {
+		return handle
+	}
+	return func(context.Context, *I) (*O, error) {
+		return nil, fault.New(fault.Forbidden, "api.password", codePasswordsOff, "People sign in here by another issuer alone (oidc.only); passwords of this server are good for nothing.", nil)
+	}
 }
 
 // plainText refuses text that breaks lines, moves the cursor or turns the direction of writing.
@@ -185,7 +209,7 @@ func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {
 		return &meOutput{Status: http.StatusNoContent}, nil
 	}
 	me := Me{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Role: string(p.Role), Workspaces: list(p.Workspaces), Scopes: names(p.Scopes), MustProve: p.MustProve, MustChange: p.MustChange,
-		MustEnrol: p.MustEnrol, Setup: Setup{Mail: s.Mail, SecondFactor: string(cmp.Or(s.Demand, account.Optional))}}
+		MustEnrol: p.MustEnrol, Setup: Setup{Mail: s.Mail, SecondFactor: string(cmp.Or(s.Demand, account.Optional)), Passwords: !s.IssuerOnly, Programs: s.SignIns != nil}}
 	if p.Kind == account.Person {
 		u, err := s.Identity.User(ctx, p.ID)
 		if err != nil && !fault.Is(err, fault.NotFound) { // another issuer's people are no users of ours
@@ -221,12 +245,22 @@ func viewSession(one account.Session, by account.Principal) Session {
 	return Session{ID: one.ID, Current: one.ID == by.Session, Created: Time(one.Created), Seen: Time(one.Seen), Expires: Time(one.Expires), Address: one.Address, Agent: one.Agent}
 }
 
-func (s *service) signOut(ctx context.Context, _ *struct{}) (*signedOutOutput, error) {
-	cookie, err := s.Identity.SignOut(ctx, who(ctx))
+func (s *service) signOut(ctx context.Context, in *signOutInput) (*signedOutOutput, error) {
+	left, err := s.Identity.SignOut(ctx, who(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return &signedOutOutput{SetCookie: cookie}, nil
+	out := &signedOutOutput{Status: http.StatusNoContent, SetCookie: left.Cookie}
+	switch {
+	case left.Hint != "" && s.Leave != nil:
+		out.Body.Redirect = s.Leave(ctx, left.Hint)
+	case in.Request != "" && s.SignIns != nil:
+		out.Body.Redirect = s.SignIns.Parted(ctx, in.Request)
+	}
+	if out.Body.Redirect != "" {
+		out.Status = http.StatusOK
+	}
+	return out, nil
 }
 
 func (s *service) changePassword(ctx context.Context, in *passwordInput) (*signedInOutput, error) {

@@ -105,8 +105,8 @@ type Identity interface {
 type Passwords interface {
 	// SignIn opens a session. fault.Unauthorized, code "sign_in_failed", for every reason; fault.Limited, code "try_later".
 	SignIn(ctx context.Context, email, password string) (account.Admission, error)
-	// SignOut ends the session that by came with and returns the header Set-Cookie that forgets it.
-	SignOut(ctx context.Context, by account.Principal) (cookie string, err error)
+	// SignOut ends the session that by came with and returns what is left to do of that.
+	SignOut(ctx context.Context, by account.Principal) (account.Departure, error)
 	// ChangePassword ends all sessions of by and opens a new one.
 	ChangePassword(ctx context.Context, by account.Principal, current, fresh string) (account.Admission, error)
 	// Forgot has a code mailed to whoever has that address.

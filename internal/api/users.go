@@ -73,7 +73,7 @@ func (s *service) routeUsers() {
 		Description:   "Writes them a letter with a temporary password, which works once, for 7 days. Without a mail server in the settings the letter waits in the outbox (GET /v1/outbox/letters).",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusConflict: {"email_taken"}, http.StatusUnprocessableEntity: {codeAddress, "no_such_workspace"},
-			http.StatusTooManyRequests: {"try_later"}}, s.invite)
+			http.StatusForbidden: {codePasswordsOff}, http.StatusTooManyRequests: {"try_later"}}, byPassword(s, s.invite))
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "listUsers", Method: http.MethodGet, Path: "/v1/users", Tags: tags, Summary: "List users, oldest first"},
 		problems{http.StatusUnprocessableEntity: {codeCursor}}, s.users)
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "getUser", Method: http.MethodGet, Path: "/v1/users/{id}", Tags: tags, Summary: "Show one user"},
@@ -84,12 +84,12 @@ func (s *service) routeUsers() {
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "removeUser", Method: http.MethodDelete, Path: "/v1/users/{id}", Tags: tags, Summary: "Remove a user",
 		Description: "Their videos stay.", DefaultStatus: http.StatusNoContent},
 		problems{http.StatusNotFound: {"no_user"}, http.StatusConflict: {"last_admin"}}, s.removeUser)
-	again := problems{http.StatusNotFound: {"no_user"}, http.StatusConflict: {"user_disabled", "external_user"}, http.StatusTooManyRequests: {"try_later"}}
+	again := problems{http.StatusForbidden: {codePasswordsOff}, http.StatusNotFound: {"no_user"}, http.StatusConflict: {"user_disabled", "external_user"}, http.StatusTooManyRequests: {"try_later"}}
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "resetUser", Method: http.MethodPost, Path: "/v1/users/{id}/reset", Tags: tags, Summary: "Have a user choose another password",
-		Description: "Ends their sessions and personal tokens, and writes them a letter with a temporary password."}, again, s.resetUser)
+		Description: "Ends their sessions and personal tokens, and writes them a letter with a temporary password."}, again, byPassword(s, s.resetUser))
 	again[http.StatusConflict] = []string{"not_invited", "user_disabled", "external_user"}
 	route(s, needs(account.UsersAdmin), huma.Operation{OperationID: "inviteUserAgain", Method: http.MethodPost, Path: "/v1/users/{id}/invite", Tags: tags, Summary: "Invite somebody again",
-		Description: "Writes another letter; the temporary password of the one before is good no more."}, again, s.inviteAgain)
+		Description: "Writes another letter; the temporary password of the one before is good no more."}, again, byPassword(s, s.inviteAgain))
 }
 
 func viewUser(u account.User) User {

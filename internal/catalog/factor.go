@@ -49,7 +49,7 @@ func (t tx) told(ctx context.Context, l account.Login, shown account.Shown, now 
 // living wants a session that has not ended.
 func (t tx) living(ctx context.Context, user, session string) error {
 	open, err := t.SessionsOf(ctx, user)
-	if err == nil && !slices.ContainsFunc(open, func(s sqlc.Session) bool { return s.ID == session }) {
+	if err == nil && !slices.ContainsFunc(open, func(s sqlc.SessionsOfRow) bool { return s.ID == session }) {
 		err = video.ErrStale
 	}
 	return err

@@ -110,7 +110,7 @@ func (s *Store) Enter(ctx context.Context, e account.Entry) error {
 func (t tx) admit(ctx context.Context, s account.Session, hash string) error {
 	return t.InsertSession(ctx, sqlc.InsertSessionParams{
 		ID: s.ID, Hash: hash, Account: s.User, Created: s.Created.UnixMilli(), Expires: s.Expires.UnixMilli(), Address: s.Address, Agent: s.Agent,
-		Proven: millis(s.Proven),
+		Proven: millis(s.Proven), Party: s.Party, Hint: s.Hint,
 	})
 }
 
@@ -121,13 +121,15 @@ func (s *Store) Session(ctx context.Context, hash string) (found account.Session
 		if err != nil {
 			return absent(err, noSession())
 		}
-		found, u = sessionOf(row.Session), loginOf(row.Account, row.Workspaces).User
+		found = sessionOf(sqlc.SessionsOfRow{ID: row.ID, Account: row.Owner, Created: row.Created, Seen: row.Seen, Expires: row.Expires, Address: row.Address, Agent: row.Agent,
+			Proven: row.Proven, Offer: row.Offer, Offered: row.Offered})
+		u = loginOf(row.Account, row.Workspaces).User
 		return nil
 	})
 	return found, u, err
 }
 
-func sessionOf(r sqlc.Session) account.Session {
+func sessionOf(r sqlc.SessionsOfRow) account.Session {
 	return account.Session{ID: r.ID, User: r.Account, Created: timeOf(r.Created), Seen: timeOf(r.Seen), Expires: timeOf(r.Expires), Address: r.Address, Agent: r.Agent,
 		Proven: timeOf(r.Proven), Offer: r.Offer, Offered: timeOf(r.Offered)}
 }
@@ -165,6 +167,48 @@ func (s *Store) EndSession(ctx context.Context, user, id string, act account.Act
 		}
 		return t.act(ctx, act)
 	})
+}
+
+// Leave ends the session that a user signs out of, and returns what it takes to sign out at its issuer too. fault.NotFound, code "no_session", where they have none of that id.
+func (s *Store) Leave(ctx context.Context, user, id string, act account.Act) (hint string, err error) {
+	err = s.write(ctx, func(t tx) error {
+		if hint, err = t.LeaveSession(ctx, sqlc.LeaveSessionParams{Account: user, ID: id}); err != nil {
+			return absent(err, noSession())
+		}
+		return t.act(ctx, act)
+	})
+	return hint, err
+}
+
+// Expel ends sessions of somebody who has signed out at the external issuer, and returns how many. One that is told once more ends none: it may be another's telling.
+func (s *Store) Expel(ctx context.Context, e account.Expulsion) (ended int, err error) {
+	err = s.write(ctx, func(t tx) error {
+		if err := t.SweepDenied(ctx, t.now); err != nil {
+			return err
+		}
+		if rows, err := t.DenyOnce(ctx, sqlc.DenyOnceParams{ID: e.Token, Expires: e.Expires.UnixMilli()}); err != nil || rows == 0 {
+			return err
+		}
+		whose, err := t.LeaveByIssuer(ctx, sqlc.LeaveByIssuerParams{Party: e.Party, Account: e.User})
+		if err != nil {
+			return err
+		}
+		ended = len(whose)
+		slices.Sort(whose)
+		for _, id := range slices.Compact(whose) {
+			row, err := t.Account(ctx, id)
+			if err := absent(err, nil); err != nil {
+				return err
+			}
+			act := e.Act
+			act.User, act.UserName = id, row.Account.Email
+			if err := t.act(ctx, act); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ended, err
 }
 
 // EndSessions ends all sessions of a user but one, which may be none.

@@ -110,16 +110,16 @@ func (s *Service) admission(u account.User, session account.Session, value strin
 	return a
 }
 
-// SignOut ends the session that by came with, and returns the header Set-Cookie that forgets it.
-func (s *Service) SignOut(ctx context.Context, by account.Principal) (cookie string, err error) {
+// SignOut ends the session that by came with, and returns what is left to do of that.
+func (s *Service) SignOut(ctx context.Context, by account.Principal) (account.Departure, error) {
 	if by.Session == "" {
-		return "", needsSession()
+		return account.Departure{}, needsSession()
 	}
-	err = s.Store.EndSession(ctx, by.ID, by.Session, s.act(ctx, account.SignedOut, by, account.User{ID: by.ID, Email: by.Name}))
+	hint, err := s.Store.Leave(ctx, by.ID, by.Session, s.act(ctx, account.SignedOut, by, account.User{ID: by.ID, Email: by.Name}))
 	if fault.Is(err, fault.NotFound) {
 		err = nil // somebody else ended it a moment ago
 	}
-	return s.cookie("", time.Time{}), err
+	return account.Departure{Cookie: s.cookie("", time.Time{}), Hint: hint}, err
 }
 
 func needsSession() error {

@@ -54,6 +54,10 @@ type Sessions interface {
 	Sessions(ctx context.Context, user string) ([]account.Session, error)
 	// EndSession ends one of a user. fault.NotFound, "no_session".
 	EndSession(ctx context.Context, user, id string, act account.Act) error
+	// Leave ends one that its user signs out of, and returns what it takes to sign out at its issuer, sealed; empty for none. fault.NotFound, "no_session".
+	Leave(ctx context.Context, user, id string, act account.Act) (hint string, err error)
+	// Expel ends those of somebody who has signed out at an external issuer, and returns how many.
+	Expel(ctx context.Context, e account.Expulsion) (int, error)
 	// EndSessions ends all of a user but one, which may be none.
 	EndSessions(ctx context.Context, user, but string, act account.Act) error
 }

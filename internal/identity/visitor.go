@@ -15,6 +15,7 @@ func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admis
 	u := account.User{ID: who.ID, Email: who.Email, Name: who.Name, Role: who.Role, State: account.Active, Workspaces: who.Workspaces}
 	session, value := s.newSession(ctx, u, time.Time{})
 	session.Expires = session.Created.Add(externalFor)
+	session.Party, session.Hint = who.Party, who.Hint
 	entry := account.Entry{User: u, Session: session, Hash: digest(value),
 		Act: s.act(ctx, account.SignedIn, self(u), u, "issuer", who.Issuer, "role", string(u.Role), "workspaces", strings.Join(u.Workspaces, " "))}
 	if old := account.CallerOf(ctx).Cookie; old != "" {
@@ -39,4 +40,10 @@ func (s *Service) Refused(ctx context.Context, who account.Visitor, code string)
 		return perAddress.strike(was, now)
 	}, &act)
 	return recorded, err
+}
+
+// Expel ends the sessions of somebody who has signed out at the external issuer, as that says, and returns how many.
+func (s *Service) Expel(ctx context.Context, issuer string, e account.Expulsion) (int, error) {
+	e.Act = s.act(ctx, account.SessionEnded, account.Principal{}, account.User{}, "session", "of the issuer", "issuer", issuer)
+	return s.Store.Expel(ctx, e)
 }

@@ -110,3 +110,59 @@ func TestWhomAnotherIssuerSignsInMayBeDisabledAndIsNotTheLastAdministrator(t *te
 		w.must(w.RemoveUser(w.Context(), account.Operator(), p.ID))
 	})
 }
+
+func TestWhoSignsOutAtTheIssuerIsSignedOutHere(t *testing.T) {
+	each(t, func(w *world) {
+		of := func(id, party string) account.Visitor {
+			who := visitor(account.Viewer, "main")
+			who.ID, who.Party, who.Hint = account.ExternalPrefix+id, party, "hint of "+party
+			return who
+		}
+		cookies, people := map[string]string{}, map[string]account.Principal{}
+		for _, one := range []string{"ann-a", "ann-b", "ann-", "bob-c", "eve-d"} {
+			id, party, _ := strings.Cut(one, "-")
+			cookies[one], people[one] = w.comes(of(id, party), "")
+		}
+		_, cookies["ada"] = w.user("ada@example.com", account.Viewer)
+		in := func() (all string) {
+			for _, one := range []string{"ann-a", "ann-b", "ann-", "bob-c", "eve-d", "ada"} {
+				if _, err := w.ask(cookies[one]); err == nil {
+					all += one + " "
+				}
+			}
+			return all
+		}
+		told := func(token, id, party string, want int, left string) {
+			w.Helper()
+			if id != "" {
+				id = account.ExternalPrefix + id
+			}
+			n, err := w.Expel(w.from(home, ""), "https://login.example.com", account.Expulsion{Token: token, Expires: time.Now().Add(time.Hour), User: id, Party: party})
+			if got := in(); err != nil || n != want || got != left {
+				w.Errorf("%s: %d ended, left %q, %v", token, n, got, err)
+			}
+		}
+		told("of nobody", "nobody", "", 0, "ann-a ann-b ann- bob-c eve-d ada ")
+		told("of nobody's session", "", "z", 0, "ann-a ann-b ann- bob-c eve-d ada ")
+		told("of another's session", "ann", "d", 1, "ann-a ann-b bob-c eve-d ada ") // hers that the issuer had not named goes, and eve's stays
+		told("one session", "ann", "a", 1, "ann-b bob-c eve-d ada ")
+		told("a session of whomever", "", "c", 1, "ann-b eve-d ada ")
+		cookies["bob-c"], _ = w.comes(of("bob", "c"), "")
+		told("a session of whomever", "", "c", 0, "ann-b bob-c eve-d ada ") // once more: it was said of another session
+		told("all of one", "ann", "", 1, "bob-c eve-d ada ")
+		acts, err := w.Acts(w.Context(), people["ann-a"].ID, 0, 3)
+		w.must(err)
+		for _, a := range acts {
+			if a.What != account.SessionEnded || a.By != "" || a.UserName != "root@example.com" || a.Detail["issuer"] != "https://login.example.com" || a.Address != home {
+				w.Errorf("%+v", a)
+			}
+		}
+		left, err := w.SignOut(w.Context(), people["eve-d"])
+		if err != nil || left.Hint != "hint of d" || in() != "bob-c ada " {
+			w.Errorf("%+v %v", left, err)
+		}
+		if left, err := w.SignOut(w.Context(), people["eve-d"]); err != nil || left.Hint != "" { // it was over
+			w.Errorf("%+v %v", left, err)
+		}
+	})
+}

@@ -479,7 +479,7 @@ func TestRevocationIntrospectionUserinfoAndSignOut(t *testing.T) {
 		three := w.tokens("ed")
 		leave := url.Values{"id_token_hint": {three.str("id_token")}, "post_logout_redirect_uri": {w.web.Logouts[0]}, "state": {"bye"}}
 		w.signIn("vi")
-		if a := w.get(pathLogout, leave); a.to == nil || a.to.Fragment != "/signout" || w.left.Load() != 0 {
+		if a := w.get(pathLogout, leave); a.to == nil || !strings.HasPrefix(a.to.Fragment, "/signout?request=") || w.left.Load() != 0 {
 			t.Errorf("another person's browser: %d %v", a.status, a.to)
 		}
 		w.signIn("ed")
@@ -499,6 +499,61 @@ func TestRevocationIntrospectionUserinfoAndSignOut(t *testing.T) {
 		}
 		if a := w.get(pathLogout, nil); a.to == nil || a.to.Fragment != "/signout" {
 			t.Errorf("without a hint: %d %v", a.status, a.to)
+		}
+		four := w.tokens("ed", "prompt", "")
+		w.sleep(24 * time.Hour) // who leaves a program alone for a day may still sign out there
+		if a := w.get(pathLogout, url.Values{"id_token_hint": {four.str("id_token")}}); a.to == nil || a.to.String() != w.Issuer+"/#/signin" || w.left.Load() != 2 {
+			t.Errorf("an ID token that has expired: %d %v", a.status, a.to)
+		}
+	})
+}
+
+func TestWhoIsAskedWhetherToSignOutComesBackToTheProgram(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.signIn("ed")
+		asked := func(query url.Values) string {
+			t.Helper()
+			a := w.get(pathLogout, query)
+			if a.to == nil || !strings.HasPrefix(a.to.String(), w.Issuer+"/#/signout?request=") || a.header.Get("Set-Cookie") != "" || w.left.Load() != 0 {
+				t.Fatalf("%d %v", a.status, a.to)
+			}
+			return strings.TrimPrefix(a.to.Fragment, "/signout?request=")
+		}
+		plain := url.Values{"client_id": {w.web.ID}, "post_logout_redirect_uri": {w.web.Logouts[0]}, "state": {"b&y e"}}
+		id := asked(plain)
+		if to := w.Parted(t.Context(), id); to != "https://app.example.com/?state=b%26y+e" {
+			t.Errorf("%q", to)
+		}
+		w.signIn("vi")
+		theirs := w.tokens("ed").str("id_token")
+		w.signIn("vi")
+		if to := w.Parted(t.Context(), asked(url.Values{"id_token_hint": {theirs}, "post_logout_redirect_uri": {w.web.Logouts[0]}})); to != "https://app.example.com/" {
+			t.Errorf("another person's browser: %q", to)
+		}
+		access := w.tokens("vi").str("access_token")
+		for what, bad := range map[string]string{"nothing": "", "none": "x", "an access token": access, "an ID token": theirs, "changed": id[:len(id)-4] + "AAAA", "unsigned": id[:strings.LastIndexByte(id, '.')+1]} {
+			if to := w.Parted(t.Context(), bad); to != "" {
+				t.Errorf("%s leads to %q", what, to)
+			}
+		}
+		w.bad("such a request", id)
+		if _, _, err := w.Asked(t.Context(), id); err == nil {
+			t.Error("it is taken for one to sign in")
+		}
+		none := []string{}
+		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &none}, account.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(Fresh)
+		if to := w.Parted(t.Context(), id); to != "" {
+			t.Errorf("an address that is registered no more: %q", to)
+		}
+		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &w.web.Logouts}, account.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(requestLife)
+		if to := w.Parted(t.Context(), id); to != "" {
+			t.Errorf("an old one: %q", to)
 		}
 	})
 }

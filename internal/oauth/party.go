@@ -24,6 +24,7 @@ import (
 const (
 	PathExternalLogin    = "/oauth/external/login"
 	PathExternalCallback = "/oauth/external/callback"
+	PathExternalLogout   = "/oauth/external/logout" // where the issuer itself tells of sign-outs
 )
 
 const (
@@ -45,6 +46,8 @@ type PartyConfig struct {
 	// Refused writes down that a sign-in failed, by the code of its refusal; of who no more is known than the issuer, unless it has said more. It reports whether it did: not
 	// where one address fails again and again.
 	Refused func(ctx context.Context, who account.Visitor, code string) (bool, error)
+	// Expel ends sessions of somebody who has signed out at the issuer, and returns how many.
+	Expel func(ctx context.Context, issuer string, e account.Expulsion) (int, error)
 }
 
 // Party signs people in with a browser by an external issuer (OpenID Connect Core §3.1, authorization code with PKCE). It may be used by many goroutines.
@@ -66,6 +69,7 @@ type Party struct {
 type entries struct {
 	Issuer        string   `json:"issuer"`
 	Authorize     string   `json:"authorization_endpoint"`
+	Leave         string   `json:"end_session_endpoint"` // OpenID Connect RP-Initiated Logout §2.1; empty where it has none
 	Token         string   `json:"token_endpoint"`
 	TokenAuth     []string `json:"token_endpoint_auth_methods_supported"`
 	AnswersIssuer bool     `json:"authorization_response_iss_parameter_supported"`
@@ -90,9 +94,15 @@ func NewParty(c PartyConfig) (*Party, error) {
 	return p, err
 }
 
-// ServeHTTP serves the two addresses.
+// ServeHTTP serves the two addresses of browsers, and that of the issuer.
 func (p *Party) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guarded(w.Header())
+	if r.URL.Path == PathExternalLogout {
+		if only(w, r, http.MethodPost) {
+			p.farewell(w, r)
+		}
+		return
+	}
 	if !only(w, r, http.MethodGet) {
 		return
 	}
@@ -251,7 +261,9 @@ func (p *Party) redeem(ctx context.Context, at entries, v visit, code string) (a
 		return account.Visitor{}, fault.New(fault.Unavailable, "oauth.external", "issuer_unavailable", "The issuer can't be reached; try again later.", err)
 	}
 	id, _ := tokens.Extra("id_token").(string)
-	return p.External.visitor(ctx, id, tokens.AccessToken, p.Client, v.Nonce)
+	who, err := p.External.visitor(ctx, id, tokens.AccessToken, p.Client, v.Nonce)
+	who.Hint = p.hint(id)
+	return who, err
 }
 
 // discover reads what the issuer says of itself, once in a while.

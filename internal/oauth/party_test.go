@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,11 +26,13 @@ import (
 type hall struct {
 	*httptest.Server
 	t     *testing.T
+	party func() *Party
 	later atomic.Int64
 	mu    sync.Mutex
 	came  []account.Visitor
 	shut  error    // of Admit
 	fails []string // codes of sign-ins that failed, with whose they were
+	left  []account.Expulsion
 	log   journal
 }
 
@@ -37,11 +40,13 @@ func openHall(t *testing.T, issuer string, change func(*ExternalConfig, *PartyCo
 	t.Helper()
 	h := &hall{t: t}
 	var party *Party
+	h.party = func() *Party { return party }
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { party.ServeHTTP(w, r) }))
 	t.Cleanup(h.Close)
 	e := ExternalConfig{Issuer: issuer, Audiences: []string{"https://video.example.com"}, RoleClaim: "roles", Roles: map[string]account.Role{"video-editors": account.Editor},
 		Workspaces: []string{"main"}, Now: func() time.Time { return time.Now().Add(time.Duration(h.later.Load())) }, Logger: slog.New(slog.NewTextHandler(&h.log, nil))}
-	c := PartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit, Refused: h.refused}
+	c := PartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit, Refused: h.refused,
+		Expel: h.expel}
 	if change != nil {
 		change(&e, &c)
 	}
@@ -68,6 +73,21 @@ func (h *hall) refused(_ context.Context, who account.Visitor, code string) (boo
 	defer h.mu.Unlock()
 	h.fails = append(h.fails, strings.TrimSpace(code+" "+who.Email))
 	return true, nil
+}
+
+func (h *hall) expel(_ context.Context, _ string, e account.Expulsion) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = append(h.left, e)
+	return 1, h.shut
+}
+
+// expelled returns what the issuer has told of sign-outs since it was asked last.
+func (h *hall) expelled() (all []account.Expulsion) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, h.left = h.left, nil
+	return all
 }
 
 // failed returns what was written down of sign-ins that failed since it was asked last.
@@ -137,7 +157,7 @@ func TestAForeignIssuerSignsSomebodyInOnThePage(t *testing.T) {
 	t.Parallel()
 	f := startForeign(t)
 	h := openHall(t, f.Issuer, nil)
-	f.stage(t, http.MethodPost, "client?redirect="+url.QueryEscape(h.URL+PathExternalCallback))
+	f.stage(t, http.MethodPost, "client?"+url.Values{"redirect": {h.URL + PathExternalCallback}, "left": {h.URL + "/"}, "tell": {h.URL + PathExternalLogout}}.Encode())
 	through := func(s surfer, login string) (*url.URL, int, string) {
 		_, to, text := s.open(login)
 		for range 20 {
@@ -160,7 +180,8 @@ func TestAForeignIssuerSignsSomebodyInOnThePage(t *testing.T) {
 		t.Fatal("sent round in circles")
 		return nil, 0, ""
 	}
-	end, status, text := through(newSurfer(t), h.URL+PathExternalLogin+"?to=/of/jane")
+	jane := newSurfer(t)
+	end, status, text := through(jane, h.URL+PathExternalLogin+"?to=/of/jane")
 	if status != http.StatusSeeOther || end == nil || end.String() != h.URL+"/#/of/jane" {
 		t.Fatalf("%d %v %s", status, end, text)
 	}
@@ -168,12 +189,44 @@ func TestAForeignIssuerSignsSomebodyInOnThePage(t *testing.T) {
 	if len(came) != 1 || came[0].Role != account.Editor || came[0].Email != "jane@example.com" || came[0].ID != NewExternal(ExternalConfig{Issuer: f.Issuer}).id("jane") {
 		t.Fatalf("%+v", came)
 	}
+	jane.leaves(h, came[0])
 	h.failed()
 	if _, status, text := through(newSurfer(t), h.URL+PathExternalLogin+"?to=/of/joe"); status != http.StatusForbidden || !strings.Contains(text, "no_role") {
 		t.Errorf("somebody without a role: %d %s", status, text)
 	}
 	if all := h.failed(); len(all) != 2 || all[0] != "no_role joe" || all[1] != "sign_in_unknown" { // the second is the same answer once more
 		t.Errorf("written down as %v", all)
+	}
+}
+
+var (
+	formAction = regexp.MustCompile(`action="([^"]+)"`)
+	formToken  = regexp.MustCompile(`name="xsrf" value="([^"]+)"`)
+)
+
+// leaves signs somebody out at node-oidc-provider, which asks them, tells the hall of it, and sends them back.
+func (s surfer) leaves(h *hall, who account.Visitor) {
+	s.t.Helper()
+	status, _, text := s.open(h.party().Leave(s.t.Context(), who.Hint))
+	action, token := formAction.FindStringSubmatch(text), formToken.FindStringSubmatch(text)
+	if status != http.StatusOK || action == nil || token == nil {
+		s.t.Fatalf("%d %s", status, text)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, action[1], strings.NewReader(url.Values{"xsrf": {token[1]}, "logout": {"yes"}}.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := s.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if to, err := res.Location(); err != nil || to.String() != h.URL+"/" {
+		s.t.Errorf("%s, sent to %v", res.Status, to)
+	}
+	if all := h.expelled(); len(all) != 1 || all[0].User != who.ID || all[0].Party != who.Party || who.Party == "" {
+		s.t.Errorf("told of %+v, who came as %+v: %s", all, who, h.log.String())
 	}
 }
 

@@ -6,9 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -284,7 +282,11 @@ func (s server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionReq
 		if who.Session == "" {
 			return op.NewRedirect(to), nil // nobody is signed in here
 		}
-		return op.NewRedirect(p.page("signout")), nil
+		page, err := s.p.asksToPart(ctx, d)
+		if err != nil {
+			return nil, s.failed(err)
+		}
+		return op.NewRedirect(page), nil
 	}
 	if err := p.Store.EndGrant(ctx, hint.Family); err != nil {
 		return nil, s.failed(err)
@@ -299,24 +301,6 @@ func (s server) EndSession(ctx context.Context, r *op.Request[oidc.EndSessionReq
 		out.Header.Set("Set-Cookie", cookie)
 	}
 	return out, nil
-}
-
-// farewell is where somebody goes who has signed out: to an address of the client's, if it is registered, else to the page.
-func (s server) farewell(ctx context.Context, d *oidc.EndSessionRequest) (string, error) {
-	if d.PostLogoutRedirectURI == "" {
-		return s.p.page("signin"), nil
-	}
-	c, err := s.p.clients.get(ctx, d.ClientID)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return "", s.failed(err)
-	}
-	if err != nil || !slices.Contains(c.Logouts, d.PostLogoutRedirectURI) || len(d.State) > mostState {
-		return "", oidc.ErrInvalidRequest().WithDescription("post_logout_redirect_uri is not one that is registered for this client")
-	}
-	if d.State == "" {
-		return d.PostLogoutRedirectURI, nil
-	}
-	return answer(d.PostLogoutRedirectURI, url.Values{"state": {d.State}}), nil
 }
 
 // Keys serves the public keys (RFC 7517 §5).

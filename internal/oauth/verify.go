@@ -26,6 +26,7 @@ const (
 	typeAccess  = "at+jwt" // RFC 9068 §2.1
 	typeID      = "JWT"
 	typeRequest = "request+jwt"
+	typeParting = "parting+jwt"
 )
 
 // badHeaders are the members of a JOSE header that bring a key, tell where one is, or change what the signature covers. A token with one is refused: its key is

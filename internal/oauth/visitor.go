@@ -28,7 +28,8 @@ func (e *External) visitor(ctx context.Context, id, access, client, nonce string
 			}
 		}
 	}
-	who := account.Visitor{ID: e.id(c.text("sub")), Email: clean(c.text("email"), mostEmail), Name: clean(c.text("name"), mostName), Role: e.role(c), Workspaces: e.Workspaces, Issuer: e.Issuer}
+	who := account.Visitor{ID: e.id(c.text("sub")), Email: clean(c.text("email"), mostEmail), Name: clean(c.text("name"), mostName), Role: e.role(c), Workspaces: e.Workspaces, Issuer: e.Issuer,
+		Party: e.party(c.text("sid"))}
 	if who.Email == "" {
 		who.Email = c.name()
 	}

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -168,6 +169,125 @@ func TestNobodyIsSentWhereNoProgramIs(t *testing.T) {
 				t.Errorf("%s=%s: %d to %q", name, to, got.status, at)
 			}
 		}
+	}
+	s.clean()
+}
+
+// idToken has somebody who is signed in sign in to a program, and returns the ID token that it gets.
+func (s *stage) idToken(name, client, back string) string {
+	s.t.Helper()
+	verifier := strings.Repeat("v", 43)
+	sum := sha256.Sum256([]byte(verifier))
+	ask := url.Values{"client_id": {client}, "response_type": {"code"}, "scope": {"openid videos/read"}, "redirect_uri": {back},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
+	at, err := url.Parse(s.send("GET /oauth/authorize?"+ask.Encode(), []string{s.told("Cookie: sluice={" + name + "'s cookie}")}, "").header.Get("Location"))
+	if err != nil || at.Query().Get("code") == "" {
+		s.t.Fatalf("%v: %v", at, err)
+	}
+	redeem := url.Values{"grant_type": {"authorization_code"}, "code": {s.keep("a code", at.Query().Get("code"))}, "redirect_uri": {back}, "client_id": {client}, "code_verifier": {verifier}}
+	got := s.send("POST /oauth/token", []string{form}, redeem.Encode())
+	var tokens struct {
+		ID     string `json:"id_token"`
+		Access string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &tokens); err != nil || tokens.ID == "" {
+		s.t.Fatalf("%s %s", got, got.body)
+	}
+	s.names["{"+name+"'s access token}"] = s.keep("an access token", tokens.Access)
+	return s.keep("an ID token", tokens.ID)
+}
+
+func TestNobodyIsSignedOutOrSentAwayByALink(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "json")
+	s.person("ada", "editor", "main", "videos/read")
+	s.person("mal", "viewer", "main", "videos/read")
+	const back, bye = "https://app.example.com/cb", "https://app.example.com/bye"
+	client := func(name, back, bye string) string {
+		return s.operator(201, "POST /v1/clients", `{"name":"`+name+`","kind":"spa","redirects":["`+back+`"],"logouts":["`+bye+`"],"scopes":["videos/read"]}`)["id"].(string)
+	}
+	app, other := client("App", back, bye), client("Other", "https://other.example.com/cb", "https://other.example.com/bye")
+	hers, his := s.idToken("ada", app, back), s.idToken("mal", app, back)
+	page := s.URL + "/#/"
+	leave := func(pairs ...string) answer {
+		v := url.Values{}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			v.Add(pairs[i], pairs[i+1])
+		}
+		return s.send("GET /oauth/logout?"+v.Encode(), []string{s.told(ada)}, "")
+	}
+	in := func(what string) {
+		t.Helper()
+		if got := s.send("GET /v1/session", []string{s.told(ada)}, ""); got.status != 200 {
+			t.Errorf("%s: she is signed out", what)
+		}
+	}
+	p := strings.Split(hers, ".")
+	for what, hint := range map[string]string{
+		"none": "", "another person's": his, "an access token": s.told("{ada's access token}"), "no signature": p[0] + "." + p[1] + ".",
+		"alg none": part(t, p[0], set("alg", "none")) + "." + p[1] + ".", "his, in her name": strings.Split(his, ".")[0] + "." + p[1] + "." + strings.Split(his, ".")[2],
+		"another client's": p[0] + "." + part(t, p[1], set("azp", other)) + "." + p[2], "with a key": part(t, p[0], set("jwk", map[string]any{"kty": "oct", "k": "AA"})) + "." + p[1] + "." + p[2],
+		"of another type": part(t, p[0], set("typ", "request+jwt")) + "." + p[1] + "." + p[2], "16 kB": hers + strings.Repeat("A", 16<<10),
+	} {
+		for _, to := range []string{"", bye} {
+			got := leave("id_token_hint", hint, "post_logout_redirect_uri", to, "client_id", app)
+			if at := got.header.Get("Location"); got.status >= 500 || at != "" && !strings.HasPrefix(at, page) || got.header.Get("Set-Cookie") != "" {
+				t.Errorf("a hint that is %s, to %q: %d to %q", what, to, got.status, at)
+			}
+			in("a hint that is " + what)
+		}
+	}
+	for _, evil := range []string{
+		"https://evil.example/bye", "//evil.example", `/\evil.example`, "/bye", bye + "/", bye + "?x=1", bye + "#x", "https://app.example.com/bye/../x", "https://app.example.com.evil.example/bye",
+		"https://app.example.com@evil.example/bye", "HTTPS://app.example.com/bye", "https://app.example.com:443/bye", "http://app.example.com/bye", bye + "\t", bye + "%09", "javascript:alert(1)",
+		bye + "\r\nLocation: https://evil.example", "https://other.example.com/bye", back,
+	} {
+		for what, got := range map[string]answer{
+			"with her hint": leave("id_token_hint", hers, "post_logout_redirect_uri", evil), "with a client": leave("client_id", app, "post_logout_redirect_uri", evil),
+			"with another client": leave("id_token_hint", hers, "client_id", other, "post_logout_redirect_uri", evil), "with neither": leave("post_logout_redirect_uri", evil),
+		} {
+			if got.status != 400 || got.header.Get("Location") != "" {
+				t.Errorf("%q %s: %d to %q", evil, what, got.status, got.header.Get("Location"))
+			}
+			s.harmless(evil, got)
+		}
+	}
+	in("addresses that nobody has registered")
+	if got := leave("id_token_hint", hers, "id_token_hint", his); got.status != 400 {
+		t.Errorf("two hints: %s", got)
+	}
+	if got := s.send("POST /oauth/logout", []string{form, s.told(ada), "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}, "client_id="+app); !strings.HasPrefix(got.header.Get("Location"), "/oauth/logout?") {
+		t.Errorf("a form of another site: %s to %q", got, got.header.Get("Location"))
+	}
+	for _, site := range []string{"cross-site", "same-site"} {
+		if got := s.send("DELETE /v1/session", []string{s.told(ada), "Origin: https://evil.example", "Sec-Fetch-Site: " + site}, ""); got.String() != "403 cross_site" {
+			t.Errorf("a page of another site (%s): %s", site, got)
+		}
+	}
+	in("another site's requests")
+
+	// Where she is asked she goes back to the program alone that asked, and by what this server signed.
+	asked := strings.TrimPrefix(leave("client_id", app, "post_logout_redirect_uri", bye, "state", "a\r\nb").header.Get("Location"), page+"signout?request=")
+	out := func(request string) answer {
+		got := s.signIn("ada@example.com", own, s.elsewhere())
+		return s.send("DELETE /v1/session?request="+url.QueryEscape(request), []string{"Cookie: sluice=" + s.cookie(got)}, "")
+	}
+	q := strings.Split(asked, ".")
+	for what, forged := range map[string]string{
+		"elsewhere": q[0] + "." + part(t, q[1], set("to", "https://evil.example/")) + "." + q[2], "unsigned": q[0] + "." + q[1] + ".", "her ID token": hers, "nothing": "", "another text": "https://evil.example/",
+	} {
+		if got := out(forged); got.status != 204 || strings.Contains(got.body, "evil") {
+			t.Errorf("%s: %s %s", what, got, got.body)
+		}
+	}
+	if got := out(asked); got.status != 200 || !strings.Contains(got.body, bye+`?state=a%0D%0Ab`) {
+		t.Errorf("%s %s", got, got.body)
+	}
+	if got := leave("id_token_hint", hers, "post_logout_redirect_uri", bye, "state", "s"); got.header.Get("Location") != bye+"?state=s" {
+		t.Errorf("who may, is sent to %q", got.header.Get("Location"))
+	}
+	if got := s.send("GET /v1/session", []string{s.told(ada)}, ""); got.status != 204 {
+		t.Errorf("signed out, and still in: %s", got)
 	}
 	s.clean()
 }

@@ -1,5 +1,6 @@
 // issuer.mjs: node-oidc-provider as an issuer that isn't ours. It prints its address, and serves beside its own routes: POST /stage/rotate (a new key
-// signs, the old one is still published), POST /stage/forget (the old one isn't), POST /stage/client?redirect=… (a client "house" with a secret), and GET /stage/token?sub=… (the tokens of somebody who signs in by
+// signs, the old one is still published), POST /stage/forget (the old one isn't), POST /stage/client?redirect=…[&left=…&tell=…] (a client "house" with a secret, where people come back to after
+// signing out, and where it tells of sign-outs), and GET /stage/token?sub=… (the tokens of somebody who signs in by
 // authorization code, PKCE and openid-client; without sub those of a machine). It ends with its input.
 import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
@@ -31,11 +32,18 @@ function serve() {
 		scopes: ['openid', 'email', 'videos/read', 'videos/write'],
 		claims: { openid: ['sub'], email: ['email'] },
 		conformIdTokenClaims: false,
+		fetch: (url, { dispatcher, ...options }) => fetch(url, options), // which would refuse addresses of this machine, where whom it tells of sign-outs is
 		findAccount: (_, sub) => accounts[sub] && { accountId: sub, claims: () => ({ sub, email: accounts[sub].email }) },
 		extraTokenClaims: (_, token) => accounts[token.accountId],
 		interactions: { url: (_, interaction) => `/stage/interaction/${interaction.uid}` },
 		features: {
 			devInteractions: { enabled: false },
+			backchannelLogout: { enabled: true },
+			rpInitiatedLogout: {
+				enabled: true,
+				logoutSource: (ctx, form) => (ctx.body = `<!doctype html><title>The issuer</title><h1>Sign out of the issuer?</h1>${form}<button type="submit" form="op.logoutForm" name="logout" value="yes">Yes</button>`),
+				postLogoutSuccessSource: (ctx) => (ctx.body = '<!doctype html><title>The issuer</title><h1>Signed out there</h1>'),
+			},
 			clientCredentials: { enabled: true },
 			resourceIndicators: {
 				enabled: true,
@@ -45,6 +53,7 @@ function serve() {
 			},
 		},
 	});
+	provider.on('backchannel.error', (_, error) => console.error(error));
 	const own = provider.callback();
 	callback = async (req, res) => {
 		if (!req.url.startsWith('/stage/interaction/')) return own(req, res);
@@ -87,7 +96,11 @@ const server = createServer(async (req, res) => {
 		const url = new URL(req.url, issuer);
 		if (url.pathname === '/stage/rotate') await rotate();
 		else if (url.pathname === '/stage/client') {
-			houses[0] = { client_id: 'house', client_secret: 'a secret of the house', redirect_uris: [url.searchParams.get('redirect')] };
+			const tell = url.searchParams.get('tell');
+			houses[0] = {
+				client_id: 'house', client_secret: 'a secret of the house', redirect_uris: [url.searchParams.get('redirect')], post_logout_redirect_uris: url.searchParams.getAll('left'),
+				...(tell && { backchannel_logout_uri: tell, backchannel_logout_session_required: true }),
+			};
 			serve();
 		} else if (url.pathname === '/stage/forget') {
 			keys = keys.slice(0, 1);

@@ -21,7 +21,7 @@ import (
 // accountMoves are the durable steps of accounts, letters, programs and what is signed. Each has a point before and one after it.
 var accountMoves = []string{
 	"FirstAdmin", "Invite", "EditUser", "RemoveUser",
-	"Open", "SeeSession", "EndSession", "EndSessions",
+	"Open", "SeeSession", "EndSession", "EndSessions", "Leave",
 	"Strike", "SetPassword", "Reissue", "Enqueue.account", "OfferCode",
 	"OfferFactor", "SetFactor", "Prove", "SetCodes", "EndFactor", "ResetFactor",
 	"AddToken", "SeeToken", "RevokeToken", "EndProgram",
@@ -34,7 +34,7 @@ var accountMoves = []string{
 }
 
 // externalMoves are those of people whom another issuer signs in. A server has either its own tokens or another issuer's, so theirs is a story of its own.
-var externalMoves = []string{"Enter"}
+var externalMoves = []string{"Enter", "Expel"}
 
 // accountChosen are the points of the short form: where a secret is spent, a letter is on its way, or something is revoked. A kill after SetFactor is left to the full form: it costs the
 // recovery codes, and then each code of an app takes half a minute to come.

@@ -58,6 +58,13 @@ func startIssuer(t *testing.T) string {
 				t.Error(err)
 			}
 			said = map[string]any{"access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": token}
+		case "/tell": // what it would tell of everybody who signs out, by whoever asks
+			token, err := jwt.Signed(signer).Claims(map[string]any{"iss": at, "sub": "jane", "aud": "house", "jti": r.FormValue("jti"), "iat": time.Now().Unix(),
+				"exp": time.Now().Add(time.Minute).Unix(), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}).Serialize()
+			if err != nil {
+				t.Error(err)
+			}
+			said = map[string]string{"logout_token": token}
 		default:
 			said = map[string]string{"issuer": at, "jwks_uri": at + "/keys", "authorization_endpoint": at + "/auth", "token_endpoint": at + "/token"}
 		}
@@ -83,7 +90,8 @@ func TestAKillWhileAnotherIssuerSignsSomebodyInLeavesThemInOrOut(t *testing.T) {
 
 func entered(t *testing.T, point string, g ground) {
 	met := filepath.Join(t.TempDir(), "met")
-	o := rig.Options{Tags: "drill", Args: []string{"--oidc-issuer", startIssuer(t), "--oidc-client-id", "house", "--oidc-clients", "house", "--oidc-default-role", "viewer"},
+	issuer := startIssuer(t)
+	o := rig.Options{Tags: "drill", Args: []string{"--oidc-issuer", issuer, "--oidc-client-id", "house", "--oidc-clients", "house", "--oidc-default-role", "viewer"},
 		Env: []string{"SLUICE_FAILPOINT=" + point, "SLUICE_FAILED=" + met}}
 	world := g(t, &o)
 	k := rig.Keep(t, o)
@@ -118,6 +126,30 @@ func entered(t *testing.T, point string, g ground) {
 	if n := len(l.rows(`SELECT id FROM account WHERE id LIKE 'oidc:%'`)); n != 1 {
 		t.Errorf("%d accounts", n)
 	}
+	// She signs out there, which the issuer tells until it is heard.
+	l.drop("she is")
+	token := newPerson(t, k, "").must(http.MethodGet, issuer+"/tell?jti="+rand.Text(), nil, http.StatusOK).text("logout_token")
+	tell := func() answer {
+		return newPerson(t, k, "").ask(http.MethodPost, "/oauth/external/logout", url.Values{"logout_token": {token}})
+	}
+	if a := tell(); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.raw)
+	}
+	gone := jane
+	l.dead("who has signed out at the issuer", func() answer { return gone.ask(http.MethodGet, "/v1/sessions", nil) })
+	jane = newPerson(t, k, "")
+	if a := enter(); a.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.status, a.raw)
+	}
+	if a := tell(); a.status != http.StatusOK { // it was heard: this is of another session
+		t.Fatalf("%d %s", a.status, a.raw)
+	}
+	l.note("she is signed in again", func() string {
+		if a := jane.ask(http.MethodGet, "/v1/session", nil); a.status != http.StatusOK {
+			return a.raw
+		}
+		return ""
+	})
 	id := operator.found("/v1/users", "email", "jane@example.com")
 	operator.must(http.MethodPatch, "/v1/users/"+id, map[string]any{"state": "disabled"}, http.StatusOK)
 	l.drop("she is")

@@ -112,15 +112,19 @@ func TestSomebodySignsInOnThePageByAnotherIssuer(t *testing.T) {
 	if err := json.NewDecoder(out).Decode(&is); err != nil {
 		t.Fatal(err)
 	}
-	s := rig.Start(t, rig.Options{
+	external := rig.Options{
 		Args: []string{"--oidc-issuer", is.Issuer, "--oidc-audience", is.Audience, "--oidc-default-role", "viewer", "--oidc-scope-claim", "",
 			"--oidc-client-id", "house", "--oidc-name", "The office"},
 		Env: []string{"SLUICE_OIDC_CLIENT_SECRET=a secret of the house"},
-	})
-	res, err := http.Post(is.Issuer+"/stage/client?redirect="+url.QueryEscape(s.URL+"/oauth/external/callback"), "", nil)
+	}
+	s := rig.Start(t, external)
+	external.Args, external.Token = append(external.Args, "--oidc-only"), s.Token
+	only := rig.Start(t, external)
+	house := url.Values{"redirect": {s.URL + "/oauth/external/callback"}, "left": {s.URL + "/"}, "tell": {s.URL + "/oauth/external/logout"}}
+	res, err := http.Post(is.Issuer+"/stage/client?"+house.Encode(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	node(t, "external.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token)
+	node(t, "external.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_ISSUER="+is.Issuer, "SLUICE_ONLY="+only.URL)
 }

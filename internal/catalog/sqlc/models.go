@@ -282,6 +282,8 @@ type Session struct {
 	Proven  int64
 	Offer   string
 	Offered int64
+	Party   string
+	Hint    string
 }
 
 type Step struct {

@@ -88,6 +88,9 @@ UPDATE oauth_refresh SET used = $2 WHERE hash = $1 AND used = 0;
 -- name: Deny :exec
 INSERT INTO oauth_denied (id, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
+-- name: DenyOnce :execrows
+INSERT INTO oauth_denied (id, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
 -- name: SweepDenied :exec
 DELETE FROM oauth_denied WHERE expires < $1;
 

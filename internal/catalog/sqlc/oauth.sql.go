@@ -128,6 +128,23 @@ func (q *Queries) Deny(ctx context.Context, arg DenyParams) error {
 	return err
 }
 
+const denyOnce = `-- name: DenyOnce :execrows
+INSERT INTO oauth_denied (id, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type DenyOnceParams struct {
+	ID      string
+	Expires int64
+}
+
+func (q *Queries) DenyOnce(ctx context.Context, arg DenyOnceParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, denyOnce, arg.ID, arg.Expires)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const endGrant = `-- name: EndGrant :execrows
 UPDATE oauth_grant SET ended = $2 WHERE id = $1 AND ended = 0
 `

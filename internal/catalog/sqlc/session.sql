@@ -1,15 +1,23 @@
 -- name: InsertSession :exec
-INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8);
+INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven, party, hint) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: SessionByHash :one
-SELECT sqlc.embed(s), sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT s.id, s.account AS owner, s.created, s.seen, s.expires, s.address, s.agent, s.proven, s.offer, s.offered, sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM session s JOIN account a ON a.id = s.account WHERE s.hash = $1;
 
 -- name: SeeSession :exec
 UPDATE session SET seen = $2 WHERE id = $1;
 
 -- name: SessionsOf :many
-SELECT * FROM session WHERE account = $1 ORDER BY id DESC;
+SELECT id, account, created, seen, expires, address, agent, proven, offer, offered FROM session WHERE account = $1 ORDER BY id DESC;
+
+-- name: LeaveSession :one
+DELETE FROM session WHERE account = $1 AND id = $2 RETURNING hint;
+
+-- name: LeaveByIssuer :many
+-- LeaveByIssuer ends a session of the issuer's, where it names one, and else all of a user: of both where it names both, since the issuer may have named none at the sign-in.
+DELETE FROM session WHERE (party <> '' AND party = sqlc.arg(party) AND (CAST(sqlc.arg(account) AS TEXT) = '' OR account = sqlc.arg(account)))
+    OR (account = sqlc.arg(account) AND (party = '' OR CAST(sqlc.arg(party) AS TEXT) = '')) RETURNING account;
 
 -- name: RemoveSession :execrows
 DELETE FROM session WHERE account = $1 AND id = $2;

@@ -21,7 +21,7 @@ func (q *Queries) CountTokens(ctx context.Context, account string) (int64, error
 }
 
 const insertSession = `-- name: InsertSession :exec
-INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)
+INSERT INTO session (id, hash, account, created, seen, expires, address, agent, proven, party, hint) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10)
 `
 
 type InsertSessionParams struct {
@@ -33,6 +33,8 @@ type InsertSessionParams struct {
 	Address string
 	Agent   string
 	Proven  int64
+	Party   string
+	Hint    string
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -45,6 +47,8 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.Address,
 		arg.Agent,
 		arg.Proven,
+		arg.Party,
+		arg.Hint,
 	)
 	return err
 }
@@ -74,6 +78,56 @@ func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) error 
 		arg.Expires,
 	)
 	return err
+}
+
+const leaveByIssuer = `-- name: LeaveByIssuer :many
+DELETE FROM session WHERE (party <> '' AND party = $1 AND (CAST($2 AS TEXT) = '' OR account = $2))
+    OR (account = $2 AND (party = '' OR CAST($1 AS TEXT) = '')) RETURNING account
+`
+
+type LeaveByIssuerParams struct {
+	Party   string
+	Account string
+}
+
+// LeaveByIssuer ends a session of the issuer's, where it names one, and else all of a user: of both where it names both, since the issuer may have named none at the sign-in.
+func (q *Queries) LeaveByIssuer(ctx context.Context, arg LeaveByIssuerParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, leaveByIssuer, arg.Party, arg.Account)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var account string
+		if err := rows.Scan(&account); err != nil {
+			return nil, err
+		}
+		items = append(items, account)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const leaveSession = `-- name: LeaveSession :one
+DELETE FROM session WHERE account = $1 AND id = $2 RETURNING hint
+`
+
+type LeaveSessionParams struct {
+	Account string
+	ID      string
+}
+
+func (q *Queries) LeaveSession(ctx context.Context, arg LeaveSessionParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, leaveSession, arg.Account, arg.ID)
+	var hint string
+	err := row.Scan(&hint)
+	return hint, err
 }
 
 const pruneAudit = `-- name: PruneAudit :exec
@@ -232,12 +286,21 @@ func (q *Queries) SeeToken(ctx context.Context, arg SeeTokenParams) error {
 }
 
 const sessionByHash = `-- name: SessionByHash :one
-SELECT s.id, s.hash, s.account, s.created, s.seen, s.expires, s.address, s.agent, s.proven, s.offer, s.offered, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
+SELECT s.id, s.account AS owner, s.created, s.seen, s.expires, s.address, s.agent, s.proven, s.offer, s.offered, a.id, a.email, a.address, a.name, a.role, a.state, a.secret, a.temporary, a.used, a.created, a.signed_in, a.factor, a.factored, a.step, CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM session s JOIN account a ON a.id = s.account WHERE s.hash = $1
 `
 
 type SessionByHashRow struct {
-	Session    Session
+	ID         string
+	Owner      string
+	Created    int64
+	Seen       int64
+	Expires    int64
+	Address    string
+	Agent      string
+	Proven     int64
+	Offer      string
+	Offered    int64
 	Account    Account
 	Workspaces string
 }
@@ -246,17 +309,16 @@ func (q *Queries) SessionByHash(ctx context.Context, hash string) (SessionByHash
 	row := q.db.QueryRowContext(ctx, sessionByHash, hash)
 	var i SessionByHashRow
 	err := row.Scan(
-		&i.Session.ID,
-		&i.Session.Hash,
-		&i.Session.Account,
-		&i.Session.Created,
-		&i.Session.Seen,
-		&i.Session.Expires,
-		&i.Session.Address,
-		&i.Session.Agent,
-		&i.Session.Proven,
-		&i.Session.Offer,
-		&i.Session.Offered,
+		&i.ID,
+		&i.Owner,
+		&i.Created,
+		&i.Seen,
+		&i.Expires,
+		&i.Address,
+		&i.Agent,
+		&i.Proven,
+		&i.Offer,
+		&i.Offered,
 		&i.Account.ID,
 		&i.Account.Email,
 		&i.Account.Address,
@@ -277,21 +339,33 @@ func (q *Queries) SessionByHash(ctx context.Context, hash string) (SessionByHash
 }
 
 const sessionsOf = `-- name: SessionsOf :many
-SELECT id, hash, account, created, seen, expires, address, agent, proven, offer, offered FROM session WHERE account = $1 ORDER BY id DESC
+SELECT id, account, created, seen, expires, address, agent, proven, offer, offered FROM session WHERE account = $1 ORDER BY id DESC
 `
 
-func (q *Queries) SessionsOf(ctx context.Context, account string) ([]Session, error) {
+type SessionsOfRow struct {
+	ID      string
+	Account string
+	Created int64
+	Seen    int64
+	Expires int64
+	Address string
+	Agent   string
+	Proven  int64
+	Offer   string
+	Offered int64
+}
+
+func (q *Queries) SessionsOf(ctx context.Context, account string) ([]SessionsOfRow, error) {
 	rows, err := q.db.QueryContext(ctx, sessionsOf, account)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Session
+	var items []SessionsOfRow
 	for rows.Next() {
-		var i Session
+		var i SessionsOfRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.Hash,
 			&i.Account,
 			&i.Created,
 			&i.Seen,

@@ -57,6 +57,19 @@ export interface Issuer {
   login: string; // an address of this server
 }
 
+// Ways are how people sign in.
+export interface Ways {
+  issuers: Issuer[];
+  passwords: boolean; // of this server are good
+}
+
+// Setup is how the server is set up.
+export interface Setup {
+  mail: boolean; // letters are sent; else they wait in the outbox
+  passwords: boolean; // of this server are good for something; else another issuer alone signs people in
+  programs: boolean; // get tokens here; else from another issuer
+}
+
 // Me is who asks.
 export interface Me {
   kind: 'root' | 'person' | 'service'; // root is the admin token
@@ -68,7 +81,7 @@ export interface Me {
   must_change: boolean;
   user?: User;
   session?: Session; // absent for tokens
-  setup: { mail: boolean }; // whether letters are sent; else they wait in the outbox
+  setup: Setup;
 }
 
 export interface Token {
@@ -184,8 +197,9 @@ export class Accounts {
     return this.#client.call('POST', '/v1/session', { email, password });
   }
 
-  signOut(): Promise<void> {
-    return this.#client.call('DELETE', '/v1/session');
+  // signOut ends the session, and returns where the browser goes on, if anywhere. request is what a program asks that by, empty for none.
+  signOut(request = ''): Promise<{ redirect: string } | undefined> {
+    return this.#client.call('DELETE', `/v1/session${request ? `?${new URLSearchParams({ request })}` : ''}`);
   }
 
   changePassword(current: string, password: string): Promise<unknown> {
@@ -299,8 +313,10 @@ export class Accounts {
     return this.#client.call('DELETE', `/v1/clients/${path(id)}`);
   }
 
-  async issuers(): Promise<Issuer[]> {
-    return (await this.#client.call<Page<Issuer>>('GET', '/v1/session/issuers')).items ?? [];
+  async ways(): Promise<Ways> {
+    const { items, passwords } = await this.#client.call<{ items: Issuer[]; passwords: boolean }>('GET', '/v1/session/issuers');
+    // An address elsewhere is none of this server's.
+    return { issuers: items.filter((i) => /^\/[a-z]/.test(i.login)), passwords };
   }
 
   // asked tells which program asks somebody to sign in, and for what.

@@ -23,6 +23,7 @@ class Route {
   id = $state(''); // of the video or person, empty elsewhere
   code = $state(''); // of the errors on show, empty for all
   request = $state(''); // of a program that asks somebody to sign in, as the server signed it; empty for none
+  parting = $state(''); // the same of one that asks them to sign out
   reset = $state(''); // the code of a link for a new password, which is taken out of the address
 
   // place names the view, empty for the list.
@@ -49,6 +50,7 @@ class Route {
     this.name = one ? (one[1] === 'v' ? 'video' : 'person') : (pages[path as keyof typeof pages] ?? 'list');
     this.code = this.name === 'errors' ? (asked.get('code') ?? '') : '';
     this.request = this.name === 'signin' ? (asked.get('request') ?? '') : '';
+    this.parting = this.name === 'signout' ? (asked.get('request') ?? '') : '';
     if (this.name === 'reset' && asked.has('code')) {
       this.reset = asked.get('code') ?? '';
       history.replaceState(null, '', '#/reset');

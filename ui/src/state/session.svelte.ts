@@ -60,15 +60,20 @@ class Session {
     await this.#look('');
   }
 
-  // signOut ends the session; it throws a Problem where the server could not be told, and then nothing has changed.
-  async signOut(): Promise<void> {
+  // signOut ends the session; it throws a Problem where the server could not be told, and then nothing has changed. Whom another issuer
+  // signed in goes on to sign out there, and whom a program sent, by a request, back to that.
+  async signOut(request = ''): Promise<void> {
+    let elsewhere = '';
     if (this.me?.session) {
-      await new Accounts(this.client).signOut().catch((thrown: Problem) => {
+      const done = await new Accounts(this.client).signOut(request).catch((thrown: Problem) => {
         if (thrown.status !== 401) throw thrown;
+        return undefined;
       });
+      elsewhere = done?.redirect ?? '';
     }
     this.#leave('');
     location.hash = '#/';
+    if (/^https?:\/\//.test(elsewhere)) location.assign(elsewhere);
   }
 
   // part ends the session to have somebody sign in where they are.
