@@ -24,6 +24,8 @@ var identityMutants = func() []mutant {
 		people("a session that nobody uses ends", "session.go", "now.Sub(session.Seen) > idleFor || u", "u", "EndInTime"),
 		people("a token ends at its time", "session.go", "!k.Expires.After(now) || u", "u", "EndInTime"),
 		people("another user's sessions are for administrators", "session.go", "	if err := by.Allow(account.UsersAdmin); err != nil {\n		return account.User{}, err\n	}\n	login", "	login", "ASignInEnds"),
+		one("passwords are good for nothing where the issuer alone signs people in", "internal/api/sessions.go", "	if !s.IssuerOnly {\n		return handle\n	}\n", "	if !s.IssuerOnly || s.IssuerOnly {\n		return handle\n	}\n", "./internal/api", "AnIssuerAlone"),
+		one("a code that is out gives nothing that was taken back", "internal/catalog/sqlc/oauth.sql.go", "DELETE FROM oauth_code WHERE account = $1 AND client = $2 AND family = ''", "DELETE FROM oauth_code WHERE account = $1 AND client = $2 AND family = 'none'", "./internal/catalog", "ProgramsAreTheLive"),
 		people("what people guess is no password", "password.go", "guessable(words)).Score < leastScore", "guessable(words)).Score < 0", "WhatPeopleGuess"),
 		one("a temporary password works once", "internal/catalog/sqlc/account.sql.go", "(temporary = 0 OR (used = 0 AND temporary >", "(temporary = 0 OR (used >= 0 AND temporary >", "./internal/identity", "OfManyWhoTry"),
 		one("a session waits for the second factor", "internal/account/policy.go", "	if p.MustProve {\n", "	if p.MustProve && false {\n", "./internal/identity", "AfterThePassword"),

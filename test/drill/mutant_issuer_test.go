@@ -31,6 +31,10 @@ var issuerMutants = func() []mutant {
 		shut     = "WhoMayNotComeIn"
 		endpoint = "ACodeGoesToTheIssuerAlone"
 		visitors = "WhomAnotherIssuerSignsIn"
+		leaves   = "SignsOutHereGoesOn"
+		tells    = "LogoutTokensThatAreNot"
+		told     = "TheIssuerTells"
+		expelled = "SignsOutAtTheIssuer"
 	)
 	return []mutant{
 		// Access tokens.
@@ -131,6 +135,24 @@ var issuerMutants = func() []mutant {
 		one("an access token's roles are of one that is good here", "external.go", "	if err := e.check(c, o.typ); err != nil {", "	if err := e.check(c, o.typ); err != nil && o.typ == \"none\" {", roles),
 		one("an access token's roles are of the same person", "visitor.go", " && more.text(\"sub\") == c.text(\"sub\") {", " {", roles),
 		one("who has no role has no session", "visitor.go", "	if who.Role == \"\" {\n		return who, noRole()\n	}\n", "", roles),
+
+		// Signing out there, and being told of it.
+		one("what it takes to sign out is sealed", "leave.go", "	return p.seal.Close(hintName, []byte(idToken))\n", "	return idToken\n", leaves),
+		one("an address to sign out is as secure as the issuer", "leave.go", "		err = secureAs(p.External.Issuer, at.Leave)\n", "", leaves),
+		one("a hint has a length", "leave.go", "	if len(idToken) > mostHint {", "	if len(idToken) > 2*mostHint {", leaves),
+		one("a logout token is of its type", "leave.go", "if !slices.Contains([]string{\"logout+jwt\", \"jwt\", \"\"}, o.typ) {", "if o.typ == \"none\" {", tells),
+		one("a logout token is of the issuer", "leave.go", "	case c.text(\"iss\") != e.Issuer:\n", "	case c.text(\"iss\") == \"none\":\n", tells),
+		one("a logout token is for this client", "leave.go", "!slices.Contains(c.list(\"aud\"), client)", "len(c.list(\"aud\")) == 0", tells),
+		one("a logout token says what happened", "leave.go", "	case !happened:\n", "	case happened && false:\n", tells),
+		one("a logout token has no nonce", "leave.go", "	case c[\"nonce\"] != nil:\n", "	case c[\"nonce\"] == 1:\n", tells),
+		one("a logout token names somebody", "leave.go", "c.text(\"sub\") == \"\" && c.text(\"sid\") == \"\" || ", "", tells),
+		one("a logout token can be told from others", "leave.go", "c.text(\"jti\") == \"\" || ", "", tells),
+		one("a logout token is good now", "leave.go", "	if err := e.inTime(c); err != nil {", "	if err := e.inTime(c); err != nil && c[\"exp\"] == nil {", tells),
+		one("a logout token comes in a form", "leave.go", "media != \"application/x-www-form-urlencoded\" || ", "", tells),
+		one("a logout token that is not good ends nothing", "leave.go", "	if err == nil {\n		ended, err = p.Expel", "	if err != nil || err == nil {\n		ended, err = p.Expel", tells),
+		one("a session of the issuer is not a user", "leave.go", "e.id(\"session\\n\"+sid)", "e.id(sid)", told),
+		people("a sign-out there counts once", "catalog/session.go", "err != nil || rows == 0 {\n			return err\n		}\n		whose", "err != nil || rows < 0 {\n			return err\n		}\n		whose", expelled),
+		people("a sign-out there is of one session", "catalog/sqlc/session.sql.go", "(party = '' OR CAST(", "(party <> 'none' OR CAST(", expelled),
 
 		// Their accounts here.
 		people("who is disabled doesn't come in by the issuer", "catalog/sqlc/account.sql.go", " WHERE account.state <> 'disabled'", "", visitors),
