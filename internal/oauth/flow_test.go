@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -607,6 +608,11 @@ func TestKeysTakeTurnsAndEveryProcessPublishesAll(t *testing.T) {
 		}
 		w.sleep(askAgain)
 		w.good("and others verify what it signs", foreign)
+		old := set(w.Provider)
+		w.sleep(60 * 24 * time.Hour)
+		if id := kid(token()); id == "" || slices.Contains(old, id) {
+			t.Errorf("a key signs that was to have ended: %s of %v", id, old)
+		}
 		rows, err := w.store.SigningKeys(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -80,7 +80,7 @@ var oauthMutants = func() []mutant {
 		one("a key that another process withdrew is bad soon", "key.go", "[]time.Duration{readKeys, askAgain}", "[]time.Duration{1000 * readKeys, askAgain}", another),
 
 		// Who asks for tokens.
-		one("a program shows its secret", "server.go", "c.Kind.Secret() && !same", "c.Kind.Secret() && c.Secret == \"\"", clear),
+		one("a program shows its secret", "server.go", "c.Kind.Secret() && !same", "c.Kind.Secret() && !same && c.Secret == \"\"", clear),
 		one("what is kept of a secret is none", "server.go", "[]byte(hashOf(r.Data.ClientSecret)), []byte(c.Secret)) == 1", "[]byte(hashOf(r.Data.ClientSecret)), []byte(c.Secret)) == 1 || r.Data.ClientSecret == c.Secret", clear),
 		one("a program without a secret shows none", "server.go", " || !c.Kind.Secret() && r.Data.ClientSecret != \"\"", "", clear),
 		one("a program that signs people in doesn't act for itself", "client.go", "	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}", "	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeClientCredentials}", asks),
@@ -104,7 +104,7 @@ var oauthMutants = func() []mutant {
 		elsewhere("a code is for its verifier", "account/oauth.go", " || subtle.ConstantTimeCompare([]byte(c.Challenge), []byte(r.Challenge)) != 1", " || subtle.ConstantTimeCompare(nil, nil) != 1", codes),
 		elsewhere("a wrong verifier spends the code", "catalog/oauth.go", "err = t.RedeemCode(ctx, sqlc.RedeemCodeParams{Hash: hash, Family: r.Family}) // a grant", "_ = hash // a grant", codes),
 		elsewhere("a second use ends what the first gave", "catalog/oauth.go", "	rows, err := t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: g.ID, Ended: t.now})\n	if err != nil || rows == 0 {", "	rows, err := int64(1), error(nil)\n	if err != nil || rows == 0 {", codes),
-		elsewhere("a second use is written down", "catalog/oauth.go", "	return t.act(ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused,", "	return errors.Join(nil) // ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused,", "TheSecondUse"),
+		elsewhere("a second use is written down", "catalog/oauth.go", "	return t.act(ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused,", "	if rows == 1 {\n		return nil\n	}\n	return t.act(ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused,", "TheSecondUse"),
 		one("a verifier has a length", "server.go", "if !verifier.MatchString(d.CodeVerifier) {", "if d.CodeVerifier == \"\" {", codes),
 		one("a challenge is asked for", "authorize.go", " || !challenge.MatchString(d.CodeChallenge)", "", asks),
 		one("a challenge is S256", "authorize.go", "d.CodeChallengeMethod != oidc.CodeChallengeMethodS256 || ", "", asks),
