@@ -14,6 +14,9 @@ var issuerMutants = func() []mutant {
 	people := func(control, file, old, new, run string) mutant {
 		return mutant{control, []edit{{"internal/" + file, old, new}}, "./internal/identity", run}
 	}
+	settings := func(control, old, new string) mutant {
+		return mutant{control, []edit{{"cmd/sluice/oidc.go", old, new}}, "./cmd/sluice", "SettingsOfIssuers"}
+	}
 	const (
 		refused  = "AForeignTokenThatIsNot"
 		speaks   = "TokensOfCognito"
@@ -153,6 +156,15 @@ var issuerMutants = func() []mutant {
 		one("a session of the issuer is not a user", "leave.go", "e.id(\"session\\n\"+sid)", "e.id(sid)", told),
 		people("a sign-out there counts once", "catalog/session.go", "err != nil || rows == 0 {\n			return err\n		}\n		whose", "err != nil || rows < 0 {\n			return err\n		}\n		whose", expelled),
 		people("a sign-out there is of one session", "catalog/sqlc/session.sql.go", "(party = '' OR CAST(", "(party <> 'none' OR CAST(", expelled),
+
+		// What may be set.
+		settings("an issuer is trusted for something", "if o.external() && len(o.Audience) == 0 && len(o.Clients) == 0 {", "if o.external() && o.Issuer == \"\" {"),
+		settings("an issuer signs by keys that are public", "if !slices.Contains(oauth.Algorithms(), alg) {", "if alg == \"\" {"),
+		settings("an issuer elsewhere is asked by TLS", " || u.Scheme != \"https\" && !local {", " {"),
+		settings("an issuer's address has no password", "u.User != nil || ", ""),
+		settings("somebody without a role is not let in by mistake", "if o.external() && o.DefaultRole == \"\" && o.RoleClaim == \"\" {", "if o.external() && o.Issuer == \"\" {"),
+		settings("a value means a role that there is", "if _, role := lastPair(pair); !account.Role(role).Valid() {", "if _, role := lastPair(pair); role == \"\" {"),
+		settings("an access token is short", "case o.Access < time.Minute || o.Access > time.Hour:", "case o.Access < time.Minute:"),
 
 		// Their accounts here.
 		people("who is disabled doesn't come in by the issuer", "catalog/sqlc/account.sql.go", " WHERE account.state <> 'disabled'", "", visitors),
