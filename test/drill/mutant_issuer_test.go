@@ -160,7 +160,7 @@ var issuerMutants = func() []mutant {
 		// What may be set.
 		settings("an issuer is trusted for something", "if o.external() && len(o.Audience) == 0 && len(o.Clients) == 0 {", "if o.external() && o.Issuer == \"\" {"),
 		settings("an issuer signs by keys that are public", "if !slices.Contains(oauth.Algorithms(), alg) {", "if alg == \"\" {"),
-		settings("an issuer elsewhere is asked by TLS", " || u.Scheme != \"https\" && !local {", " {"),
+		settings("an issuer elsewhere is asked by TLS", " || u.Scheme != \"https\" && !local {", " || u.Scheme == \"\" && !local {"),
 		settings("an issuer's address has no password", "u.User != nil || ", ""),
 		settings("somebody without a role is not let in by mistake", "if o.external() && o.DefaultRole == \"\" && o.RoleClaim == \"\" {", "if o.external() && o.Issuer == \"\" {"),
 		settings("a value means a role that there is", "if _, role := lastPair(pair); !account.Role(role).Valid() {", "if _, role := lastPair(pair); role == \"\" {"),
