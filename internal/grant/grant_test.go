@@ -477,16 +477,22 @@ func TestOfManyProcessesThatNeedTheFirstKeyPairAllSignWithOne(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	var all sync.WaitGroup
-	ids := make([]string, 12)
+	ids, sign := make([]string, 12), make([]func(), 12)
 	for i := range ids {
 		k := s.keys(secret)
-		all.Go(func() {
+		if _, _, err := k.KeyPairs(t.Context()); err != nil { // each has read that there is none
+			t.Fatal(err)
+		}
+		sign[i] = func() {
 			pair, err := k.Signer(t.Context(), signing.ForPlayback, nil)
 			if err != nil {
 				t.Error(err)
 			}
 			ids[i] = pair.ID
-		})
+		}
+	}
+	for _, one := range sign {
+		all.Go(one)
 	}
 	all.Wait()
 	for _, id := range ids {

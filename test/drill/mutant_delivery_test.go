@@ -165,7 +165,7 @@ var grantMutants = func() []mutant {
 		one("a grant of everything has no cap", "grant.go", "if r.MaxResolution != 0 || r.Path", "if r.Path", everything),
 		one("a grant is not for longer than is allowed", "grant.go", "r.For < 0 || r.For > g.Longest", "r.For < 0", conditions),
 		one("a grant begins before it ends", "grant.go", "case !r.NotBefore.IsZero() && !r.NotBefore.Before(until):", "case r.For < 0 && !r.NotBefore.Before(until):", conditions),
-		one("a grant begins when it says", "grant.go", "signing.Policy{NotBefore: from, Expires: until, Client: r.Client})\n}\n\n// manifests", "signing.Policy{Expires: until, Client: r.Client})\n}\n\n// manifests", conditions),
+		one("a grant begins when it says", "grant.go", "	return g.sign(out, r, o, signer, signing.Policy{NotBefore: from, Expires: until, Client: r.Client})\n", "	_ = from\n	return g.sign(out, r, o, signer, signing.Policy{Expires: until, Client: r.Client})\n", conditions),
 		one("a grant is for its addresses", "grant.go", "signing.Policy{NotBefore: from, Expires: until, Client: r.Client})\n}\n\n// manifests", "signing.Policy{NotBefore: from, Expires: until})\n}\n\n// manifests", conditions),
 		one("conditions need a policy", "grant.go", "if out.Resource == out.File && policy.NotBefore.IsZero() && !policy.Client.IsValid() {", "if out.Resource == out.File {", conditions),
 		one("a playback that was revoked is not granted", "grant.go", "form.Revoked || ", "", playbacks),
