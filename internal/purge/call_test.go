@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,7 +142,10 @@ func TestACDNThatHangsIsGivenUp(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	})
-	t.Cleanup(func() { close(hold) })
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
+	answers := time.AfterFunc(30*time.Second, release)
+	defer answers.Stop()
 	err := tellOnce(t, purge.Call{Method: "POST", URL: cdn.URL + "/secret/{key}", Most: 1, Timeout: 100 * time.Millisecond}, video.Copies{Video: "V1"})
 	if fault.Of(err).Code != "purge_unavailable" || strings.Contains(err.Error(), "/secret/") {
 		t.Errorf("%v", err)
