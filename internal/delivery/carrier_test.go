@@ -309,6 +309,7 @@ func TestACDNVouchesByItsSecret(t *testing.T) {
 		"a signature comes along":  {g, index + query(g.sign(t, g.user, "/stream/*")), "200", "private, no-store", []string{"X-Origin-Secret: " + fresh}},
 		"a bad one comes along":    {g, index + query(g.sign(t, g.internal, "/x/*")), "403 policy_wrong_resource", "no-store", []string{"X-Origin-Secret: " + fresh}},
 		"a signed segment":         {g, file + query(g.sign(t, g.user, "/stream/*")), "200", "public, s-maxage=31536000, max-age=3600, immutable", []string{"X-Origin-Secret: " + fresh}},
+		"one without the secret":   {g, file + query(g.sign(t, g.user, "/stream/*")), "200", "private, max-age=3600, immutable", nil},
 		"no secret":                {g, file, "403 signature_missing", "no-store", nil},
 		"an empty one":             {g, file, "403 signature_missing", "no-store", []string{"X-Origin-Secret: "}},
 		"a part of it":             {g, file, "403 signature_missing", "no-store", []string{"X-Origin-Secret: " + old[:10]}},

@@ -115,7 +115,7 @@ var deliveryMutants = func() []mutant {
 		one("who may is asked for a cache too", "vouch.go", "		err = e.admit(asked, v)\n", "		_ = e.admit(asked, v)\n", asking),
 		one("a cap is held for a cache too", "vouch.go", "		err = e.within(r.Context(), v)\n", "		_ = e.within(r.Context(), v)\n", asking),
 		one("what is asked about is the path that the cache serves", "vouch.go", "	asked.URL = u\n", "	asked.URL = u.JoinPath()\n", asking),
-		one("other pages are told apart for a cache too", "vouch.go", "	e.share(w.Header(), r, v) // what it keeps was for another page\n", "", asking),
+		one("other pages are told apart for a cache too", "vouch.go", "	e.share(w.Header(), r, v) // what it keeps was for another page\n", "	_ = v\n", asking),
 		one("a cache is told three answers", "vouch.go", "	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Invalid):\n		w.WriteHeader(http.StatusForbidden)", "	case fault.Is(err, fault.Invalid):\n		w.WriteHeader(http.StatusForbidden)", asking),
 		one("a page is told by its referrer", "origin.go", "			origin = from.Scheme + \"://\" + from.Host\n", "			return true\n", pages),
 		one("a page of another site is told by its browser", "origin.go", "site != \"cross-site\" && ", "", pages),
