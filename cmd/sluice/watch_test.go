@@ -79,7 +79,7 @@ func sees(who caller, otherwise string) string {
 		return "401 " + who.refusal
 	case who.who.Kind == "":
 		return otherwise
-	case who.who.Kind != "" && who.who.Settled() != nil, !who.who.Scopes.Has(account.VideosRead), who.who.Role != account.Admin && who.who.Workspaces[0] != "main":
+	case who.who.Settled() != nil, !who.who.Scopes.Has(account.VideosRead), who.who.Role != account.Admin && who.who.Workspaces[0] != "main":
 		return "404 not_found"
 	}
 	return "200"

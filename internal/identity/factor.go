@@ -265,15 +265,15 @@ func (s *Service) SetFactor(ctx context.Context, by account.Principal, code stri
 		return account.Secured{}, fault.New(fault.Invalid, "identity.factor", "wrong_code", "This is not the code that the app shows for this server now; type it again, and check the clock of the app's device.", nil)
 	}
 	codes, hashes := recovery(login.ID)
-	u, instead := login.User, "of none"
+	u, act := login.User, s.act(ctx, account.FactorSet, by, login.User)
 	if login.Factor.Sealed != "" {
-		instead = "of another"
+		act.Detail = map[string]string{"instead": "of another"}
 	}
 	u.Factored = s.Now()
 	session, value := s.newSession(ctx, u, s.Now())
 	err = s.Store.SetFactor(ctx, account.NewFactor{
 		Login: login, Asked: asked, Factor: account.Factor{Sealed: s.Seal.Close(login.ID, []byte(key.Secret())), Step: step}, Codes: hashes,
-		Session: session, Hash: digest(value), Act: s.act(ctx, account.FactorSet, by, login.User, "instead", instead),
+		Session: session, Hash: digest(value), Act: act,
 	})
 	if errors.Is(err, video.ErrStale) {
 		err = offerGone()

@@ -137,12 +137,12 @@ func letterWords(l account.Letter, publicURL string) words {
 		w.After = []string{"If it wasn't you, choose another password at once and tell an administrator."}
 	case account.FactorSetLetter:
 		w.Title, w.Button, w.Link = "Your account has a second factor", "Look at your account", publicURL+"/#/account"
-		w.Lines = []string{"A second factor was set up for " + l.Address + " at " + w.Host + " on " + l.Created.UTC().Format(until) + ": signing in asks for a code of an app from now on. All other sessions have ended; personal tokens go on.",
+		w.Lines = []string{"A second factor was set up for " + l.Address + " at " + w.Host + " on " + l.Created.UTC().Format(until) + ": signing in asks for a code of an app from now on. All other sessions have ended; personal tokens and programs go on.",
 			"Recovery codes from before are good no more."}
 		w.After = []string{"If it wasn't you, tell an administrator at once: they can reset it."}
 	case account.FactorEndLetter:
 		w.Title, w.Button, w.Link = "Your second factor was removed", "Look at your account", publicURL+"/#/account"
-		w.Lines = []string{"The second factor of " + l.Address + " at " + w.Host + " was removed on " + l.Created.UTC().Format(until) + ", by you or an administrator: signing in asks for the password alone. All other sessions have ended; personal tokens go on."}
+		w.Lines = []string{"The second factor of " + l.Address + " at " + w.Host + " was removed on " + l.Created.UTC().Format(until) + ", by you or an administrator: signing in asks for the password alone. All other sessions have ended; personal tokens and programs go on."}
 		w.After = []string{"If you don't know of it, choose another password at once, set up a second factor again, and tell an administrator."}
 	case account.RecoveryLetter:
 		w.Title, w.Button, w.Link = "A recovery code was used", "Look at your account", publicURL+"/#/account"

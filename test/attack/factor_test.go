@@ -174,6 +174,7 @@ func TestAPasswordAloneOpensNothingWhereThereIsASecondFactor(t *testing.T) {
 	if answers["201"] != 1 || answers["422 wrong_code"]+answers["429 try_later"] != 49 {
 		t.Errorf("%v", answers)
 	}
+	s.tells("bob@example.com", "A recovery code was used")
 	s.clean()
 }
 
@@ -234,7 +235,7 @@ func TestASecondFactorIsNotGuessedOrTakenOver(t *testing.T) {
 		t.Errorf("the other session goes on: %s", got)
 	}
 
-	// The letters went out, and the other admin lets her in again.
+	// The other admin lets her in again, and letters tell.
 	s.operator(204, s.told("DELETE /v1/users/{ada}/factor"), "")
 	if got := s.send("GET /v1/session", s.as(stolen), ""); got.status != 204 {
 		t.Errorf("a session survives the reset: %s", got)
@@ -247,5 +248,23 @@ func TestASecondFactorIsNotGuessedOrTakenOver(t *testing.T) {
 		t.Errorf("%s %s", got, got.body)
 	}
 	s.cookie(got)
+	s.tells("ada@example.com", "Your account has a second factor")
+	s.tells("ada@example.com", "Your second factor was removed")
+	s.tells("bob@example.com", "Your account has a second factor")
 	s.clean()
+}
+
+// tells waits for a letter with that subject.
+func (s *stage) tells(to, subject string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for _, l := range s.office.Letters() {
+			if l.To == to && l.Message.Header.Get("Subject") == subject {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no letter tells %s: %s", to, subject)
+		}
+	}
 }

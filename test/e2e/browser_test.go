@@ -49,6 +49,18 @@ func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
 	node(t, "page.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_FILE="+rig.Clip(t, "clip.mp4", "640x360", 12))
 }
 
+func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
+	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
+		t.Skip("the page is not built; make build does that")
+	}
+	s := rig.Start(t, rig.Options{Args: []string{"--admin-email", "root@example.com", "--second-factor", "admins"}})
+	printed := firstPassword.FindStringSubmatch(s.Log())
+	if printed == nil {
+		t.Fatalf("nothing says how to sign in:\n%s", s.Log())
+	}
+	node(t, "factor.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_EMAIL=root@example.com", "SLUICE_PASSWORD="+printed[1])
+}
+
 func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")

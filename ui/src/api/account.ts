@@ -34,6 +34,7 @@ export interface User {
   state: 'invited' | 'active' | 'disabled';
   workspaces: string[];
   must_change: boolean;
+  second_factor_since?: string; // absent where they have none
   created: string;
   signed_in?: string; // absent where they never did
 }
@@ -66,6 +67,7 @@ export interface Ways {
 // Setup is how the server is set up.
 export interface Setup {
   mail: boolean; // letters are sent; else they wait in the outbox
+  second_factor: 'optional' | 'admins' | 'everyone'; // who must have one
   passwords: boolean; // of this server are good for something; else another issuer alone signs people in
   programs: boolean; // get tokens here; else from another issuer
 }
@@ -78,10 +80,26 @@ export interface Me {
   role: Role;
   workspaces: string[];
   scopes: string[];
-  must_change: boolean;
+  must_prove: boolean; // only the second factor may be shown
+  must_change: boolean; // then, only the password changed
+  must_enrol: boolean; // then, only a second factor set up
   user?: User;
   session?: Session; // absent for tokens
   setup: Setup;
+}
+
+// Factor is what somebody may know of their second factor.
+export interface Factor {
+  since?: string; // absent where they have none
+  demanded: boolean; // by the server
+  recovery_left: number;
+}
+
+// FactorOffer is a second factor for somebody's app.
+export interface FactorOffer {
+  secret: string; // base32
+  uri: string; // otpauth://…
+  expires: string;
 }
 
 export interface Token {
@@ -128,7 +146,7 @@ export interface Act {
 
 export interface Letter {
   id: number;
-  kind: 'invitation' | 'reset' | 'forgot' | 'changed';
+  kind: 'invitation' | 'reset' | 'forgot' | 'changed' | 'factor_set' | 'factor_end' | 'recovery';
   user: string;
   address: string;
   state: 'waiting' | 'sent' | 'refused' | 'dead' | 'void';
@@ -193,7 +211,7 @@ export class Accounts {
     return this.#client.call('GET', '/v1/session');
   }
 
-  signIn(email: string, password: string): Promise<{ user: User; must_change: boolean }> {
+  signIn(email: string, password: string): Promise<{ user: User; must_prove: boolean; must_change: boolean; must_enrol: boolean }> {
     return this.#client.call('POST', '/v1/session', { email, password });
   }
 
@@ -204,6 +222,41 @@ export class Accounts {
 
   changePassword(current: string, password: string): Promise<unknown> {
     return this.#client.call('POST', '/v1/session/password', { current, password });
+  }
+
+  // prove shows the second factor after the password.
+  prove(code: string): Promise<unknown> {
+    return this.#client.call('POST', '/v1/session/factor', { code });
+  }
+
+  factor(): Promise<Factor> {
+    return this.#client.call('GET', '/v1/factor');
+  }
+
+  offerFactor(password: string, code: string): Promise<FactorOffer> {
+    return this.#client.call('POST', '/v1/factor', { password, code });
+  }
+
+  // factorImage is the QR code of what was offered, as an address that the page may show.
+  factorImage(): Promise<string> {
+    return this.#client.picture('/v1/factor/image');
+  }
+
+  // setFactor returns the recovery codes, which are told once.
+  async setFactor(code: string): Promise<string[]> {
+    return (await this.#client.call<{ recovery_codes: string[] }>('POST', '/v1/factor/confirm', { code })).recovery_codes;
+  }
+
+  async makeRecoveryCodes(password: string, code: string): Promise<string[]> {
+    return (await this.#client.call<{ recovery_codes: string[] }>('POST', '/v1/factor/recovery-codes', { password, code })).recovery_codes;
+  }
+
+  removeFactor(password: string, code: string): Promise<unknown> {
+    return this.#client.call('POST', '/v1/factor/remove', { password, code });
+  }
+
+  resetFactor(user: string): Promise<void> {
+    return this.#client.call('DELETE', `/v1/users/${path(user)}/factor`);
   }
 
   forgot(email: string): Promise<{ message: string }> {

@@ -265,7 +265,7 @@ export class Client {
   readonly #refused: (why: Problem) => void;
 
   // token is sent with each request; without one the browser's session speaks, a cookie that scripts can't read. refused is called when
-  // the server does not know who asks (any more), or wants a temporary password changed first.
+  // the server does not know who asks (any more), or wants something of them first.
   constructor(token: string, refused: (why: Problem) => void) {
     this.#token = token;
     this.#refused = refused;
@@ -273,7 +273,20 @@ export class Client {
 
   // call sends one request and returns what its JSON says, undefined where nothing does. It throws a Problem.
   async call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const headers: Record<string, string> = { Accept: 'application/json' };
+    const response = await this.#send(method, path, 'application/json', body);
+    if (response.status === 204) return undefined as T;
+    const text = await response.text();
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+
+  // picture returns an image of the API as an address that the page may show. It throws a Problem.
+  async picture(path: string): Promise<string> {
+    const bytes = new Uint8Array(await (await this.#send('GET', path, 'image/png')).arrayBuffer());
+    return `data:image/png;base64,${btoa(String.fromCharCode(...bytes))}`;
+  }
+
+  async #send(method: string, path: string, accept: string, body?: unknown): Promise<Response> {
+    const headers: Record<string, string> = { Accept: accept };
     if (this.#token) headers['Authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     let response: Response;
@@ -290,12 +303,10 @@ export class Client {
     }
     if (!response.ok) {
       const why = await problem(response);
-      if ((why.status === 401 && why.code !== 'sign_in_failed') || why.code === 'password_change_required') this.#refused(why);
+      if ((why.status === 401 && why.code !== 'sign_in_failed') || /^(?:password_change|second_factor|second_factor_enrolment)_required$/.test(why.code)) this.#refused(why);
       throw why;
     }
-    if (response.status === 204) return undefined as T;
-    const text = await response.text();
-    return (text ? JSON.parse(text) : undefined) as T;
+    return response;
   }
 
   videos(status: Status | '', limit: number, cursor = ''): Promise<Page<Video>> {

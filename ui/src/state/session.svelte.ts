@@ -7,8 +7,15 @@ import { Client, Problem, sentence } from '../api/client';
 const key = 'sluice.token';
 const ended = 'Your session has ended. Sign in again to go on where you were.';
 
-// starting: the server is being asked; away: it did not answer; out: nobody; must: who has a temporary password; in: somebody.
-export type Phase = 'starting' | 'away' | 'out' | 'must' | 'in';
+// starting: the server is being asked; away: it did not answer; out: nobody; prove: who has shown the password and not the second factor; must: who has a
+// temporary password; secure: who must set up a second factor; in: somebody.
+export type Phase = 'starting' | 'away' | 'out' | 'prove' | 'must' | 'secure' | 'in';
+
+// owing are the server's refusals to whom something is left to do, and where they do it.
+const owing: Record<string, Phase> = { second_factor_required: 'prove', password_change_required: 'must', second_factor_enrolment_required: 'secure' };
+
+// stage says what is left to do for somebody.
+const stage = (me: Me): Phase => (me.must_prove ? 'prove' : me.must_change ? 'must' : me.must_enrol ? 'secure' : 'in');
 
 class Session {
   phase = $state<Phase>('starting');
@@ -46,6 +53,17 @@ class Session {
     const client = this.#client('');
     const done = await new Accounts(client).signIn(email, password);
     this.temporary = done.must_change ? password : '';
+    await this.#look('');
+  }
+
+  // prove shows the second factor; it throws a Problem.
+  async prove(code: string): Promise<void> {
+    await new Accounts(this.client).prove(code);
+    await this.#look('');
+  }
+
+  // secured goes on once a second factor was set up.
+  async secured(): Promise<void> {
     await this.#look('');
   }
 
@@ -89,7 +107,7 @@ class Session {
       const now = await new Accounts(this.#client(sessionStorage.getItem(key) ?? '', true)).me();
       if (!now) {
         if (this.phase === 'in') this.#leave(ended);
-      } else if (this.phase === 'out' || now.id !== this.me?.id || now.must_change) await this.#look(sessionStorage.getItem(key) ?? '');
+      } else if (this.phase === 'out' || now.id !== this.me?.id || stage(now) !== 'in') await this.#look(sessionStorage.getItem(key) ?? '');
       else if (JSON.stringify({ ...now, session: null }) !== JSON.stringify({ ...this.me, session: null })) this.me = now;
     } catch (thrown) {
       if (this.phase === 'in' && thrown instanceof Problem && thrown.status === 401) this.#leave(ended);
@@ -109,7 +127,7 @@ class Session {
       this.client = client;
       this.me = me;
       this.notice = '';
-      this.phase = me.must_change ? 'must' : 'in';
+      this.phase = stage(me);
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.status === 401) {
         this.#leave('The server does not know this token. Copy it again from where the server runs.');
@@ -133,8 +151,9 @@ class Session {
   // A quiet client's refusals are for its caller alone.
   #client(token: string, quiet = false): Client {
     return new Client(token, (why) => {
-      if (quiet || (this.phase !== 'in' && this.phase !== 'must')) return;
-      if (why.code === 'password_change_required') this.phase = 'must';
+      if (quiet || !['prove', 'must', 'secure', 'in'].includes(this.phase)) return;
+      const next = owing[why.code];
+      if (next) this.phase = next;
       else this.#leave(ended);
     });
   }
