@@ -54,7 +54,7 @@ type Secured struct {
 
 // Offer is a second factor that a session gets offered, with all that goes with it.
 type Offer struct {
-	Login    Login  // as it was compared: where it changed meanwhile, nothing does
+	Login    Login
 	Shown    Shown  // of the factor that the user has
 	Session  string // id: where it ended meanwhile, nothing is offered
 	Sealed   string // the secret, encrypted

@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"slices"
 	"time"
 
@@ -14,17 +12,12 @@ import (
 )
 
 // spend takes the second factor that somebody has shown, for this transaction alone: of several that show the same, one goes on. video.ErrStale where it was taken
-// before, or the user has another password or factor than the one that was compared, or was disabled. The user's row is locked then. Who has none shows none.
+// before. The user's row is locked then. Who has none shows none. That password, factor and user are those that were compared, the session tells that asks: all of a
+// user's end with a change of any.
 func (t tx) spend(ctx context.Context, l account.Login, shown account.Shown) error {
 	row, err := t.LockAccount(ctx, l.ID)
-	if errors.Is(err, sql.ErrNoRows) {
-		return video.ErrStale
-	}
 	if err != nil {
-		return err
-	}
-	if row.Secret != l.Hash || row.Factor != l.Factor.Sealed || account.State(row.State) == account.Disabled {
-		return video.ErrStale
+		return absent(err, video.ErrStale)
 	}
 	switch {
 	case row.Factor == "":
@@ -108,16 +101,12 @@ func (s *Store) OfferFactor(ctx context.Context, o account.Offer) error {
 }
 
 // SetFactor gives a user the second factor that their session was offered, and recovery codes; every session ends, and another begins. video.ErrStale where the session or
-// its offer is gone, or the user is not as they were when it was compared.
+// its offer is gone.
 func (s *Store) SetFactor(ctx context.Context, f account.NewFactor) error {
 	return s.write(ctx, func(t tx) error {
 		id, now := f.Login.ID, f.Act.Time
-		row, err := t.LockAccount(ctx, id)
-		if err != nil {
+		if _, err := t.LockAccount(ctx, id); err != nil {
 			return absent(err, video.ErrStale)
-		}
-		if row.Secret != f.Login.Hash || row.Factor != f.Login.Factor.Sealed || account.State(row.State) == account.Disabled {
-			return video.ErrStale
 		}
 		if err := fenced(t.TakeOffer(ctx, sqlc.TakeOfferParams{Account: id, ID: f.Asked.ID, Offer: f.Asked.Offer})); err != nil {
 			return err
