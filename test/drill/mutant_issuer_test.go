@@ -151,7 +151,7 @@ var issuerMutants = func() []mutant {
 		one("a logout token names somebody", "leave.go", "c.text(\"sub\") == \"\" && c.text(\"sid\") == \"\" || ", "", tells),
 		one("a logout token can be told from others", "leave.go", "c.text(\"jti\") == \"\" || ", "", tells),
 		one("a logout token is good now", "leave.go", "	if err := e.inTime(c); err != nil {", "	if err := e.inTime(c); err != nil && c[\"exp\"] == nil {", tells),
-		one("a logout token comes in a form", "leave.go", "media != \"application/x-www-form-urlencoded\" || ", "", tells),
+		one("a logout token comes in a form", "leave.go", "media != \"application/x-www-form-urlencoded\" || ", "media == \"none\" || ", tells),
 		one("a logout token that is not good ends nothing", "leave.go", "	if err == nil {\n		ended, err = p.Expel", "	if err != nil || err == nil {\n		ended, err = p.Expel", tells),
 		one("a session of the issuer is not a user", "leave.go", "e.id(\"session\\n\"+sid)", "e.id(sid)", told),
 		people("a sign-out there counts once", "catalog/session.go", "err != nil || rows == 0 {\n			return err\n		}\n		whose", "err != nil || rows < 0 {\n			return err\n		}\n		whose", expelled),

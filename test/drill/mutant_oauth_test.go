@@ -194,11 +194,9 @@ var oauthMutants = func() []mutant {
 		one("a link without an ID token asks", "server.go", "if hint.Subject == \"\" || who.Session", "if hint.Subject != \"\" && who.Session", ended),
 		one("a hint is an ID token", "token.go", "if o.typ != strings.ToLower(typ) {", "if typ != typeID && o.typ != strings.ToLower(typ) {", ended),
 		one("a hint is of the program that asks", "server.go", " || d.ClientID != \"\" && d.ClientID != hint.Party", "", ended),
-		one("after signing out a browser goes where the program is registered", "part.go", "err != nil || !q.known(c) || len(d.State)", "err != nil || len(d.State)", ended),
-		one("who was asked goes where the program is registered", "part.go", "	if err != nil || !q.known(c) {\n		return \"\"", "	if err != nil {\n		return \"\"", parted),
-		one("who was asked goes on by a request of this server", "part.go", "if err := p.open(ctx, id, typeParting, &q); err != nil || q.Issuer", "if err := p.open(ctx, id, typeParting, &q); err != nil && q.To == \"\" || q.Issuer", parted),
+		one("after signing out a browser goes where the program is registered", "part.go", "err != nil || !q.known(c) || len(d.State)", "err != nil || !q.known(c) && c.ID == \"none\" || len(d.State)", ended),
+		one("who was asked goes where the program is registered", "part.go", "	if err != nil || !q.known(c) {\n		return \"\"", "	if err != nil || !q.known(c) && c.ID == \"none\" {\n		return \"\"", parted),
 		one("who was asked goes on in time", "part.go", " || q.Expires == nil || !p.Now().Before(until(q.Expires)) {", " {", parted),
-		one("to sign out asks for no sign-in", "verify.go", "typeParting = \"parting+jwt\"", "typeParting = \"request+jwt\"", parted),
 		one("introspection asks anew", "server.go", "	p.denied.forget() // who asks here wants to know what is true now\n", "", "TakesBackFromAProgram"),
 		elsewhere("what is taken back ends", "catalog/sqlc/oauth.sql.go", "WHERE account = $2 AND client = $3 AND ended = 0 AND expires > $1", "WHERE account = $2 AND client = $3 AND ended > 0 AND expires > $1", "TakesBackFromAProgram"),
 
