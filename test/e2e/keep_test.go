@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"sluice/internal/engine/enginetest"
 	"sluice/internal/signing"
 	"sluice/test/rig"
@@ -29,6 +31,8 @@ type kept struct {
 	access, refresh string
 	over            string // a refresh token of a family that has ended
 	invited         []string
+	app             string   // the secret of eve's second factor
+	spare           []string // her recovery codes
 	video           string
 	open, shut      map[string]string // addresses at the edge that are good, and no more
 	cookies         string
@@ -89,6 +93,16 @@ func hold(t *testing.T, s *rig.Server) *kept {
 	return k
 }
 
+// code is what the app shows so far from now.
+func (k *kept) code(off time.Duration) string {
+	k.t.Helper()
+	code, err := totp.GenerateCode(k.app, time.Now().Add(off))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return code
+}
+
 func (k *kept) people() {
 	t, admin := k.t, k.admin
 	admin.must(201, "", "POST", "/v1/workspaces", `{"id":"films","name":"Films"}`)
@@ -114,6 +128,14 @@ func (k *kept) people() {
 	for _, name := range []string{"bo", "cy"} { // their letters still wait
 		id := admin.must(201, "", "POST", "/v1/users", fmt.Sprintf(`{"email":"%s@example.com","role":"viewer"}`, name))["id"].(string)
 		k.invited = append(k.invited, letter(id))
+	}
+	eve := admin.must(201, "", "POST", "/v1/users", `{"email":"eve@example.com","role":"viewer"}`)["id"].(string)
+	her, first := browse(t, k.s), letter(eve)
+	her.signIn(201, "eve@example.com", first)
+	her.must(200, "", "POST", "/v1/session/password", fmt.Sprintf(`{"current":%q,"password":%q}`, first, own))
+	k.app = her.must(201, "", "POST", "/v1/factor", `{}`)["secret"].(string)
+	for _, code := range her.must(200, "", "POST", "/v1/factor/confirm", fmt.Sprintf(`{"code":%q}`, k.code(0)))["recovery_codes"].([]any) {
+		k.spare = append(k.spare, code.(string))
 	}
 	dan := admin.must(201, "", "POST", "/v1/users", `{"email":"dan@example.com","role":"viewer"}`)["id"].(string)
 	k.invited = append(k.invited, letter(dan))
@@ -233,6 +255,14 @@ func (k *kept) holds(s *rig.Server, guest int) {
 	browse(t, s).signIn(201, []string{"bo", "cy"}[guest]+"@example.com", k.invited[guest])
 	browse(t, s).signIn(401, []string{"bo", "cy"}[guest]+"@example.com", k.invited[guest])
 	browse(t, s).signIn(401, "dan@example.com", k.invited[2])
+	for _, code := range []string{k.code(30 * time.Second), k.spare[guest]} {
+		eve := browse(t, s)
+		if m := eve.signIn(201, "eve@example.com", own); m["must_prove"] != true {
+			t.Errorf("eve's second factor is gone: %v", m)
+		}
+		eve.must(422, "wrong_code", "POST", "/v1/session/factor", `{"code":"000000"}`)
+		eve.must(201, "", "POST", "/v1/session/factor", fmt.Sprintf(`{"code":%q}`, code))
+	}
 	with(k.access).must(200, "", "GET", "/v1/videos", "")
 	if status, said := k.tokens(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {k.refresh}}); status != http.StatusOK {
 		t.Errorf("refresh: %d %v", status, said)
