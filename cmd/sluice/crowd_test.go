@@ -127,6 +127,13 @@ func held(t *testing.T, most int) (dial func() net.Conn, release chan struct{}, 
 	server.Config.ConnState = c.follow
 	server.Start()
 	t.Cleanup(server.Close)
+	t.Cleanup(func() { // before that: it waits for answers
+		select {
+		case <-release:
+		default:
+			close(release)
+		}
+	})
 	return func() net.Conn {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
