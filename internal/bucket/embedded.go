@@ -193,6 +193,7 @@ func (e *Embedded) Handler() http.Handler { return e.handler }
 
 // Close ends the endpoint: requests under way get ten seconds.
 func (e *Embedded) Close() error {
+	e.transport.CloseIdleConnections() // the server would wait for what was dialled and not needed as for a request under way
 	err := e.end()
 	e.stop()
 	e.transport.CloseIdleConnections()
