@@ -169,6 +169,7 @@ func (a *App) openTool() (*ffmpeg.Tool, error) {
 // openObjects makes the one client of the S3 endpoint, and starts the embedded one where there is no other.
 func (a *App) openObjects(ctx context.Context) (err error) {
 	s := a.settings
+	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	if s.remote() {
 		a.objects, err = bucket.Open(ctx, bucket.Config{
 			Endpoint: s.S3.Endpoint, Region: s.S3.Region, Credentials: bucket.Credentials{Access: s.S3.AccessKey, Secret: string(s.S3.SecretKey)},
@@ -182,8 +183,8 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 		Root: filepath.Join(s.Data, "objects"), Socket: filepath.Join(s.Data, "s3.sock"), Credentials: a.keys,
 		Buckets: append([]string{s.S3.UploadsBucket, s.S3.MediaBucket}, moreBuckets...), Logger: a.log,
-		MaxBytes: int64(s.Limits.Bytes),
-		Created:  func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
+		MaxBytes: int64(s.Limits.Bytes), Room: a.room.check,
+		Created: func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
 	})
 	if err != nil {
 		return err
@@ -195,7 +196,6 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 // openRoles wires the rooms that this process's roles need.
 func (a *App) openRoles() error {
 	s := a.settings
-	a.room = newRoom(int64(s.Disk.Low), a.log, s.folders()...)
 	a.uploads = upload.New(upload.Config{
 		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
 		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice/internal/bucket"
 )
 
 // What follows is in builds with the tag "drill" alone.
@@ -24,6 +26,9 @@ var failpoint = func(point string) {
 		select {}
 	}
 }
+
+// The storage endpoint has points of its own, between its durable steps.
+func init() { bucket.Step = failpoint }
 
 var stall = duration("SLUICE_STALL_FOR", 2*time.Second)
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -18,6 +19,8 @@ import (
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
+
+	"sluice/internal/fault"
 )
 
 // disk is the S3 backend: versitygw's posix one, told absolute paths for buckets (it resolves them against the working directory, which is
@@ -30,8 +33,11 @@ type disk struct {
 	buckets  []string
 	owner    string // of all buckets: the root account
 	created  func(context.Context, Object) error
-	maxBytes int64           // of a body; 0 for no limit
-	life     context.Context // ends with the endpoint
+	maxBytes int64             // of a body; 0 for no limit
+	room     func(int64) error // refuses bytes that would make the disk low; nil never
+	frees    bool              // the filesystem can cut a piece out of a file
+	ending   sync.RWMutex      // held for reading by completions, which Close waits for
+	life     context.Context   // ends with the endpoint
 	log      *slog.Logger
 	keys     locks
 }
@@ -148,31 +154,60 @@ func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3r
 	if err := d.fits(in.ContentLength); err != nil {
 		return s3response.PutObjectOutput{}, err
 	}
-	bucket := in.Bucket
-	in.Bucket = dir
-	if strings.HasSuffix(*in.Key, "/") { // a folder marker, without bytes
-		return d.posix.PutObject(ctx, in)
+	bucket, key := *in.Bucket, *in.Key
+	if err := d.admits(bucket, key); err != nil {
+		return s3response.PutObjectOutput{}, err
 	}
-	unlock := func() {}
-	defer func() { unlock() }()
+	in.Bucket = dir
+	if strings.HasSuffix(key, "/") { // a folder marker, without bytes
+		out, err := d.posix.PutObject(ctx, in)
+		return out, refusal(err)
+	}
+	match, noneMatch := in.IfMatch, in.IfNoneMatch
+	if err := d.expects(bucket, key, match, noneMatch); err != nil { // now rather than after the body; the lock decides
+		return s3response.PutObjectOutput{}, err
+	}
+	name := stagedName(putName)
+	staged := filepath.Join(*dir, name)
+	defer os.Remove(staged) //nolint:errcheck // once it is the object it has no such name any more
+	in.Key, in.IfMatch, in.IfNoneMatch = &name, nil, nil
 	var broken error // as it is: the posix backend would wrap it, and the client get a 500
 	out, err := d.posix.PutObjectWithPostFunc(ctx, in, func(f *os.File) error {
 		if broken = whole(f, in.ContentLength); broken != nil {
 			return broken
 		}
-		if err := f.Sync(); err != nil { // the bytes are durable before they are visible
-			return err
-		}
-		unlock = d.lockKey(bucket, in.Key)
-		return nil
+		return f.Sync() // a long body is written out before the key is locked
 	})
-	if broken != nil {
+	switch {
+	case broken != nil:
 		return out, broken
+	case errors.Is(err, s3err.GetAPIError(s3err.ErrExistingObjectIsDirectory)): // whatever kept it from being linked
+		return out, d.unlinked()
+	case err != nil:
+		return out, refusal(err)
 	}
-	if err != nil {
+	defer d.lockKey(&bucket, &key)()
+	if err := d.expects(bucket, key, match, noneMatch); err != nil {
 		return out, err
 	}
-	return out, d.accept(*bucket, *in.Key)
+	step("Put.staged")
+	if err := d.replace(staged, bucket, key); err != nil {
+		return out, err
+	}
+	step("Put.placed")
+	if err := d.accept(bucket, key); err != nil {
+		return out, err
+	}
+	step("Put.accepted")
+	return out, nil
+}
+
+// unlinked is the error for a staged file that got no name.
+func (d *disk) unlinked() error {
+	if left, err := d.free(); err == nil && left == 0 {
+		return diskFull()
+	}
+	return s3err.GetAPIError(s3err.ErrInternalError)
 }
 
 // whole refuses a staged body that isn't as long as was said: the server hands on a connection that broke off as the end
@@ -191,7 +226,7 @@ func whole(f *os.File, length *int64) error {
 	}
 }
 
-// UploadPart stores a part, which like an object is taken whole or not at all.
+// UploadPart stores a part, which like an object is taken whole or not at all, and is on the disk before the client has the answer.
 func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
@@ -200,34 +235,62 @@ func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Uplo
 	if err := d.fits(in.ContentLength); err != nil {
 		return nil, err
 	}
+	folder, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.joinable(folder, in.ContentLength); err != nil {
+		return nil, err
+	}
+	unlock := func() {}
+	defer func() { unlock() }()
 	inside := *in
 	inside.Bucket = dir
 	var broken error
 	out, err := d.posix.UploadPartWithPostFunc(ctx, &inside, func(f *os.File) error {
-		broken = whole(f, in.ContentLength)
+		if broken = whole(f, in.ContentLength); broken != nil {
+			return broken
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		// versitygw makes the folder again if the upload was completed or aborted meanwhile; nothing would ever remove that one.
+		unlock = d.lockKey(in.Bucket, in.Key)
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			broken = s3err.GetNoSuchUploadErr(*in.UploadId)
+		}
 		return broken
 	})
 	if broken != nil {
 		return nil, broken
 	}
-	return out, err
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return out, refusal(d.sync(*in.Bucket, joinPart{Number: *in.PartNumber}.path(folder)))
 }
 
-// CompleteMultipartUpload joins the parts. A client may repeat it: the answer is the same, and so is what Created is told.
-func (d *disk) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
-	dir, err := d.at(in.Bucket, in.Key)
-	if err != nil {
-		return s3response.CompleteMultipartUploadResult{}, "", err
+// joinable refuses a part after which the upload could not be completed: where joined parts keep their room, an object needs its size twice.
+func (d *disk) joinable(folder string, length *int64) error {
+	if d.frees || d.room == nil || length == nil {
+		return nil
 	}
-	defer d.lockKey(in.Bucket, in.Key)()
-	inside := *in
-	inside.Bucket = dir
-	out, version, err := d.posix.CompleteMultipartUpload(ctx, &inside)
-	out.Bucket = in.Bucket
+	parts, err := os.ReadDir(folder)
 	if err != nil {
-		return out, version, err
+		return ignoreMissing(err)
 	}
-	return out, version, d.accept(*in.Bucket, *in.Key)
+	need := 2 * *length
+	for _, p := range parts {
+		info, err := p.Info()
+		if err != nil {
+			continue // replaced at the moment
+		}
+		need += info.Size()
+	}
+	if err := d.room(need); err != nil {
+		return unavailable(fault.Of(err).Message)
+	}
+	return nil
 }
 
 // DeleteObject removes an object and the folders it leaves empty.
@@ -237,9 +300,19 @@ func (d *disk) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.
 		return nil, err
 	}
 	defer d.lockKey(in.Bucket, in.Key)()
+	step("Remove.before")
 	inside := *in
 	inside.Bucket = dir
-	return d.posix.DeleteObject(ctx, &inside)
+	out, err := d.posix.DeleteObject(ctx, &inside)
+	if err != nil {
+		return out, err
+	}
+	step("Remove.unlinked")
+	if err := d.prune(*in.Bucket, *in.Key); err != nil {
+		return out, err
+	}
+	step("Remove.pruned")
+	return out, nil
 }
 
 // DeleteObjects removes many; each answers for itself.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/versity/versitygw/auth"
@@ -36,7 +35,10 @@ type EmbeddedConfig struct {
 	// MaxBytes is the longest body that is taken, of an object or of a part; 0 for no limit. A longer one is refused by its length alone: room for all
 	// of a body is made on the disk before its first byte is there.
 	MaxBytes int64
-	Logger   *slog.Logger // nil discards
+	// Room returns an error where bytes more would make the disk low. It is asked where completing a multipart upload needs its size twice:
+	// on a filesystem that can't cut a piece out of a file. Nil admits all.
+	Room   func(bytes int64) error
+	Logger *slog.Logger // nil discards
 }
 
 // Embedded is the S3 endpoint over plain files <root>/<bucket>/<key>.
@@ -80,7 +82,7 @@ func OpenEmbedded(ctx context.Context, c EmbeddedConfig) (*Embedded, error) {
 		return nil, storageFault(op, err)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	d.maxBytes = c.MaxBytes
+	d.maxBytes, d.room, d.frees = c.MaxBytes, c.Room, len(c.Buckets) > 0 && punches(filepath.Join(root, c.Buckets[0], staging))
 	d.buckets, d.owner, d.created, d.log, d.life = c.Buckets, c.Credentials.Access, c.Created, c.Logger, life
 	e := &Embedded{disk: d, credentials: c.Credentials, region: c.Region, stop: stop, served: make(chan error, 1)}
 	if err := e.serve(ctx, c); err != nil {
@@ -101,7 +103,10 @@ func makeBuckets(root string, names []string) error {
 		if err := syncPath(filepath.Dir(dir)); err != nil {
 			return storageFault(op, err)
 		}
-		if err := removeCopies(dir); err != nil {
+		if err := removeStaged(dir); err != nil {
+			return storageFault(op, err)
+		}
+		if err := (folder{root}).recoverUploads(name); err != nil {
 			return storageFault(op, err)
 		}
 	}
@@ -115,17 +120,18 @@ func makeBuckets(root string, names []string) error {
 	return nil
 }
 
-// removeCopies removes what a process that was killed was copying.
-func removeCopies(dir string) error {
+// removeStaged removes what a process that was killed had in hand: objects that were stored or copied, and attempts at a completion.
+func removeStaged(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), copyName) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
+		if e.Name() == uploadsFolder {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -191,11 +197,13 @@ func (a accounts) GetUserAccount(access string) (auth.Account, error) {
 // Handler serves S3 requests as they came to a front door: streaming both ways, the host and the path as the client signed them.
 func (e *Embedded) Handler() http.Handler { return e.handler }
 
-// Close ends the endpoint: requests under way get ten seconds.
+// Close ends the endpoint: requests under way get ten seconds. A completion that needs longer stops after the chunk that it is at, and its
+// client repeats it on the next process.
 func (e *Embedded) Close() error {
 	e.transport.CloseIdleConnections() // the server would wait for what was dialled and not needed as for a request under way
 	err := e.end()
 	e.stop()
+	e.settle()
 	e.transport.CloseIdleConnections()
 	e.disk.Shutdown()
 	if removed := os.Remove(e.socket); removed != nil && !errors.Is(removed, os.ErrNotExist) {
@@ -206,6 +214,24 @@ func (e *Embedded) Close() error {
 	}
 	return nil
 }
+
+// settle waits for the completions under way, which stop at their next chunk. A disk that does not answer is not waited for: a completion can
+// be repeated wherever it is left.
+func (e *Embedded) settle() {
+	done := make(chan struct{})
+	go func() {
+		e.disk.ending.Lock()
+		defer e.disk.ending.Unlock()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(settling):
+	}
+}
+
+// settling bounds settle.
+const settling = 10 * time.Second
 
 // end has the server end. It says that it listens before it would hear of that, so it is told again until it has ended: an endpoint that was closed as
 // soon as it was open waited for its end for ever.

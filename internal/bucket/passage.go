@@ -12,8 +12,8 @@ import (
 	"github.com/versity/versitygw/s3response"
 )
 
-// The calls of disk that only pass on to the posix backend, with the bucket's path for its name on the way in and its
-// name again on the way out.
+// The calls of disk that the posix backend answers, with the bucket's path for its name on the way in and its name again on the way out.
+// Calls that change a key's uploads hold the key's lock, and an upload's id is checked first.
 
 func (d *disk) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.HeadObjectOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
@@ -75,10 +75,22 @@ func (d *disk) CreateMultipartUpload(ctx context.Context, in s3response.CreateMu
 	if err != nil {
 		return s3response.InitiateMultipartUploadResult{}, err
 	}
+	if err := d.admits(bucket, *in.Key); err != nil { // rather than after all parts
+		return s3response.InitiateMultipartUploadResult{}, err
+	}
+	defer d.lockKey(in.Bucket, in.Key)()
+	key := in.Key
 	in.Bucket = dir
 	out, err := d.posix.CreateMultipartUpload(ctx, in)
 	out.Bucket = bucket
-	return out, err
+	if err != nil {
+		return out, refusal(err)
+	}
+	folder, err := d.uploadFolder(&bucket, key, &out.UploadId)
+	if err != nil {
+		return out, err
+	}
+	return out, refusal(d.sync(bucket, folder))
 }
 
 func (d *disk) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput) error {
@@ -86,6 +98,10 @@ func (d *disk) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUp
 	if err != nil {
 		return err
 	}
+	if _, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId); err != nil {
+		return err
+	}
+	defer d.lockKey(in.Bucket, in.Key)()
 	inside := *in
 	inside.Bucket = dir
 	return d.posix.AbortMultipartUpload(ctx, &inside)
@@ -106,6 +122,9 @@ func (d *disk) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUpl
 func (d *disk) ListParts(ctx context.Context, in *s3.ListPartsInput) (s3response.ListPartsResult, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
+		return s3response.ListPartsResult{}, err
+	}
+	if _, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId); err != nil {
 		return s3response.ListPartsResult{}, err
 	}
 	inside := *in
