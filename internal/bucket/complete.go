@@ -154,7 +154,7 @@ func (f folder) madeBy(bucket, key string) (string, error) {
 	}
 	file, err := open(op, name)
 	if err != nil {
-		if fault.Is(err, fault.NotFound) {
+		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) { // or a key under which nothing can be stored
 			err = nil
 		}
 		return "", err
@@ -169,7 +169,10 @@ func (f folder) madeBy(bucket, key string) (string, error) {
 		return "", nil
 	}
 	m, err := backend.UnmarshalMpUploadMetadata(value, false)
-	return m.UploadID, err
+	if err != nil {
+		return "", nil //nolint:nilerr // not written by an upload; one broken attribute must not keep the endpoint from opening
+	}
+	return m.UploadID, nil
 }
 
 // make makes the object of an open upload: versitygw checks the completion and describes the object, then the parts are joined.

@@ -267,7 +267,13 @@ func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Uplo
 	if err != nil {
 		return nil, refusal(err)
 	}
-	return out, refusal(d.sync(*in.Bucket, joinPart{Number: *in.PartNumber}.path(folder)))
+	unlock()
+	unlock = func() {}
+	err = d.sync(*in.Bucket, joinPart{Number: *in.PartNumber}.path(folder))
+	if errors.Is(err, fs.ErrNotExist) { // aborted or completed since
+		return nil, s3err.GetNoSuchUploadErr(*in.UploadId)
+	}
+	return out, refusal(err)
 }
 
 // joinable refuses a part after which the upload could not be completed: where joined parts keep their room, an object needs its size twice.
