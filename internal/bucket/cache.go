@@ -203,7 +203,7 @@ func (c *cache) request(ctx context.Context, e *entry, x video.Extent) (int64, e
 	}
 	out, err := c.client.GetObject(ctx, in)
 	if err != nil {
-		return 0, failure(op, err)
+		return 0, absent(ctx, c.client, op, e.object.Bucket, e.object.Key, err)
 	}
 	defer out.Body.Close()
 	// A server that knows no If-Match, or no ranges, shows it here.

@@ -152,7 +152,7 @@ func (f folder) madeBy(bucket, key string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	file, err := open(op, name)
+	file, err := f.open(op, bucket, name)
 	if err != nil {
 		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) { // or a key under which nothing can be stored
 			err = nil
@@ -310,7 +310,7 @@ func (d *disk) completion(bucket, key string) (s3response.CompleteMultipartUploa
 	if !ok {
 		return out, s3err.GetAPIError(s3err.ErrBadRequest)
 	}
-	file, err := open("bucket.complete", name)
+	file, err := d.open("bucket.complete", bucket, name)
 	if err != nil {
 		return out, err
 	}

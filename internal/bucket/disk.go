@@ -67,17 +67,17 @@ func (d *disk) NormalizeObjectKey(_, object string) string {
 	return strings.TrimPrefix(filepath.Clean("/"+object), "/")
 }
 
-// dir returns the absolute path of a bucket, which must be configured and there.
+// dir returns the absolute path of a bucket, which must be configured and present.
 func (d *disk) dir(bucket *string) (*string, error) {
 	name := deref(bucket)
 	for _, b := range d.buckets {
 		if b != name {
 			continue
 		}
-		dir := filepath.Join(d.root, b)
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if d.present("bucket.dir", b) != nil {
 			break
 		}
+		dir := filepath.Join(d.root, b)
 		return &dir, nil
 	}
 	return nil, s3err.GetBucketErr(s3err.ErrNoSuchBucket, name)

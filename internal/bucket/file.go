@@ -44,7 +44,7 @@ func (f folder) describe(bucket, key string) (Object, error) {
 	if !ok {
 		return Object{}, badKey(op)
 	}
-	file, err := open(op, name)
+	file, err := f.open(op, bucket, name)
 	if err != nil {
 		return Object{}, err
 	}
@@ -91,10 +91,11 @@ func attribute(file *os.File, name string) (string, error) {
 	return string(value[:n]), nil
 }
 
-func open(op, name string) (*os.File, error) {
+// open opens the file of an object.
+func (f folder) open(op, bucket, name string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil, noSuchObject(op, err)
+		return nil, f.absent(op, bucket, err)
 	}
 	if err != nil {
 		return nil, storageFault(op, err)
@@ -108,6 +109,9 @@ func (f folder) putFile(bucket, key, source, contentType string) (Object, error)
 	target, ok := f.path(bucket, key)
 	if !ok {
 		return Object{}, badKey(op)
+	}
+	if err := f.present(op, bucket); err != nil { // else the folder of the bucket would be made
+		return Object{}, err
 	}
 	if there, err := f.describe(bucket, key); err == nil {
 		return there, nil
@@ -245,6 +249,9 @@ func (f folder) pin(src Object, bucket, key string) (Object, error) {
 	if !ok {
 		return Object{}, badKey(op)
 	}
+	if err := f.present(op, bucket); err != nil { // else the folder of the bucket would be made
+		return Object{}, err
+	}
 	if there, err := f.describe(bucket, key); err == nil {
 		return samePin(there, src)
 	}
@@ -252,7 +259,7 @@ func (f folder) pin(src Object, bucket, key string) (Object, error) {
 	if !ok {
 		return Object{}, badKey(op)
 	}
-	file, err := open(op, name)
+	file, err := f.open(op, src.Bucket, name)
 	if err != nil {
 		return Object{}, err
 	}
@@ -297,6 +304,6 @@ func storageFault(op string, err error) error {
 	case errors.Is(err, unix.ENAMETOOLONG):
 		return fault.New(fault.Invalid, op, "bad_key", "A part of the object's key is longer than 255 bytes; choose a shorter one.", err)
 	default:
-		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be used at the moment; try again later.", err)
+		return storageAway(op, err)
 	}
 }

@@ -20,13 +20,13 @@ type File struct {
 	entry *entry
 }
 
-// Local opens an object as a file. Nothing of a remote object is fetched yet. fault.NotFound where there is none. The caller closes it.
+// Local opens an object as a file. Nothing of a remote object is fetched yet. fault.NotFound where the bucket answers and has no such object. The caller closes it.
 func (s *Store) Local(ctx context.Context, bucket, key string) (*File, error) {
 	const op = "bucket.local"
 	if path, ok := s.LocalPath(bucket, key); ok {
 		info, err := os.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, noSuchObject(op, err)
+			return nil, s.embedded.disk.absent(op, bucket, err)
 		}
 		if err != nil {
 			return nil, storageFault(op, err)

@@ -7,8 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"sluice/internal/fault"
 )
 
 // Multipart is an upload in parts that was not completed.
@@ -31,11 +29,11 @@ func (s *Store) Multiparts(ctx context.Context, bucket string) iter.Seq2[Multipa
 			}
 			for _, u := range page.Uploads {
 				m := Multipart{Bucket: bucket, Key: aws.ToString(u.Key), ID: aws.ToString(u.UploadId), Changed: aws.ToTime(u.Initiated)}
-				err := failure(op, s.parts(ctx, &m))
-				if fault.Is(err, fault.NotFound) {
+				err := s.parts(ctx, &m)
+				if isCode(err, "NoSuchUpload") {
 					continue // completed meanwhile
 				}
-				if !yield(m, err) || err != nil {
+				if err = failure(op, err); !yield(m, err) || err != nil {
 					return
 				}
 			}
@@ -64,10 +62,10 @@ func (s *Store) parts(ctx context.Context, m *Multipart) error {
 // Abort removes an upload in parts; that there is none is no error.
 func (s *Store) Abort(ctx context.Context, m Multipart) error {
 	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.Bucket, Key: &m.Key, UploadId: &m.ID})
-	if err = failure("bucket.abort", err); fault.Is(err, fault.NotFound) {
+	if isCode(err, "NoSuchUpload") {
 		return nil
 	}
-	return err
+	return failure("bucket.abort", err)
 }
 
 // Folders walks what lies directly below prefix, as far as it ends in a slash there: "streams/" has "streams/a/" and "streams/b/".

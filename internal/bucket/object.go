@@ -17,7 +17,8 @@
 // was interrupted, by kill -9 too, is resumed by the client's repeat; until then the upload can be listed, continued and
 // aborted (join.go). Files without
 // an ETag attribute were not written through this package. Errors are fault.Error; storage that is away is
-// fault.Unavailable. A second process over the same root would break the order of writes to one key: the caller keeps it
+// fault.Unavailable, and so is a bucket that is away: fault.NotFound says that a bucket which answers has no such object
+// (see absent). A second process over the same root would break the order of writes to one key: the caller keeps it
 // out.
 package bucket
 
@@ -76,6 +77,16 @@ func badKey(op string) error {
 
 func noSuchObject(op string, cause error) error {
 	return fault.New(fault.NotFound, op, "no_such_object", "There is no such object.", cause)
+}
+
+// noSuchBucket is worth another try: a bucket that is away comes back, and its objects with it.
+func noSuchBucket(op string, cause error) error {
+	return fault.New(fault.Unavailable, op, "no_such_bucket",
+		"The storage answers that there is no such bucket; check that the storage is complete, then make the bucket or name another one in the configuration.", cause)
+}
+
+func storageAway(op string, cause error) error {
+	return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be used at the moment; try again later.", cause)
 }
 
 func sourceChanged(op string, cause error) error {

@@ -42,7 +42,7 @@ func (s *Store) Pin(ctx context.Context, src Object, bucket, key string) (Object
 		})
 	}
 	if err != nil {
-		return Object{}, failure("bucket.pin", err)
+		return Object{}, s.absent(ctx, "bucket.pin", src.Bucket, src.Key, err)
 	}
 	return s.checked(ctx, src, bucket, key)
 }
@@ -50,11 +50,11 @@ func (s *Store) Pin(ctx context.Context, src Object, bucket, key string) (Object
 // pinned returns the pin under key, with the ETag of its source, and whether there is one.
 func (s *Store) pinned(ctx context.Context, src Object, bucket, key string) (Object, bool, error) {
 	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
-	if err = failure("bucket.pin", err); err != nil {
-		if fault.Is(err, fault.NotFound) {
-			return Object{}, false, nil
-		}
-		return Object{}, false, err
+	if isNotFound(err) { // whether the bucket is there shows when the pin is put
+		return Object{}, false, nil
+	}
+	if err != nil {
+		return Object{}, false, failure("bucket.pin", err)
 	}
 	there, err := samePin(pinOf(bucket, key, out), src)
 	return there, err == nil, err

@@ -86,15 +86,17 @@ func (s *Store) Close() error {
 	return s.cache.close()
 }
 
-// CheckBuckets asks whether buckets are there and may be used: fault.NotFound, code "no_such_bucket", names the first that isn't there.
+// CheckBuckets asks each bucket for its head: fault.Unavailable, code "no_such_bucket", names the first that the storage
+// answers 404 for. It costs one request for each bucket.
 func (s *Store) CheckBuckets(ctx context.Context, buckets ...string) error {
 	const op = "bucket.check"
 	for _, b := range buckets {
 		_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b})
-		if err = failure(op, err); fault.Is(err, fault.NotFound) {
-			return fault.New(fault.NotFound, op, "no_such_bucket", fmt.Sprintf("There is no bucket %q; make it, or name another one in the configuration.", b), err)
+		if isCode(err, "NotFound", "NoSuchBucket") {
+			return fault.New(fault.Unavailable, op, "no_such_bucket", fmt.Sprintf(
+				"The storage answers that there is no bucket %q; check that the storage is complete, then make the bucket or name another one in the configuration.", b), err)
 		}
-		if err != nil {
+		if err := failure(op, err); err != nil {
 			return err
 		}
 	}
@@ -107,7 +109,13 @@ func (s *Store) Put(ctx context.Context, bucket, key string, body io.Reader, siz
 	if err := s.put(ctx, in); err != nil {
 		return Object{}, failure("bucket.put", err)
 	}
-	return s.Head(ctx, bucket, key)
+	return s.stored(ctx, "bucket.put", bucket, key)
+}
+
+// stored describes an object that was just put. That the storage does not have it is no proof that the object is gone.
+func (s *Store) stored(ctx context.Context, op, bucket, key string) (Object, error) {
+	o, err := s.head(ctx, bucket, key)
+	return o, failure(op, err)
 }
 
 func (s *Store) put(ctx context.Context, in *s3.PutObjectInput) error {
@@ -143,14 +151,28 @@ func (s *Store) PutFile(ctx context.Context, bucket, key, path, contentType stri
 	if err != nil && !isPrecondition(err) {
 		return Object{}, failure(op, err)
 	}
-	return s.Head(ctx, bucket, key)
+	return s.stored(ctx, op, bucket, key)
 }
 
-// Head describes an object; fault.NotFound, code "no_such_object", where there is none.
+// Head describes an object; fault.NotFound, code "no_such_object", where the bucket lists no such key (see absent).
 func (s *Store) Head(ctx context.Context, bucket, key string) (Object, error) {
+	o, err := s.head(ctx, bucket, key)
+	return o, s.absent(ctx, "bucket.head", bucket, key, err)
+}
+
+// absent is what a 404 for one object means (see the function absent), failure for every other error, and nil for none.
+func (s *Store) absent(ctx context.Context, op, bucket, key string, err error) error {
+	if s.embedded != nil && isNotFound(err) {
+		return s.embedded.disk.absent(op, bucket, err)
+	}
+	return absent(ctx, s.client, op, bucket, key, err)
+}
+
+// head returns the SDK's own error.
+func (s *Store) head(ctx context.Context, bucket, key string) (Object, error) {
 	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
-		return Object{}, failure("bucket.head", err)
+		return Object{}, err
 	}
 	return Object{
 		Bucket: bucket, Key: key, ETag: bare(out.ETag), Size: aws.ToInt64(out.ContentLength),
@@ -163,7 +185,7 @@ func (s *Store) Head(ctx context.Context, bucket, key string) (Object, error) {
 func (s *Store) Get(ctx context.Context, bucket, key, rangeHeader string) (io.ReadCloser, Object, error) {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, Range: optional(rangeHeader)})
 	if err != nil {
-		return nil, Object{}, failure("bucket.get", err)
+		return nil, Object{}, s.absent(ctx, "bucket.get", bucket, key, err)
 	}
 	return out.Body, Object{
 		Bucket: bucket, Key: key, ETag: bare(out.ETag), Size: aws.ToInt64(out.ContentLength),
@@ -209,7 +231,7 @@ func listed(key string, as types.EncodingType) string {
 // Delete removes an object; that there is none is no error.
 func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
-	if err = failure("bucket.delete", err); fault.Is(err, fault.NotFound) {
+	if err = s.absent(ctx, "bucket.delete", bucket, key, err); fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	return err
@@ -277,11 +299,11 @@ func optional(s string) *string {
 func bare(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
 
 func isPrecondition(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && (api.ErrorCode() == "PreconditionFailed" || api.ErrorCode() == "ConditionalRequestConflict")
+	return isCode(err, "PreconditionFailed", "ConditionalRequestConflict")
 }
 
-// failure is what an S3 error means to a caller; nil stays nil.
+// failure is what an S3 error means to a caller; nil stays nil. It is never fault.NotFound: a 404 alone proves nothing of
+// one object. Store.absent asks further.
 func failure(op string, err error) error {
 	if err == nil {
 		return nil
@@ -294,12 +316,8 @@ func failure(op string, err error) error {
 		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be reached at the moment; try again later.", err)
 	}
 	switch api.ErrorCode() {
-	case "NoSuchKey", "NotFound":
-		return noSuchObject(op, err)
 	case "NoSuchBucket":
-		return fault.New(fault.NotFound, op, "no_such_bucket", "There is no such bucket; make it, or name another one in the configuration.", err)
-	case "NoSuchUpload":
-		return fault.New(fault.NotFound, op, "no_such_upload", "There is no such upload in parts; it was completed or given up.", err)
+		return noSuchBucket(op, err)
 	case "InvalidRange":
 		return fault.New(fault.Invalid, op, "bad_range", "The range lies outside the object; ask for a part of it.", err)
 	case "BadRequest", "KeyTooLongError":
@@ -309,6 +327,6 @@ func failure(op string, err error) error {
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden":
 		return fault.New(fault.Unavailable, op, "storage_refused", "The storage refuses Sluice's keys; check the storage settings.", err)
 	default:
-		return fault.New(fault.Unavailable, op, "storage_unavailable", "The storage can't be used at the moment; try again later.", err)
+		return storageAway(op, err)
 	}
 }

@@ -43,11 +43,11 @@ func (t Transfer) Send(ctx context.Context, f Stored, bucket, key string) (o Obj
 		return o, false, storageFault(op, err)
 	}
 	defer in.Close()
-	there, err := t.To.Head(ctx, bucket, key)
+	there, err := t.To.head(ctx, bucket, key)
 	switch known := recorded(f); {
-	case fault.Is(err, fault.NotFound):
+	case isNotFound(err): // whether the bucket is there shows when the object is put
 	case err != nil:
-		return o, false, err
+		return o, false, failure(op, err)
 	case there.Size == f.Bytes && known != "" && there.ETag == known && f.Bytes <= t.part():
 		return there, false, nil
 	}
@@ -68,7 +68,7 @@ func (t Transfer) Send(ctx context.Context, f Stored, bucket, key string) (o Obj
 	if err := t.put(ctx, in, f, sums, bucket, key); err != nil {
 		return o, false, failure(op, err)
 	}
-	if there, err = t.To.Head(ctx, bucket, key); err != nil {
+	if there, err = t.To.stored(ctx, op, bucket, key); err != nil {
 		return o, false, err
 	}
 	if there.Size != f.Bytes || there.ETag != sums.tag() {

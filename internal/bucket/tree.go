@@ -45,7 +45,7 @@ func Files(root string) iter.Seq2[Stored, error] {
 	}
 }
 
-// Describe describes one object of the embedded storage at root; fault.NotFound for none.
+// Describe describes one object of the embedded storage at root; fault.NotFound where the bucket's folder is there and has no such object.
 func Describe(root, bucket, key string) (Stored, error) {
 	const op = "bucket.describe"
 	path, ok := folder{root}.path(bucket, key)
@@ -54,7 +54,7 @@ func Describe(root, bucket, key string) (Stored, error) {
 	}
 	o, err := openFile(path, bucket, key)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return Stored{}, noSuchObject(op, err)
+		return Stored{}, folder{root}.absent(op, bucket, err)
 	}
 	if err != nil {
 		return Stored{}, storageFault(op, err)

@@ -192,14 +192,26 @@ func (e *edge) answer(p *paced, r *http.Request, v *visit) error {
 	case !local:
 		return e.serveRemote(p, bounded(r, 1), v) // each part would be a request of its own
 	case on == nil:
-		return e.serveFile(p, bounded(r, mostRanges), v, name)
+		return e.absent(r.Context(), key, e.serveFile(p, bounded(r, mostRanges), v, name))
 	}
 	file, err := open(name)
 	if err != nil {
-		return err
+		return e.absent(r.Context(), key, err)
 	}
 	e.open.keep(key, file)
 	return e.sendFile(p, on, v, file)
+}
+
+// absent returns what the storage says of an object that has no file here: while its bucket is away a viewer is asked to
+// come back, and is not told that there is no such file. Other errors stay, and nil.
+func (e *edge) absent(ctx context.Context, key string, err error) error {
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if _, herr := e.Objects.Head(ctx, e.MediaBucket, key); herr != nil {
+		return unkeyed(herr)
+	}
+	return err
 }
 
 // bounded drops a Range header that names more than most parts, as a server may, and one of a HEAD, for which ranges aren't defined (RFC 9110 §14.2).

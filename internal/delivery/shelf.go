@@ -157,7 +157,7 @@ func (e *edge) stored(ctx context.Context, key string) (text []byte, modified ti
 	if name, local := e.Objects.LocalPath(e.MediaBucket, key); local {
 		o, err := open(name)
 		if err != nil {
-			return nil, time.Time{}, err
+			return nil, time.Time{}, e.absent(ctx, key, err)
 		}
 		body, modified = os.NewFile(uintptr(o.fd), name), o.changed
 	} else {

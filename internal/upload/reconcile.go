@@ -61,7 +61,7 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 }
 
 // Inspect looks whether the next n videos still have their objects, from the newest to the oldest and then from the newest again, and marks those that
-// have not; it returns how many it marked. It costs a HEAD or two for each video. Which video is next, only this process remembers.
+// have not; it returns how many it marked. It costs two HEADs for each video, and a listing of one key for each object that is gone. Which video is next, only this process remembers.
 func (d *Door) Inspect(ctx context.Context, n int) (marked int, err error) {
 	videos, err := d.Store.Videos(ctx, video.Query{Within: video.Everywhere(), Before: d.inspected, Limit: n})
 	if err != nil {
@@ -104,15 +104,11 @@ func (d *Door) inspect(ctx context.Context, v video.Video) (marked bool, err err
 	return marked, err
 }
 
-// gone reports whether there is no such object in the media bucket. A bucket that is gone says nothing of one object; but to a HEAD a server answers the same
-// in both cases, without a body that tells which. A listing tells.
+// gone reports whether the media bucket answers and has no such object.
 func (d *Door) gone(ctx context.Context, key string) (bool, error) {
 	_, err := d.Objects.Head(ctx, d.MediaBucket, key)
-	if !fault.Is(err, fault.NotFound) {
-		return false, err
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
 	}
-	for o, err := range d.Objects.List(ctx, d.MediaBucket, key) {
-		return err == nil && o.Key != key, err
-	}
-	return true, nil
+	return false, err
 }

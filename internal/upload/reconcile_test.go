@@ -4,9 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/internal/bucket"
 	"sluice/internal/engine"
 	"sluice/internal/event"
+	"sluice/internal/fault"
 	"sluice/internal/video"
+	"sluice/test/away"
+	"sluice/test/rig"
 )
 
 // publish takes a video of the house along its way, up to an HLS playlist that is there.
@@ -110,4 +114,32 @@ func TestAStorageThatIsAwayMarksNothing(t *testing.T) {
 			t.Errorf("marked %d, %v", n, err)
 		}
 	})
+}
+
+// TestCreated_BucketIsAway_FailsAndCountsTheObjectLater tells of an object while each bucket is away. Passed over, the object would wait for a reconcile, and
+// a notice of it would be used up.
+func TestCreated_BucketIsAway_FailsAndCountsTheObjectLater(t *testing.T) {
+	t.Parallel()
+	storage := rig.VersityGW(t)
+	front := away.BeforeStorage(t, storage.URL)
+	store, err := bucket.Open(t.Context(), bucket.Config{Endpoint: front.URL, Region: "us-east-1",
+		Credentials: bucket.Credentials{Access: storage.Access, Secret: storage.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{shelf: newShelf(t), store: store, foreign: true}
+	h.openDoor(t, front.URL)
+	if _, err := store.Put(t.Context(), "uploads", "a.mp4", strings.NewReader("bytes"), 5, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, absence := range []away.Absence{away.NoBucket, away.NoRoute, away.Silent} {
+		front.Take(absence)
+		if err := h.door.Created(t.Context(), bucket.Object{Bucket: "uploads", Key: "a.mp4"}); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("with the bucket away (%d): %v", absence, err)
+		}
+	}
+	front.Take(away.Present)
+	if err := h.door.Created(t.Context(), bucket.Object{Bucket: "uploads", Key: "a.mp4"}); err != nil || len(h.videos(t)) != 1 {
+		t.Errorf("with the bucket back: %v, %d videos", err, len(h.videos(t)))
+	}
 }

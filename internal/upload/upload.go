@@ -31,7 +31,7 @@ import (
 
 // Objects is what the doors need of the storage.
 type Objects interface {
-	// Head describes an object; fault.NotFound for none.
+	// Head describes an object; fault.NotFound where the bucket answers and has no such object.
 	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
 	// List walks the objects whose keys begin with prefix.
 	List(ctx context.Context, bucket, prefix string) iter.Seq2[bucket.Object, error]
@@ -57,6 +57,8 @@ type Config struct {
 	Now         func() time.Time // nil means time.Now
 	// Room has an error while the storage can't take so many bytes more (0: of a size that isn't known); nil always has room.
 	Room func(bytes int64) error
+	// Away has an error while the storage is known not to take anything in; no request is made for it. Nil never has one.
+	Away func() error
 	// Ingest makes the job that begins the way of a video.
 	Ingest func(id video.ID, generation int) engine.Job
 	Logger *slog.Logger // nil discards
@@ -107,11 +109,17 @@ type Request struct {
 
 // Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
 // fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type"),
-// fault.TooLarge ("too_large"), and what Config.Room says.
+// fault.TooLarge ("too_large"), fault.Unavailable ("storage_unavailable") while Config.Away has an error, and what Config.Room says.
 func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	name, err := d.check(r)
 	if err != nil {
 		return video.Upload{}, err
+	}
+	if d.Away != nil {
+		if err := d.Away(); err != nil {
+			return video.Upload{}, fault.New(fault.Unavailable, "upload.grant", "storage_unavailable",
+				"The storage does not answer at the moment, so that nothing can be uploaded; try again after some seconds.", err)
+		}
 	}
 	if d.Room != nil {
 		if err := d.Room(r.Size); err != nil {
