@@ -128,7 +128,7 @@ func (e *Engine) settle(ctx context.Context, a Attempt, err error) {
 		if serr == nil {
 			return
 		}
-		e.log.Error("the end of a job could not be recorded; trying again", "job", a.ID, "kind", a.Job.Kind, "error", serr)
+		e.complain("the end of a job could not be recorded; trying again", serr, "job", a.ID, "kind", a.Job.Kind)
 		select {
 		case <-e.gone:
 			return

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -81,8 +83,10 @@ type beat struct {
 	id        string
 	lostAfter time.Duration
 	queues    []Queue // that this process works on, for people who look
+	roles     string  // the same
 	log       *slog.Logger
 
+	known bool         // this process is in job_process
 	seen  int64        // epoch ms of the last beat
 	grace int64        // epoch ms until which nobody is judged
 	heard atomic.Int64 // unix ns by our clock, for Ready
@@ -103,6 +107,9 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 			ON CONFLICT (id) DO UPDATE SET seen = excluded.seen RETURNING seen`, b.id).Scan(&now); err != nil {
 			return err
 		}
+		if err := b.introduce(ctx, tx, now); err != nil {
+			return err
+		}
 		if err := b.offer(ctx, tx); err != nil {
 			return err
 		}
@@ -117,6 +124,7 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 	if err != nil {
 		return nil, err
 	}
+	b.known = true
 	b.struck(now)
 	b.heard.Store(time.Now().UnixNano())
 	if rescued > 0 {
@@ -141,9 +149,12 @@ func (b *beat) struck(now int64) {
 
 func (b *beat) judges(now int64) bool { return !b.stalled(now) && now >= b.grace }
 
-// rescue gives back the running jobs of processes not seen since horizon, then forgets those processes. A job whose tries are used up is tried once more,
+// rescue forgets processes not seen since horizon, and gives back their running jobs. A job whose tries are used up is tried once more,
 // numbered Max+1, so that its worker can tell its records; lost again, it is dead.
 func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) {
+	if err := b.mourn(ctx, tx, horizon); err != nil {
+		return 0, err
+	}
 	d := tx.dialect()
 	orphan := ` WHERE state = 'running' AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = ` + d.holder + ` AND w.seen > $1)`
 	var n int64
@@ -162,11 +173,59 @@ func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) 
 		}
 		n += moved
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE seen <= $1`, horizon); err != nil {
-		return 0, err
-	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM job_slot WHERE NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = job_slot.worker)`)
 	return n, err
+}
+
+// lostKept is how long it can be looked up which attempts were lost with their process.
+const lostKept = 7 * 24 * time.Hour
+
+// introduce tells what this process is, once, and forgets processes that were lost long ago.
+func (b *beat) introduce(ctx context.Context, tx Tx, now int64) error {
+	if b.known {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO job_process (worker, pid, roles, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		b.id, os.Getpid(), b.roles, now); err != nil {
+		return err
+	}
+	before := now - lostKept.Milliseconds()
+	if _, err := tx.ExecContext(ctx, `DELETE FROM job_lost WHERE seen <= $1`, before); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM job_process WHERE started <= $1 AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = job_process.worker)
+		AND NOT EXISTS (SELECT 1 FROM job_lost l WHERE l.worker = job_process.worker)`, before)
+	return err
+}
+
+// mourn forgets processes not seen since horizon, and counts the attempts that were under way in them.
+func (b *beat) mourn(ctx context.Context, tx Tx, horizon int64) error {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM worker WHERE seen <= $1 RETURNING id, seen`, horizon)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	lost := map[string]int64{}
+	for rows.Next() {
+		var id string
+		var seen int64
+		if err := rows.Scan(&id, &seen); err != nil {
+			return err
+		}
+		lost[id] = seen
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for id, seen := range lost {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO job_lost (worker, queue, seen, attempts)
+			SELECT s.worker, s.queue, CAST($2 AS BIGINT), (SELECT count(*) FROM river_job WHERE state = 'running' AND queue = s.queue AND `+tx.dialect().holder+` = s.worker)
+			FROM job_slot s WHERE s.worker = $1
+			ON CONFLICT (worker, queue) DO UPDATE SET seen = excluded.seen, attempts = job_lost.attempts + excluded.attempts`, id, seen); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // offer tells how much this process does side by side, where nobody limits it.
@@ -231,7 +290,6 @@ func ask(ctx context.Context, tx Tx, running []Handle) (map[Handle]error, error)
 func (e *Engine) watch(ctx context.Context) {
 	tick := time.NewTicker(min(time.Second, e.cfg.LostAfter/4))
 	defer tick.Stop()
-	silent := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -239,7 +297,7 @@ func (e *Engine) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := e.readLimits(ctx); err != nil && ctx.Err() == nil {
-			e.log.Error("the limits of queues could not be read; those before stay in force", "error", err)
+			e.complain("the limits of queues could not be read; those read before stay in force", err)
 		}
 		tries := e.tries()
 		handles := make([]Handle, len(tries))
@@ -248,16 +306,12 @@ func (e *Engine) watch(ctx context.Context) {
 		}
 		over, err := e.beat.strike(ctx, handles)
 		if err != nil {
-			if ctx.Err() == nil && !silent {
-				e.log.Error("the beat failed; others may take this process's jobs over until it is heard again", "error", err)
+			if ctx.Err() == nil {
+				e.complain("the beat failed; other processes may take over the jobs that run here", err)
 			}
-			silent = true
 			continue
 		}
-		if silent {
-			silent = false
-			e.log.Info("the beat is heard again")
-		}
+		e.away.over()
 		for _, t := range tries {
 			if why := over[t.Handle]; why != nil {
 				t.cancel(why)

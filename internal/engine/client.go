@@ -131,7 +131,7 @@ func (p *pilot) JobGetAvailable(ctx context.Context, _ riverdriver.Executor, _ r
 	idle := p.engine.gates[params.Queue].fill(params.MaxToLock)
 	jobs, err := p.engine.claim(ctx, params.Queue, params.MaxToLock-len(idle))
 	if err != nil {
-		p.engine.log.Error("jobs could not be taken; trying again", "queue", params.Queue, "error", err)
+		p.engine.complain("jobs could not be taken; trying again", err, "queue", params.Queue)
 	}
 	return append(idle, jobs...), nil
 }

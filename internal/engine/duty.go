@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"sluice/internal/fault"
 )
 
 // Duty is work that is due every so often, in one process at a time of all that share the database.
@@ -34,14 +36,17 @@ const (
 // don't come all at once; times are the database's. Where a process is cut off from the database while it is at it, Do's context is canceled, and others may begin: what Do
 // does must bear a twin for a moment.
 func (e *Engine) Serve(ctx context.Context, d Duty) {
-	due := true
+	due, said := true, ""
 	for ctx.Err() == nil {
 		if err := e.serve(ctx, d, due); err != nil {
-			if ctx.Err() == nil {
-				e.log.Error("a duty failed; it is tried again", "duty", d.Name, "error", err)
+			if code := fault.Of(err).Code; ctx.Err() == nil && code != said {
+				said = code
+				if code != "database_unavailable" || !e.away.heard(err) {
+					e.log.Error("a duty failed; it is tried again, and logged again once it fails otherwise", "duty", d.Name, "error", err)
+				}
 			}
 		} else {
-			due = false
+			due, said = false, ""
 		}
 		look := min(d.Every/4, dutyLook) + time.Millisecond
 		select {
@@ -53,6 +58,9 @@ func (e *Engine) Serve(ctx context.Context, d Duty) {
 
 func (e *Engine) serve(ctx context.Context, d Duty, due bool) error {
 	taken, err := e.duties.TakeDuty(ctx, d, due)
+	if err == nil {
+		e.away.over()
+	}
 	if err != nil || !taken {
 		return err
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	Name      string            // of this machine, for people who read attempts and for limits; a random part is added
 	Workers   map[string]Worker // by kind
 	Queues    []Queue           // none: this engine only inserts
+	Roles     string            // of this process, for people who list queues
 	Backoff   Backoff
 	LostAfter time.Duration // how long a process may be silent before its jobs are given to others; 0 means 5 s
 	// LongestWait is how long a job waits for a part that is away, its tries not counted; 0 means 24 h. From then on each counts.
@@ -82,7 +83,10 @@ type Engine struct {
 	pilot  *pilot
 	duties Duties
 	beat   beat
+	away   outage           // of the database
 	gates  map[string]*gate // by queue
+
+	said said // what was logged lately, for failures that come several times a second
 
 	mu      sync.Mutex
 	running map[*try]struct{}
@@ -122,6 +126,7 @@ func New(db DB, cfg Config) (*Engine, error) {
 		running: map[*try]struct{}{},
 		gone:    make(chan struct{}),
 	}
+	e.away.log, e.said.last = cfg.Logger, map[string]time.Time{}
 	e.pilot.engine = e
 	e.duties = duties{db, e.id}
 	if cfg.Stage != nil {
@@ -130,7 +135,7 @@ func New(db DB, cfg Config) (*Engine, error) {
 	for _, q := range cfg.Queues {
 		e.gates[q.Name] = newGate(q)
 	}
-	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, queues: cfg.Queues, log: cfg.Logger}
+	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, queues: cfg.Queues, roles: cfg.Roles, log: cfg.Logger}
 	c, err := newClient(db, e.river(), e.pilot)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "engine.new", "bad_engine_config", "The job queues are set up wrongly; give each queue a name and at least one worker.", err)
@@ -158,7 +163,7 @@ func (e *Engine) river() *river.Config {
 		FetchCooldown:               fetchPause,
 		FetchPollInterval:           fetchEvery,
 		JobTimeout:                  -1,
-		Logger:                      quiet(e.cfg.Logger),
+		Logger:                      quiet(e.cfg.Logger, &e.away),
 		RescueStuckJobsAfter:        never,
 		SkipUnknownJobCheck:         true, // another process may know the kind
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,9 +32,34 @@ func TestAJobOfAKilledProcessIsTakenOver(t *testing.T) {
 		if err := db.Read.QueryRowContext(t.Context(), `SELECT seen FROM worker`).Scan(&seen); err != nil {
 			t.Fatal(err)
 		}
+		looker, err := engine.New(db, engine.Config{LostAfter: lostAfter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent := awaitQueue(t, looker, func(q engine.QueueState) bool { return q.Lost == 1 })
+		if p := silent.Machines[0].Processes; silent.Running != 0 || silent.Machines[0].Up || len(p) != 1 || p[0].Up || p[0].PID != other.Process.Pid || p[0].Running != 1 {
+			t.Errorf("while nobody takes the job over, the queue is %+v", silent)
+		}
 		tries := make(chan engine.Attempt, 1)
 		e := start(t, db, 1, func(_ context.Context, a engine.Attempt) error { tries <- a; return nil })
 		a := receive(t, tries)
+		taken := awaitQueue(t, e, func(q engine.QueueState) bool { return q.Lost == 0 && q.Running == 0 })
+		lost, up := 0, 0
+		for _, m := range taken.Machines {
+			for _, p := range m.Processes {
+				switch {
+				case p.Up && p.PID == os.Getpid() && p.Lost == 0:
+					up++
+				case !p.Up && p.PID == other.Process.Pid && p.Lost == 1 && p.Seen.UnixMilli() == seen:
+					lost++
+				default:
+					t.Errorf("a process of the queue is %+v", p)
+				}
+			}
+		}
+		if lost != 1 || up != 1 {
+			t.Errorf("%d processes were lost and %d are up, want 1 and 1: %+v", lost, up, taken)
+		}
 		job, err := e.Job(t.Context(), a.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -47,6 +73,23 @@ func TestAJobOfAKilledProcessIsTakenOver(t *testing.T) {
 			t.Errorf("try %d of %d; a job whose tries were all lost is tried once more, to be told", a.Number, a.Max)
 		}
 	})
+}
+
+// awaitQueue waits until the one queue is as wanted.
+func awaitQueue(t *testing.T, e *engine.Engine, wanted func(engine.QueueState) bool) engine.QueueState {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		all, err := e.Queues(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 1 && wanted(all[0]) {
+			return all[0]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the queues are %+v", all)
+		}
+	}
 }
 
 func TestAStalledTwinEndsNothingOfTheWorkerThatTookOver(t *testing.T) {

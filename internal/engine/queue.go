@@ -16,7 +16,8 @@ type QueueState struct {
 	Paused    time.Time // since when; zero where it is open
 	Available int       // due, and waiting for a slot
 	Scheduled int       // due later: told so, or after a failure
-	Running   int
+	Running   int       // in processes that are up
+	Lost      int       // in processes that are silent; another process takes them over
 	Dead      int
 	Default   *int      // the limit of every machine without one of its own; nil where each does what it was told
 	Machines  []Machine // by name: those that work on it now, and those with a limit of their own
@@ -24,11 +25,23 @@ type QueueState struct {
 
 // Machine is what one machine does of a queue.
 type Machine struct {
-	Name    string
-	Workers int  // tries side by side in each of its processes; 0 where none is up and nothing limits it
-	Limit   *int // its own limit
-	Running int
-	Up      bool // a process of it works on the queue now
+	Name      string
+	Workers   int  // tries side by side in each of its processes; 0 where none is up and nothing limits it
+	Limit     *int // its own limit
+	Running   int  // in its processes that are up
+	Up        bool // a process of it works on the queue now
+	Processes []Process
+}
+
+// Process is one process of a machine that works on a queue, or one that was lost with attempts of it in the last days.
+type Process struct {
+	ID      string // as attempts name it
+	PID     int
+	Roles   string
+	Up      bool      // it beats
+	Seen    time.Time // its last beat
+	Running int       // attempts under way; those of a silent process wait to be taken over
+	Lost    int       // attempts that others took over because it was silent
 }
 
 // QueueChange changes a queue while it works. What is nil stays as it is.
@@ -78,7 +91,7 @@ func effective(of limits, machine string, told int) int {
 func (e *Engine) Queues(ctx context.Context) ([]QueueState, error) {
 	var all []QueueState
 	err := e.db.View(ctx, func(st Statements) (err error) {
-		all, err = queues(ctx, st, e.db.dialect())
+		all, err = e.queues(ctx, st, e.db.dialect())
 		return err
 	})
 	return all, err
@@ -91,7 +104,7 @@ func (e *Engine) SetQueue(ctx context.Context, name string, change QueueChange) 
 		return state, fault.New(fault.Invalid, "engine.queue", "bad_limit", fmt.Sprintf("A limit is 0 to %d; send one of these, or null to take the limit away.", MaxWorkers), nil)
 	}
 	err = e.db.InTx(ctx, func(tx Tx) error {
-		all, err := queues(ctx, tx, tx.dialect())
+		all, err := e.queues(ctx, tx, tx.dialect())
 		if err != nil {
 			return err
 		}
@@ -101,7 +114,7 @@ func (e *Engine) SetQueue(ctx context.Context, name string, change QueueChange) 
 		if err := change.apply(ctx, tx, name); err != nil {
 			return err
 		}
-		if all, err = queues(ctx, tx, tx.dialect()); err != nil {
+		if all, err = e.queues(ctx, tx, tx.dialect()); err != nil {
 			return err
 		}
 		state = all[slices.IndexFunc(all, func(q QueueState) bool { return q.Name == name })]
@@ -136,7 +149,7 @@ func (c QueueChange) apply(ctx context.Context, tx Tx, name string) error {
 }
 
 // queues reads all queues by name.
-func queues(ctx context.Context, st Statements, d dialect) ([]QueueState, error) {
+func (e *Engine) queues(ctx context.Context, st Statements, d dialect) ([]QueueState, error) {
 	byName := map[string]*QueueState{}
 	queue := func(name string) *QueueState {
 		if byName[name] == nil {
@@ -151,7 +164,10 @@ func queues(ctx context.Context, st Statements, d dialect) ([]QueueState, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := readMachines(ctx, st, d, set, queue); err != nil {
+	if err := e.readMachines(ctx, st, d, set, queue); err != nil {
+		return nil, err
+	}
+	if err := readLost(ctx, st, queue); err != nil {
 		return nil, err
 	}
 	for name, q := range byName {
@@ -224,30 +240,70 @@ func readQueues(ctx context.Context, st Statements, queue func(string) *QueueSta
 	return counts.Err()
 }
 
-// readMachines reads who works on which queue, and how much runs there.
-func readMachines(ctx context.Context, st Statements, d dialect, set map[string]limits, queue func(string) *QueueState) error {
-	rows, err := st.QueryContext(ctx, `SELECT s.queue, s.worker, s.workers, (SELECT count(*) FROM river_job
-		WHERE state = 'running' AND queue = s.queue AND `+d.holder+` = s.worker) FROM job_slot s ORDER BY s.queue, s.worker`)
+// readMachines reads which processes work on which queue, and how much runs there.
+func (e *Engine) readMachines(ctx context.Context, st Statements, d dialect, set map[string]limits, queue func(string) *QueueState) error {
+	rows, err := st.QueryContext(ctx, `SELECT s.queue, s.worker, s.workers, coalesce(p.pid, 0), coalesce(p.roles, ''), coalesce(w.seen, 0), `+d.millis+`,
+		(SELECT count(*) FROM river_job WHERE state = 'running' AND queue = s.queue AND `+d.holder+` = s.worker)
+		FROM job_slot s LEFT JOIN worker w ON w.id = s.worker LEFT JOIN job_process p ON p.worker = s.worker ORDER BY s.queue, s.worker`)
 	if err != nil {
 		return fmt.Errorf("list machines: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var name, worker string
-		var told, running int
-		if err := rows.Scan(&name, &worker, &told, &running); err != nil {
+		var name string
+		var told int
+		var seen, now int64
+		var p Process
+		if err := rows.Scan(&name, &p.ID, &told, &p.PID, &p.Roles, &seen, &now, &p.Running); err != nil {
 			return err
 		}
-		q, machine := queue(name), machineOf(worker)
-		i := slices.IndexFunc(q.Machines, func(m Machine) bool { return m.Name == machine })
-		if i < 0 {
-			q.Machines = append(q.Machines, Machine{Name: machine})
-			i = len(q.Machines) - 1
+		p.Seen, p.Up = time.UnixMilli(seen).UTC(), now-seen <= e.cfg.LostAfter.Milliseconds()
+		q, machine := queue(name), machineOf(p.ID)
+		m := q.machine(machine)
+		m.Workers, m.Processes = effective(set[name], machine, told), append(m.Processes, p)
+		if p.Up {
+			m.Up, m.Running = true, m.Running+p.Running
+		} else {
+			q.Running, q.Lost = q.Running-p.Running, q.Lost+p.Running
 		}
-		m := &q.Machines[i]
-		m.Up, m.Workers, m.Running = true, effective(set[name], machine, told), m.Running+running
 	}
 	return rows.Err()
+}
+
+// readLost reads which processes were lost with attempts under way, or were taken for lost and are back.
+func readLost(ctx context.Context, st Statements, queue func(string) *QueueState) error {
+	rows, err := st.QueryContext(ctx, `SELECT l.queue, l.worker, l.seen, l.attempts, coalesce(p.pid, 0), coalesce(p.roles, '')
+		FROM job_lost l LEFT JOIN job_process p ON p.worker = l.worker WHERE l.attempts > 0 ORDER BY l.queue, l.seen`)
+	if err != nil {
+		return fmt.Errorf("list lost attempts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var seen int64
+		var p Process
+		if err := rows.Scan(&name, &p.ID, &seen, &p.Lost, &p.PID, &p.Roles); err != nil {
+			return err
+		}
+		p.Seen = time.UnixMilli(seen).UTC()
+		m := queue(name).machine(machineOf(p.ID))
+		if i := slices.IndexFunc(m.Processes, func(known Process) bool { return known.ID == p.ID }); i >= 0 {
+			m.Processes[i].Lost = p.Lost
+			continue
+		}
+		m.Processes = append(m.Processes, p)
+	}
+	return rows.Err()
+}
+
+// machine is a machine of the queue, added where there is none.
+func (q *QueueState) machine(name string) *Machine {
+	i := slices.IndexFunc(q.Machines, func(m Machine) bool { return m.Name == name })
+	if i < 0 {
+		q.Machines = append(q.Machines, Machine{Name: name})
+		i = len(q.Machines) - 1
+	}
+	return &q.Machines[i]
 }
 
 // machineOf is the machine in a process's id.

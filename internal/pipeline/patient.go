@@ -32,7 +32,8 @@ func (p patient) persist(ctx context.Context, ref video.StepRef, commit func() e
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || time.Since(began) > keepResult {
 			return err
 		}
-		p.log.Warn("the end of a step could not be recorded; trying again", "video", ref.Video, "generation", ref.Generation, "step", ref.Name, "n", ref.N, "error", err)
+		// The engine logs the outage once; every step that ends meanwhile would repeat it with each try.
+		p.log.Debug("the end of a step could not be recorded; trying again", "video", ref.Video, "generation", ref.Generation, "step", ref.Name, "n", ref.N, "error", err)
 		select {
 		case <-ctx.Done():
 			return err
