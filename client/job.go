@@ -68,7 +68,8 @@ type Queue struct {
 	Since     time.Time `json:"paused_since,omitzero"`
 	Available int       `json:"available"` // due, and waiting for a slot
 	Scheduled int       `json:"scheduled"` // due later
-	Running   int       `json:"running"`
+	Running   int       `json:"running"`   // in processes that are up
+	Lost      int       `json:"lost"`      // in processes that are silent; others take them over
 	Dead      int       `json:"dead"`
 	Workers   *int      `json:"workers,omitempty"` // limit of every machine without one of its own; nil for none
 	Machines  []Machine `json:"machines"`
@@ -81,6 +82,19 @@ type Machine struct {
 	Workers int    `json:"workers"`         // side by side in each of its processes, as in force
 	Limit   *int   `json:"limit,omitempty"` // its own; nil for none
 	Running int    `json:"running"`
+
+	Processes []Process `json:"processes"`
+}
+
+// Process is one process of a machine.
+type Process struct {
+	ID      string    `json:"id"` // as attempts name it
+	PID     int       `json:"pid"`
+	Roles   string    `json:"roles"` // separated by commas
+	Up      bool      `json:"up"`
+	Seen    time.Time `json:"last_seen"`
+	Running int       `json:"running"`
+	Lost    int       `json:"lost_attempts"` // that others took over because it was silent
 }
 
 // QueueEdit changes a queue while it works; nil leaves a field as it is.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -147,7 +148,7 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return unreachable(err)
+		return c.unreachableStorage(g.URL, err)
 	}
 	defer func() { _ = res.Body.Close() }() // drained as far as it is of use
 	if res.StatusCode < 300 {
@@ -158,7 +159,34 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 	if res.StatusCode == http.StatusForbidden && (bytes.Contains(bytes.ToLower(text), []byte("expired")) || time.Now().After(g.Expires)) {
 		return errExpired
 	}
-	return &Error{Status: res.StatusCode, Code: UploadRefused, Detail: fmt.Sprintf("The server refused the file with %d %s", res.StatusCode, http.StatusText(res.StatusCode))}
+	refuser := "The server"
+	if storage, foreign := c.storageOf(g.URL); foreign {
+		refuser = "The storage at " + storage
+	}
+	return &Error{Status: res.StatusCode, Code: UploadRefused, Detail: fmt.Sprintf("%s refused the file with %d %s", refuser, res.StatusCode, http.StatusText(res.StatusCode))}
+}
+
+// StorageUnreachable is the Code of the Error for a storage, apart from the server, that does not answer.
+const StorageUnreachable = "storage_unreachable"
+
+// storageOf is where a presigned URL leads, without its secrets, and whether that is another place than the server's own.
+func (c *Client) storageOf(presigned string) (address string, foreign bool) {
+	to, err := url.Parse(presigned)
+	if err != nil {
+		return "", false
+	}
+	own, err := url.Parse(c.base)
+	return to.Scheme + "://" + to.Host, err == nil && canonical(to) != canonical(own)
+}
+
+// unreachableStorage is the error of a PUT that got no answer. The server has just answered for the grant.
+func (c *Client) unreachableStorage(presigned string, cause error) *Error {
+	e := unreachable(cause)
+	if storage, foreign := c.storageOf(presigned); foreign {
+		e.Code = StorageUnreachable
+		e.Detail = fmt.Sprintf("The storage at %s did not answer, though the server did; check that the storage runs and can be reached from here", storage)
+	}
+	return e
 }
 
 // meter tells how much of the content was read, until it is stopped: the transport may still read after the answer has come.

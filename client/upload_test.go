@@ -192,3 +192,21 @@ func TestAPutThatStallsIsGivenUpAndSentAgain(t *testing.T) {
 		t.Errorf("%q %v; asked %q", id, err, s.requests())
 	}
 }
+
+func TestUpload_StorageDoesNotAnswer_NamesTheStorage(t *testing.T) {
+	nobody := "127.0.0.1:1"
+	c, _, _ := start(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			there := *r
+			there.Host = nobody
+			answerGrant(w, &there, 1, time.Minute)
+			return
+		}
+		refuse(w, 404, "no_video")
+	})
+	_, err := c.Upload(t.Context(), file(t, "a.mp4", "content"), UploadOptions{}, nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Code != StorageUnreachable || e.Status != 0 || !strings.Contains(e.Detail, "The storage at http://"+nobody+" did not answer") || strings.Contains(e.Error(), "sig=") {
+		t.Errorf("%v", err)
+	}
+}

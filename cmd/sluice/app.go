@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sluice/internal/account"
@@ -18,7 +19,6 @@ import (
 	"sluice/internal/certificate"
 	"sluice/internal/delivery"
 	"sluice/internal/engine"
-	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
 	"sluice/internal/grant"
 	"sluice/internal/identity"
@@ -199,10 +199,10 @@ func (a *App) openRoles() error {
 	a.uploads = upload.New(upload.Config{
 		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
 		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
-		Ingest: pipeline.IngestJob, Room: a.uploadRoom(),
+		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) },
 	})
 	checks := map[string]func(context.Context) error{
-		"catalog": a.store.Ping, "objects": a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
+		"catalog": a.store.Ping, partObjects: a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
 	}
 	var err error
 	if s.has(roleAPI) || s.has(roleEdge) {
@@ -317,7 +317,7 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 		queues = append(queues, engine.Queue{Name: purge.Queue, Workers: 1})
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
-		Name: machine, Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), outside), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
+		Name: machine, Roles: strings.Join(s.Roles, ","), Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), outside), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
 		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
 	})
 	if err != nil {
@@ -329,12 +329,9 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 	return nil
 }
 
-// checkObjects asks the endpoint for an object that needn't be there.
+// checkObjects asks the endpoint for the heads of both buckets.
 func (a *App) checkObjects(ctx context.Context) error {
-	if _, err := a.objects.Head(ctx, a.settings.S3.MediaBucket, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	return nil
+	return a.objects.CheckBuckets(ctx, a.settings.S3.UploadsBucket, a.settings.S3.MediaBucket)
 }
 
 // longestPut is how long a PUT that began within its URL's time may take.

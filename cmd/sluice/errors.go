@@ -26,12 +26,15 @@ type Errors struct {
 	Code    string `help:"Only errors with this code." placeholder:"CODE"`
 	Since   string `help:"Only errors from then on: a time span such as 24h, or a moment such as 2026-03-09T14:00:00Z." placeholder:"WHEN"`
 	Limit   int    `help:"Most errors to list." default:"50"`
+
+	screen io.Writer // where all else than results goes
 }
 
 // Run lists or counts.
 func (e *Errors) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	e.screen = os.Stderr
 	return e.show(ctx, os.Stdout, time.Now())
 }
 
@@ -60,8 +63,13 @@ func (e *Errors) show(ctx context.Context, out io.Writer, now time.Time) error {
 }
 
 // list prints errors, newest first.
-func (e *Errors) list(ctx context.Context, c *client.Client, table, out io.Writer, since time.Time) error {
+func (e *Errors) list(ctx context.Context, c *client.Client, table, out io.Writer, since time.Time) (err error) {
 	n := 0
+	defer func() {
+		if err == nil && n == 0 {
+			e.none(since)
+		}
+	}()
 	for raw, err := range c.ErrorsJSON(ctx, client.ErrorQuery{Video: e.Video, Step: e.Step, Code: e.Code, Since: since}) {
 		if err != nil || n == e.Limit {
 			return err
@@ -95,6 +103,9 @@ func (e *Errors) count(ctx context.Context, c *client.Client, table, out io.Writ
 	if err != nil {
 		return err
 	}
+	if len(groups) == 0 {
+		e.none(since)
+	}
 	for i, g := range groups {
 		if e.JSON {
 			if err := json.NewEncoder(out).Encode(g); err != nil {
@@ -108,6 +119,18 @@ func (e *Errors) count(ctx context.Context, c *client.Client, table, out io.Writ
 		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", g.Count, g.Videos, g.Code, g.Step, g.Last.Local().Format(time.DateTime), plain(g.Message))
 	}
 	return nil
+}
+
+// none says on stderr that there is nothing to print, so that an empty answer and a command that did nothing look different.
+func (e *Errors) none(since time.Time) {
+	what := "There are no errors"
+	if e.Video+e.Step+e.Code != "" {
+		what = "No error matches"
+	}
+	if !since.IsZero() {
+		what += " since " + since.Local().Format(time.DateTime)
+	}
+	fmt.Fprintln(e.screen, what+".")
 }
 
 // moment reads a time span before now, or a moment; nothing is the zero time.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -11,24 +12,28 @@ import (
 	"sluice/internal/fault"
 )
 
-// health knows how the parts are that this server needs to take work: each is asked in a goroutine of its own, so that one that hangs hides no other.
+// health keeps the state of the parts that this server needs to take work. Each is checked in a goroutine and by a clock of its own, so that one that hangs
+// hides neither the others nor itself.
 type health struct {
 	log *slog.Logger
 	now func() time.Time
 
 	mu    sync.Mutex
 	parts map[string]*part
-	asked time.Time
 }
 
 // part is one of them, as it was last seen.
 type part struct {
 	check func(context.Context) error
-	asked bool // at least once
-	busy  bool // its last question has no answer yet
+	known bool      // err and since hold what was found
+	busy  bool      // its last check has not returned yet
+	asked time.Time // when that check began: each part has its own clock, however often all are looked at
 	err   error
 	since time.Time // of the state that it is in
 }
+
+// partObjects is the storage: uploads are refused while it is in trouble.
+const partObjects = "objects"
 
 const (
 	askEvery  = time.Second     // at most
@@ -61,21 +66,19 @@ func (h *health) watch(ctx context.Context) {
 func (h *health) look(ctx context.Context) {
 	h.mu.Lock()
 	now := h.now()
-	if now.Sub(h.asked) < askEvery {
-		h.mu.Unlock()
-		return
-	}
-	h.asked = now
 	var answers sync.WaitGroup
 	for name, p := range h.parts {
-		if p.busy {
+		if p.busy || now.Sub(p.asked) < askEvery {
 			continue
 		}
-		p.busy = true
+		p.busy, p.asked = true, now
 		answers.Go(func() {
 			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerIn)
 			defer cancel()
 			err := p.check(within)
+			if err != nil && within.Err() != nil { // a client may put its own words to the deadline
+				err = noAnswer(err)
+			}
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			p.busy = false
@@ -92,24 +95,38 @@ func (h *health) look(ctx context.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, p := range h.parts {
-		if p.busy && h.now().Sub(h.asked) >= answerIn {
-			h.note(name, p, fault.New(fault.Unavailable, "health", "no_answer", "It does not answer.", nil))
+		if p.busy && h.now().Sub(p.asked) >= answerIn {
+			h.note(name, p, noAnswer(nil))
 		}
 	}
 }
 
+func noAnswer(cause error) error {
+	return fault.New(fault.Unavailable, "health", "no_answer", fmt.Sprintf("It did not answer within %v; check that it runs and can be reached.", answerIn), cause)
+}
+
+// trouble is what is the matter with a part as it was last seen; nil where it works or was not checked yet.
+func (h *health) trouble(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.parts[name]; p != nil {
+		return p.err
+	}
+	return nil
+}
+
 // note keeps an answer, and logs it where it is news. The caller holds the lock.
 func (h *health) note(name string, p *part, err error) {
-	if news := !p.asked || (p.err == nil) != (err == nil); news {
+	if news := !p.known || (p.err == nil) != (err == nil); news {
 		p.since = h.now()
 		switch {
 		case err != nil:
 			h.log.Warn("a part is in trouble", "part", name, "error", err)
-		case p.asked:
-			h.log.Info("a part is well again", "part", name)
+		case p.known:
+			h.log.Info("a part works again", "part", name)
 		}
 	}
-	p.asked, p.err = true, err
+	p.known, p.err = true, err
 }
 
 // Answers of /healthz and /readyz. docs/OPERATIONS.md describes them.
@@ -133,7 +150,7 @@ func (h *health) answer() (healthAnswer, int) {
 	for name, p := range h.parts {
 		answer := partAnswer{State: "ok", Since: p.since.UTC().Format(time.RFC3339)}
 		switch {
-		case !p.asked:
+		case !p.known:
 			answer = partAnswer{State: "unknown", Message: "It has not answered yet."}
 		case p.err != nil:
 			answer.State, answer.Code, answer.Message = "trouble", fault.Of(p.err).Code, fault.Of(p.err).Message

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/internal/fault"
@@ -78,4 +80,60 @@ func TestAPartThatHangsHidesNoOther(t *testing.T) {
 	if took := time.Since(began); code != 503 || a.Parts["catalog"].State != "trouble" || a.Parts["disk"].State != "ok" || took > 20*answerIn {
 		t.Errorf("after %v: %d %+v", took, code, a)
 	}
+}
+
+// TestReadyz_PartHangsAndIsPolledEachSecond_NamesIt polls as a load balancer does. One part ignores its context, another returns its context's error.
+func TestReadyz_PartHangsAndIsPolledEachSecond_NamesIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var hang atomic.Bool
+		never := make(chan struct{})
+		h := newHealth(slog.New(slog.DiscardHandler), map[string]func(context.Context) error{
+			"catalog": func(context.Context) error {
+				if hang.Load() {
+					<-never
+				}
+				return nil
+			},
+			"objects": func(ctx context.Context) error {
+				if hang.Load() {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return nil
+			},
+			"disk": func(context.Context) error { return nil },
+		})
+		if code, a := ask(t, h.readyz); code != http.StatusOK {
+			t.Fatalf("at first: %d %+v", code, a)
+		}
+		time.Sleep(askEvery)
+		hang.Store(true)
+		began := time.Now()
+		var polls sync.WaitGroup
+		for range 30 {
+			polls.Go(func() {
+				code, a := ask(t, h.readyz)
+				if time.Since(began) < 2*answerIn {
+					return
+				}
+				for _, name := range []string{"catalog", "objects"} {
+					if p := a.Parts[name]; code != http.StatusServiceUnavailable || p.Code != "no_answer" || p.State != "trouble" {
+						t.Errorf("after %v: %d %s: %+v", time.Since(began), code, name, p)
+					}
+				}
+				if a.Parts["disk"].State != "ok" {
+					t.Errorf("after %v: disk: %+v", time.Since(began), a.Parts["disk"])
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		hang.Store(false)
+		close(never)
+		polls.Wait()
+		time.Sleep(askEvery)
+		if code, a := ask(t, h.readyz); code != http.StatusOK {
+			t.Errorf("with all parts back: %d %+v", code, a)
+		}
+	})
 }

@@ -93,8 +93,11 @@ func (s *ShowJob) Run() error {
 		if err := s.print(out, 0, j); err != nil || s.JSON {
 			return err
 		}
-		for _, a := range j.Attempts {
-			ended := "running, or its worker was lost"
+		for i, a := range j.Attempts {
+			ended := "lost: its process ended or fell silent, and another attempt follows"
+			if j.State == "running" && i == len(j.Attempts)-1 {
+				ended = "running"
+			}
 			if a.Error != nil {
 				ended = a.Error.Message + " (" + a.Error.Code + ")"
 			} else if !a.Finished.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"sluice/client"
 )
@@ -40,7 +41,7 @@ func (o Operate) printQueue(out io.Writer, n int, q client.Queue) error {
 		return json.NewEncoder(out).Encode(q)
 	}
 	if n == 0 {
-		fmt.Fprintln(out, "QUEUE\tSTATE\tWAIT\tLATER\tRUN\tDEAD\tLIMIT\tMACHINES")
+		fmt.Fprintln(out, "QUEUE\tSTATE\tWAIT\tLATER\tRUN\tLOST\tDEAD\tLIMIT\tPROCESSES (RUNNING/SLOTS)")
 	}
 	state, limit := "open", "-"
 	if q.Paused {
@@ -49,16 +50,33 @@ func (o Operate) printQueue(out io.Writer, n int, q client.Queue) error {
 	if q.Workers != nil {
 		limit = fmt.Sprint(*q.Workers)
 	}
-	var machines []string
+	var processes []string
 	for _, m := range q.Machines {
-		text := fmt.Sprintf("%s %d/%d", plain(m.Name), m.Running, m.Workers)
-		if !m.Up {
-			text += " (down)"
-		}
-		machines = append(machines, text)
+		processes = append(processes, describeMachine(m)...)
 	}
-	_, err := fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", q.Name, state, q.Available, q.Scheduled, q.Running, q.Dead, limit, strings.Join(machines, ", "))
+	_, err := fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", q.Name, state, q.Available, q.Scheduled, q.Running, q.Lost, q.Dead, limit, strings.Join(processes, "; "))
 	return err
+}
+
+// describeMachine is one text for each process of a machine, as "media-1 pid 4711 (worker) 2/2".
+func describeMachine(m client.Machine) []string {
+	if len(m.Processes) == 0 { // listed for its limit alone
+		return []string{fmt.Sprintf("%s down, limit %d", plain(m.Name), m.Workers)}
+	}
+	var all []string
+	for _, p := range m.Processes {
+		text := fmt.Sprintf("%s pid %d (%s) ", plain(m.Name), p.PID, plain(p.Roles))
+		if p.Up {
+			text += fmt.Sprintf("%d/%d", p.Running, m.Workers)
+		} else {
+			text += "down since " + p.Seen.Local().Format(time.DateTime)
+		}
+		if lost := p.Lost + map[bool]int{false: p.Running}[p.Up]; lost > 0 {
+			text += fmt.Sprintf(", %d attempts lost", lost)
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 // PauseQueue pauses.

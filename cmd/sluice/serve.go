@@ -70,9 +70,13 @@ func (a *App) greet(w *os.File) {
 		fmt.Fprintf(w, "\n  %s on %s\n\n", strings.Join(s.Roles, " and "), a.local)
 		return
 	}
-	page, token, bearer := s.PublicURL+"/", "in "+filepath.Join(s.Data, tokenFile), "$(cat "+filepath.Join(s.Data, tokenFile)+")"
-	if s.AdminToken != "" {
-		token, bearer = "as set", "$SLUICE_ADMIN_TOKEN"
+	page, token, bearer, shown := s.PublicURL+"/", "in "+filepath.Join(s.Data, tokenFile), "$(cat "+filepath.Join(s.Data, tokenFile)+")", ""
+	if s.AdminToken != "" { // then no file has it, and commands are shown where it is
+		token, bearer = "as configured; put it into TOKEN for the commands below", "$TOKEN"
+		if os.Getenv("SLUICE_ADMIN_TOKEN") == string(s.AdminToken) {
+			token, bearer = "in SLUICE_ADMIN_TOKEN", "$SLUICE_ADMIN_TOKEN"
+		}
+		shown = ` --token "` + bearer + `"`
 	} else if isTerminal(w) && a.first == "" { // else they are to sign in as a person: greetFirst says how
 		page += "#token=" + a.token
 	}
@@ -87,10 +91,10 @@ func (a *App) greet(w *os.File) {
   Token       %[6]s
 
 Try:
-  bin/sluice put --data %[7]s VIDEO.mp4
+  bin/sluice put --data %[7]s%[9]s VIDEO.mp4
   curl -H "Authorization: Bearer %[8]s" %[1]s/v1/videos
 
-`, s.PublicURL, page, s.publicStorage(), s.S3.UploadsBucket, keys, token, s.Data, bearer)
+`, s.PublicURL, page, s.publicStorage(), s.S3.UploadsBucket, keys, token, s.Data, bearer, shown)
 	fmt.Fprint(w, a.greetFirst())
 }
 

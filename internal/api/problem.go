@@ -100,6 +100,7 @@ var meaning = map[string]string{
 	"too_many_subscriptions": "there are as many subscriptions as may be (100)",
 	"internal":               "a failure of the server; try again",
 	"disk_full":              "the server's disk is low; try again after Retry-After seconds",
+	"storage_unavailable":    "the server's storage is away; try again after Retry-After seconds",
 	"database_unavailable":   "the server's database is away; try again after Retry-After seconds",
 	"timeout":                "the server took too long; try again after Retry-After seconds",
 	"no_job":                 "there is no job with this id, or it ended well and was forgotten",

@@ -17,7 +17,8 @@ type Queue struct {
 	Since     Time      `json:"paused_since,omitzero" doc:"When it was paused; absent where it is not"`
 	Available int       `json:"available" example:"120" doc:"Jobs that are due and wait for a slot"`
 	Scheduled int       `json:"scheduled" example:"3" doc:"Jobs that are due later: told so, or after a failure"`
-	Running   int       `json:"running" example:"8" doc:"Jobs that run, on all machines"`
+	Running   int       `json:"running" example:"8" doc:"Jobs that run in processes that are up, on all machines"`
+	Lost      int       `json:"lost" example:"0" doc:"Jobs whose process is silent; another process takes them over"`
 	Dead      int       `json:"dead" example:"1" doc:"Jobs that failed for good"`
 	Workers   *int      `json:"workers,omitempty" example:"2" doc:"Limit of every machine without one of its own; absent where each does what its configuration says"`
 	Machines  []Machine `json:"machines" doc:"Who works on it, and who has a limit of its own"`
@@ -29,7 +30,20 @@ type Machine struct {
 	Up      bool   `json:"up" example:"true" doc:"Whether a process of it works on the queue now"`
 	Workers int    `json:"workers" example:"2" doc:"Jobs side by side in each of its processes, as now in force"`
 	Limit   *int   `json:"limit,omitempty" example:"2" doc:"Its own limit; absent where it has none"`
-	Running int    `json:"running" example:"2" doc:"Jobs that run there"`
+	Running int    `json:"running" example:"2" doc:"Jobs that run there, in all of its processes that are up"`
+
+	Processes []Process `json:"processes" doc:"Its processes that work on the queue, and those that were lost with jobs of it within seven days"`
+}
+
+// Process is one process of a machine.
+type Process struct {
+	ID      string `json:"id" example:"media-1-q4ovp3wezxtb" doc:"As attempts name it"`
+	PID     int    `json:"pid" example:"4711" doc:"Its process id on the machine; 0 where that is not known"`
+	Roles   string `json:"roles" example:"worker" doc:"Its roles, separated by commas"`
+	Up      bool   `json:"up" example:"true" doc:"Whether it was heard within five seconds"`
+	Seen    Time   `json:"last_seen" doc:"When it was last heard, by the database's clock"`
+	Running int    `json:"running" example:"2" doc:"Jobs under way in it; where it is not up, jobs that another process takes over"`
+	Lost    int    `json:"lost_attempts" example:"0" doc:"Attempts that other processes took over because it was silent"`
 }
 
 // QueueEdit changes a queue while it works. What is absent stays as it is.
@@ -91,10 +105,14 @@ func (s *service) editQueue(ctx context.Context, in *queueInput) (*queueOutput, 
 
 // viewQueue tells a queue as JSON.
 func viewQueue(q engine.QueueState) Queue {
-	out := Queue{Name: q.Name, Paused: !q.Paused.IsZero(), Since: Time(q.Paused), Available: q.Available, Scheduled: q.Scheduled, Running: q.Running, Dead: q.Dead,
+	out := Queue{Name: q.Name, Paused: !q.Paused.IsZero(), Since: Time(q.Paused), Available: q.Available, Scheduled: q.Scheduled, Running: q.Running, Lost: q.Lost, Dead: q.Dead,
 		Workers: q.Default, Machines: make([]Machine, 0, len(q.Machines))}
 	for _, m := range q.Machines {
-		out.Machines = append(out.Machines, Machine{Name: m.Name, Up: m.Up, Workers: m.Workers, Limit: m.Limit, Running: m.Running})
+		machine := Machine{Name: m.Name, Up: m.Up, Workers: m.Workers, Limit: m.Limit, Running: m.Running, Processes: make([]Process, 0, len(m.Processes))}
+		for _, p := range m.Processes {
+			machine.Processes = append(machine.Processes, Process{ID: p.ID, PID: p.PID, Roles: p.Roles, Up: p.Up, Seen: Time(p.Seen), Running: p.Running, Lost: p.Lost})
+		}
+		out.Machines = append(out.Machines, machine)
 	}
 	return out
 }

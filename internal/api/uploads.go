@@ -53,7 +53,7 @@ func (s *service) routeUploads() {
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusRequestEntityTooLarge: {"too_large"}, http.StatusUnsupportedMediaType: {"unsupported_type"},
 			http.StatusForbidden:           {codeForbidden},
-			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type", codeNoWorkspace}, http.StatusServiceUnavailable: {"disk_full"}}, s.grant)
+			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type", codeNoWorkspace}, http.StatusServiceUnavailable: {"disk_full", "storage_unavailable"}}, s.grant)
 }
 
 func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, error) {

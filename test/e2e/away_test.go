@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,4 +138,69 @@ func TestAStorageThatIsAwayPausesWork(t *testing.T) {
 		}
 	}
 	t.Logf("%d attempts met the storage away", waits)
+}
+
+// TestVideo_BucketAwayDuringEncode_WaitsAndEndsReady takes the folder of the bucket media from versitygw in the middle of an encode, which then answers 404 to everything
+// in it, and puts it back.
+func TestVideo_BucketAwayDuringEncode_WaitsAndEndsReady(t *testing.T) {
+	t.Parallel()
+	there := rig.VersityGW(t)
+	s := rig.Start(t, rig.Options{Token: clusterToken, Args: append(there.Flags(), "--workers-encode", "1", "--reconcile-every", "1s")})
+	id := s.Upload(rig.Clip(t, "clip.mp4", "640x360", 6), "clip.mp4")
+	s.AwaitUntil(id, time.Minute, func(v rig.Video) bool { return encoding(v) > 0 })
+	media, aside := filepath.Join(there.Root, "media"), filepath.Join(there.Root, "aside")
+	if err := os.Rename(media, aside); err != nil {
+		t.Fatal(err)
+	}
+	if r := becomes(t, s, http.StatusServiceUnavailable); r.Parts["objects"].Code != "no_such_bucket" {
+		t.Errorf("readyz: %+v", r)
+	}
+	if status, code, retry := grant(t, s); status != http.StatusServiceUnavailable || code != "storage_unavailable" || retry == "" {
+		t.Errorf("POST /v1/uploads answers %d %q, Retry-After %q", status, code, retry)
+	}
+	met := func(v rig.Video) bool {
+		for _, step := range v.Steps {
+			for _, a := range step.Attempts {
+				if a.Error != nil {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	v := s.AwaitUntil(id, time.Minute, met)
+	if v.Status == "failed" {
+		t.Errorf("the video failed while the bucket was away: %s", v.Raw)
+	}
+	if err := os.Rename(aside, media); err != nil {
+		t.Fatal(err)
+	}
+	if v = s.Await(id, 2*time.Minute); v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	becomes(t, s, http.StatusOK)
+	if status, _, _ := grant(t, s); status != http.StatusCreated {
+		t.Errorf("with the bucket back, POST /v1/uploads answers %d", status)
+	}
+}
+
+// grant asks for an upload, and returns the status, the code of a problem and when to try again.
+func grant(t *testing.T, s *rig.Server) (status int, code, retry string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, s.URL+"/v1/uploads", strings.NewReader(`{"filename": "other.mp4"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+s.Token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var problem struct{ Code string }
+	if err := json.NewDecoder(response.Body).Decode(&problem); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, problem.Code, response.Header.Get("Retry-After")
 }

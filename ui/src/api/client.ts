@@ -213,7 +213,18 @@ export interface Queue {
   running: number;
   dead: number;
   workers?: number; // limit of every machine without one of its own
-  machines: { name: string; up: boolean; workers: number; limit?: number; running: number }[];
+  lost: number; // in processes that are silent
+  machines: { name: string; up: boolean; workers: number; limit?: number; running: number; processes: Process[] }[];
+}
+
+export interface Process {
+  id: string;
+  pid: number;
+  roles: string;
+  up: boolean;
+  last_seen: string;
+  running: number;
+  lost_attempts: number; // that others took over because it was silent
 }
 
 // Problem is what went wrong, with a sentence that is fit to show. status is 0 where no answer came.
