@@ -55,6 +55,12 @@ var mutants = []mutant{
 	}, "./internal/bucket", "NeverRewritten"},
 	{"a pin is of the bytes that were written", []edit{{"internal/bucket/file.go", "if now.ETag != src.ETag || now.Size != src.Size {", "if false && now != src {"}}, "./internal/bucket", "KeepsItsPin"},
 	{"a write is answered after its fact", []edit{{"internal/bucket/disk.go", "		err = d.created(ctx, o)\n", "		_ = d.created(ctx, o)\n"}}, "./internal/bucket", "CannotBeRecorded"},
+	{"an upload that is not there is not complete", []edit{
+		{"internal/bucket/complete.go", "	if state == uploadComplete {\n", "	if true {\n"},
+		{"internal/bucket/complete.go", "err != nil || backend.AreEtagsSame(etag, there.ETag)", "err != nil || etag != there.ETag"},
+	}, "./internal/bucket", "UploadAbortedOrNeverBegun"},
+	{"joined bytes are noted before they are cut out of their part", []edit{{"internal/bucket/join.go",
+		"unix.Fsetxattr(int(j.layout.Fd()), joinedSoFar, strconv.AppendInt(nil, at, 10), 0)", "error(nil)"}}, "./internal/bucket", "InterruptedInTheMiddle"},
 	{"scratch is emptied at the start", []edit{{"cmd/sluice/app.go", "return pipeline.Clean(a.scratch())", "return os.MkdirAll(a.scratch(), 0o700)"}}, "./test/drill", storyTest},
 	{"a generation's objects go before it counts as retired", []edit{{"internal/pipeline/remove.go", "generationPrefix(prefix, what.Generation)); err != nil {", "generationPrefix(prefix, what.Generation)+\"none/\"); err != nil {"}},
 		"./test/drill", storyTest},
