@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,4 +170,59 @@ func TestAJobThatWaitedAndThenFailedHasItsTriesStill(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLog_DatabaseAway_HasOneLineForTheOutageAndOneForItsEnd counts what a process of four queues logs, River included.
+func TestLog_DatabaseAway_HasOneLineForTheOutageAndOneForItsEnd(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		by, ways := outages(t, dsn)
+		log := &lockedText{}
+		var queues []engine.Queue
+		for _, name := range []string{"encode", "still", "ingest", "control"} {
+			queues = append(queues, engine.Queue{Name: name, Workers: 1})
+		}
+		e, err := engine.New(open(t, by), engine.Config{
+			Workers: map[string]engine.Worker{"work": func(context.Context, engine.Attempt) error { return nil }},
+			Queues:  queues, LostAfter: lostAfter, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		if err == nil {
+			err = e.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, e) })
+		for i, way := range ways {
+			way.take()
+			time.Sleep(max(way.lasts, 12*time.Second)) // a claim gives a database that hangs ten seconds
+			way.giveBack()
+			for deadline := time.Now().Add(patience); strings.Count(log.String(), "answers again") <= i; time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%s: the end of the outage is not logged:\n%s", way.name, log.String())
+				}
+			}
+			time.Sleep(engine.KeptBack) // what River says is held back for as long
+			if n := strings.Count(log.String(), "\n"); n != 2*(i+1) {
+				t.Fatalf("%s: %d lines after %d outages, want two for each:\n%s", way.name, n, i+1, log.String())
+			}
+		}
+	})
+}
+
+// lockedText is text that many write.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

@@ -22,6 +22,7 @@ type outage struct {
 
 // heard reports whether err says that the database is away. The first such error of an outage is logged.
 func (o *outage) heard(err error) bool {
+	err = safe("engine.outage", err) // reads outside a transaction return the driver's own errors
 	if !fault.Is(err, fault.Unavailable) && !errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
