@@ -293,6 +293,7 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 	way := pipeline.New(pipeline.Config{
 		Store: stageRecords(a.store), Results: a.store, Remover: stageRecords(a.store), Objects: stageBlobs(a.objects), Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
+		Space: a.room.space, Spare: a.spare, Wake: a.hasten, Alone: !s.shared(),
 	})
 	a.inUse = way.InUse
 	machine, err := os.Hostname()
@@ -318,7 +319,7 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 	}
 	a.engine, err = engine.New(a.store.DB(), engine.Config{
 		Name: machine, Roles: strings.Join(s.Roles, ","), Workers: handlers(way.Handlers(), a.uploads.Handlers(), a.identity.Handlers(), outside), Stage: stageDuties, Now: now, Logger: a.log, Queues: queues,
-		Hold: func(queue string) bool { return pipeline.NeedsRoom(queue) && a.room.check(0) != nil },
+		Hold: way.Hold,
 	})
 	if err != nil {
 		return err
@@ -327,6 +328,22 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 	checks["jobs"] = func(context.Context) error { return a.engine.Ready() }
 	checks["tools"] = func(context.Context) error { return tool.Check() }
 	return nil
+}
+
+// spare removes what is kept of remote objects and not in use.
+func (a *App) spare() {
+	if err := a.objects.Spare(); err != nil {
+		a.log.Error("cached files could not be removed", "error", err)
+	}
+}
+
+// hasten has a job that waits for room tried now.
+func (a *App) hasten(job int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := a.engine.Hasten(ctx, job); err != nil {
+		a.log.Warn("a job that waits for room could not be hastened; it is tried at its time", "job", job, "error", err)
+	}
 }
 
 // checkObjects asks the endpoint for the heads of both buckets.

@@ -16,7 +16,7 @@ func TestADiskIsLowUntilItHasAQuarterMoreRoom(t *testing.T) {
 	free := map[string]int64{"a": 900 * mb, "b": 0}
 	now := time.Unix(1, 0)
 	r := newRoom(100*mb, slog.New(slog.DiscardHandler), "a", "b")
-	r.free = func(folder string) (int64, error) { return free[folder], nil }
+	r.free = func(folder string) (int64, int64, error) { return free[folder], 1000 * mb, nil }
 	r.now = func() time.Time { return now }
 	for _, c := range []struct {
 		left, bytes int64
@@ -48,7 +48,7 @@ func TestADiskIsLowUntilItHasAQuarterMoreRoom(t *testing.T) {
 func TestADiskThatDoesNotAnswerIsTrouble(t *testing.T) {
 	t.Parallel()
 	r := newRoom(1, slog.New(slog.DiscardHandler), "/a/host/path")
-	r.free = func(string) (int64, error) { return 0, errors.New("/a/host/path: input/output error") }
+	r.free = func(string) (int64, int64, error) { return 0, 0, errors.New("/a/host/path: input/output error") }
 	err := r.check(0)
 	if fault.Of(err).Code != "disk_unavailable" || strings.Contains(fault.Of(err).Message, "host") {
 		t.Errorf("%v", err)

@@ -109,6 +109,23 @@ func (c *cache) release(e *entry) error {
 	return c.shrink()
 }
 
+// missing is how many bytes of an object are not here yet.
+func (c *cache) missing(e *entry) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return e.object.Size - e.have.bytes()
+}
+
+// clear removes all idle files.
+func (c *cache) clear() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := c.limit
+	defer func() { c.limit = limit }()
+	c.limit = -1
+	return c.shrink()
+}
+
 // shrink removes idle files, the longest unused first, until the rest is within the limit. The mutex is held.
 func (c *cache) shrink() error {
 	var errs []error

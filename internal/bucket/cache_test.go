@@ -200,6 +200,17 @@ func TestTheCacheKeepsWithinItsLimitAndNeverDropsWhatIsInUse(t *testing.T) {
 	if got := s.Fetched(); got != 6000 {
 		t.Errorf("fetched %d bytes", got)
 	}
+	if err := s.Spare(); err != nil {
+		t.Error(err)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 || held.Missing() != 0 || !bytes.Equal(onDisk(t, held), noise(1000)) {
+		t.Errorf("%d files are kept where room is needed, and %d bytes are missing of the one in use", len(files), held.Missing())
+	}
+	fresh := local(t, s, "1")
+	if got := fresh.Missing(); got != 1000 {
+		t.Errorf("%d bytes are missing of what was not fetched", got)
+	}
+	_ = fresh.Close()
 	_ = held.Close()
 	stray := filepath.Join(dir, "of an earlier process")
 	if err := os.WriteFile(stray, nil, 0o600); err != nil {

@@ -56,6 +56,14 @@ func (s *Store) Cached(o Object) (*File, error) {
 // Remote reports whether the file holds only what was fetched.
 func (f *File) Remote() bool { return f.cache != nil }
 
+// Missing is how many bytes of the object the file does not hold yet.
+func (f *File) Missing() int64 {
+	if f.cache == nil {
+		return 0
+	}
+	return f.cache.missing(f.entry)
+}
+
 // Fetch makes sure that the file holds the given extents: all of the object where none is given. It returns what ctx or the storage says
 // where that fails; fault.Conflict, code "source_changed", where the object is another one by now.
 func (f *File) Fetch(ctx context.Context, extents ...video.Extent) error {

@@ -78,6 +78,14 @@ func (s *Store) Fetched() int64 {
 	return s.cache.got.Load()
 }
 
+// Spare removes the cached files that nobody uses: the disk is low.
+func (s *Store) Spare() error {
+	if s.cache == nil {
+		return nil
+	}
+	return s.cache.clear()
+}
+
 // Close removes the cached files. Nothing may use the Store then.
 func (s *Store) Close() error {
 	if s.cache == nil {

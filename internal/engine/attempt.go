@@ -68,7 +68,7 @@ func (e *Engine) attempt(h Handle, row *rivertype.JobRow) (Attempt, error) {
 		err = fault.New(fault.Invalid, "engine.run", "bad_job", "The job's row can't be read.", err)
 	}
 	return Attempt{
-		Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: h.worker, Handle: h, wait: so, mayWait: e.mayWait(so, e.cfg.Now()),
+		Job: job, ID: row.ID, Number: row.Attempt, Max: row.MaxAttempts, Worker: h.worker, Handle: h, wait: so, mayWait: e.mayWait(so, e.cfg.Now()) && !e.hold(row.Queue).Count,
 	}, err
 }
 

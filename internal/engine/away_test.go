@@ -121,7 +121,7 @@ func TestAHeldQueueWaitsAndTheOthersGoOn(t *testing.T) {
 		e, err := engine.New(db, engine.Config{
 			Workers: map[string]engine.Worker{"work": func(_ context.Context, a engine.Attempt) error { ran <- a.Job.Queue; return nil }},
 			Queues:  []engine.Queue{{Name: "heavy", Workers: 1}, {Name: "light", Workers: 1}},
-			Hold:    func(queue string) bool { return queue == "heavy" && low.Load() },
+			Hold:    func(queue string) engine.Hold { return engine.Hold{Held: queue == "heavy" && low.Load()} },
 		})
 		if err == nil {
 			err = e.Start(t.Context())
@@ -141,6 +141,99 @@ func TestAHeldQueueWaitsAndTheOthersGoOn(t *testing.T) {
 		low.Store(false)
 		if q := receive(t, ran); q != "heavy" {
 			t.Errorf("a job of the %s queue ran", q)
+		}
+	})
+}
+
+func TestHold_ExceptAGroup_TakesItsJobsAlone(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		ran := make(chan string, 4)
+		var held atomic.Bool
+		held.Store(true)
+		e, err := engine.New(db, engine.Config{
+			Workers: map[string]engine.Worker{"work": func(_ context.Context, a engine.Attempt) error { ran <- a.Job.Group; return nil }},
+			Queues:  []engine.Queue{{Name: "heavy", Workers: 2}},
+			Hold:    func(string) engine.Hold { return engine.Hold{Held: held.Load(), Except: []string{"goes on", "nobody"}} },
+		})
+		if err == nil {
+			err = e.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, e) })
+		insert(t, db, engine.Job{Queue: "heavy", Priority: 1, Group: "waits"}, engine.Job{Queue: "heavy", Priority: 4, Group: "goes on"})
+		if group := receive(t, ran); group != "goes on" {
+			t.Errorf("a job of the group %q ran first", group)
+		}
+		held.Store(false)
+		if group := receive(t, ran); group != "waits" {
+			t.Errorf("a job of the group %q ran", group)
+		}
+	})
+}
+
+func TestHold_Count_EndsAWaitByTheNumberOfTries(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		away := fault.New(fault.Unavailable, "test", "away", "later", nil)
+		e, err := engine.New(db, engine.Config{
+			Workers: map[string]engine.Worker{"work": func(context.Context, engine.Attempt) error { return away }},
+			Queues:  []engine.Queue{{Name: "heavy", Workers: 1}}, Backoff: engine.Backoff{First: time.Millisecond, Max: time.Millisecond},
+			Hold: func(string) engine.Hold { return engine.Hold{Count: true} },
+		})
+		if err == nil {
+			err = e.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, e) })
+		insert(t, db, engine.Job{Queue: "heavy", Attempts: 2})
+		if r := await(t, db, "discarded"); r.attempt != 2 {
+			t.Errorf("got %+v", r)
+		}
+	})
+}
+
+func TestHasten_JobThatWaits_IsTriedAtOnceAndNoOtherIs(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		tried := make(chan string, 4)
+		away := fault.New(fault.Unavailable, "test", "away", "later", nil)
+		e, err := engine.New(db, engine.Config{
+			Workers: map[string]engine.Worker{"work": func(_ context.Context, a engine.Attempt) error {
+				tried <- a.Job.Group
+				if len(tried) < 2 {
+					return away
+				}
+				return nil
+			}},
+			Queues: []engine.Queue{{Name: "heavy", Workers: 1}}, Backoff: engine.Backoff{First: time.Hour, Max: time.Hour},
+		})
+		if err == nil {
+			err = e.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stop(t, e) })
+		insert(t, db, engine.Job{Queue: "heavy", Group: "waits"}, engine.Job{Queue: "heavy", Group: "later", After: time.Now().Add(time.Hour)})
+		for deadline := time.Now().Add(time.Minute); len(tried) < 2; time.Sleep(20 * time.Millisecond) {
+			for _, r := range jobs(t, db) {
+				if err := e.Hasten(t.Context(), r.id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the job is not tried again")
+			}
+		}
+		for range 2 {
+			if group := receive(t, tried); group != "waits" {
+				t.Errorf("a job of the group %q was tried", group)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,7 +36,11 @@ type share struct {
 // under way in this queue first, of two the one that waited longer for a slot; within one owner by age. Claims of one queue follow each other, so that each
 // sees what the one before took.
 func (e *Engine) claim(ctx context.Context, queue string, most int) ([]*rivertype.JobRow, error) {
-	if most <= 0 || e.stopping() || e.cfg.Hold != nil && e.cfg.Hold(queue) {
+	if most <= 0 || e.stopping() {
+		return nil, nil
+	}
+	hold := e.hold(queue)
+	if hold.Held && len(hold.Except) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimWait)
@@ -50,7 +55,7 @@ func (e *Engine) claim(ctx context.Context, queue string, most int) ([]*rivertyp
 		if err != nil || !open {
 			return err
 		}
-		all, err := candidates(ctx, tx, queue, most)
+		all, err := e.choose(ctx, tx, queue, most, hold)
 		if err != nil {
 			return err
 		}
@@ -77,6 +82,22 @@ func (e *Engine) claim(ctx context.Context, queue string, most int) ([]*rivertyp
 		return nil
 	})
 	return rows, err
+}
+
+// hold asks which jobs of a queue are held here.
+func (e *Engine) hold(queue string) Hold {
+	if e.cfg.Hold == nil {
+		return Hold{}
+	}
+	return e.cfg.Hold(queue)
+}
+
+// choose lists the jobs that could be among the next most and are not held.
+func (e *Engine) choose(ctx context.Context, tx Tx, queue string, most int, hold Hold) ([]candidate, error) {
+	if hold.Held {
+		return candidatesOf(ctx, tx, queue, most, hold.Except)
+	}
+	return candidates(ctx, tx, queue, most)
 }
 
 // due asks whether there may be something to take, without keeping anybody from writing.
@@ -114,6 +135,26 @@ func candidates(ctx context.Context, tx Tx, queue string, most int) ([]candidate
 	if err != nil {
 		return nil, fmt.Errorf("list jobs to take: %w", err)
 	}
+	return scan(rows)
+}
+
+// candidatesOf lists the next jobs of some groups, by priority and age. The groups are few, and found by their index.
+func candidatesOf(ctx context.Context, tx Tx, queue string, most int, groups []string) ([]candidate, error) {
+	args, marks := []any{queue, most}, make([]string, len(groups))
+	for i, g := range groups {
+		args = append(args, g)
+		marks[i] = "$" + strconv.Itoa(len(args))
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id, priority, `+owner+` FROM river_job WHERE state = 'available' AND queue = $1
+		AND metadata ->> 'group' IN (`+strings.Join(marks, ", ")+`) AND scheduled_at <= `+tx.dialect().now+` ORDER BY priority, scheduled_at, id LIMIT $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list jobs of groups: %w", err)
+	}
+	return scan(rows)
+}
+
+// scan reads candidates, and closes rows.
+func scan(rows *sql.Rows) ([]candidate, error) {
 	defer rows.Close()
 	var all []candidate
 	for rows.Next() {

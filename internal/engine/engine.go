@@ -46,6 +46,13 @@ type Backoff struct {
 	Max   time.Duration // 0 means 5 min
 }
 
+// Hold says which jobs of a queue this process leaves to other processes and for later. The zero value holds nothing.
+type Hold struct {
+	Held   bool     // no job of the queue is taken
+	Except []string // but those of these groups
+	Count  bool     // tries count even where a part is away: the cause has lasted longer than a job may wait
+}
+
 // Config is what an Engine is made from.
 type Config struct {
 	Name      string            // of this machine, for people who read attempts and for limits; a random part is added
@@ -56,9 +63,9 @@ type Config struct {
 	LostAfter time.Duration // how long a process may be silent before its jobs are given to others; 0 means 5 s
 	// LongestWait is how long a job waits for a part that is away, its tries not counted; 0 means 24 h. From then on each counts.
 	LongestWait time.Duration
-	// Hold is asked before jobs of a queue are taken: true leaves them where they are, for other processes and for later. It is asked several times a second.
-	// Nil holds nothing.
-	Hold   func(queue string) bool
+	// Hold is called before jobs of a queue are taken, several times a second, and when a try begins. Nil holds
+	// nothing.
+	Hold   func(queue string) Hold
 	Stage  func(Duties) Duties // wraps what duties are kept by; drills fail there. Nil leaves it as it is
 	Now    func() time.Time    // this machine's clock, which may be wrong; nil means time.Now
 	Logger *slog.Logger        // nil discards

@@ -211,6 +211,15 @@ func (e *Engine) retry(ctx context.Context, tx Tx, id int64) (Status, error) {
 	return status(ctx, tx, tx.dialect(), id)
 }
 
+// Hasten makes a job due now that waits for its time after a try that found a part away. Any other job stays as it is.
+func (e *Engine) Hasten(ctx context.Context, id int64) error {
+	return e.db.InTx(ctx, func(tx Tx) error {
+		now := tx.dialect().now
+		_, err := tx.ExecContext(ctx, `UPDATE river_job SET scheduled_at = `+now+` WHERE id = $1 AND state = 'available' AND scheduled_at > `+now, id)
+		return err
+	})
+}
+
 // Kill ends h's job in tx as dead, with why: like Complete, but kept, for people to look at and to redrive.
 func (e *Engine) Kill(ctx context.Context, tx Tx, h Handle, why string) error {
 	if h.id == 0 {

@@ -11,6 +11,11 @@ import (
 
 // ingest probes the source, plans, and makes the steps of the generation.
 func (p *Pipeline) ingest(ctx context.Context, r *run) error {
+	if p.sources.waits(r.ref.Video, r.ref.Generation) { // known to need a copy: the room is asked for before the work
+		if err := p.reserve(ctx, r); err != nil {
+			return err
+		}
+	}
 	var facts video.Facts
 	err := p.read(ctx, r, (*ffmpeg.Index).Opening, func(src ffmpeg.Source) (err error) {
 		facts, err = p.Tool.Probe(ctx, src, path.Base(r.Video.Name))
@@ -22,11 +27,7 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 	timed := facts // the facts of the file that is cut: the copy's, where there is one
 	remux := ffmpeg.RemuxFor(facts)
 	if remux != "" {
-		original, err := p.original(ctx, r)
-		if err != nil {
-			return err
-		}
-		copied, err := p.remuxed(ctx, r, original, facts, remux)
+		copied, err := p.copied(ctx, r, remux, &facts)
 		if err != nil {
 			return err
 		}

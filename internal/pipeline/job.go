@@ -16,8 +16,11 @@ const (
 	ControlQueue = "control" // publish, removal: mostly waiting for disk
 )
 
-// NeedsRoom reports whether the jobs of a queue write much into scratch and bucket. The others make little, or make room.
-func NeedsRoom(queue string) bool { return queue != ControlQueue }
+// NeedsRoom reports whether the jobs of a queue write much into scratch and bucket. The others, also those of other
+// packages, write little or free room.
+func NeedsRoom(queue string) bool {
+	return queue == IngestQueue || queue == EncodeQueue || queue == StillQueue
+}
 
 const (
 	retireKind = "retire"

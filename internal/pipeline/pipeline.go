@@ -50,11 +50,15 @@ type Config struct {
 	Remover     Remover
 	Objects     Objects
 	Tool        *ffmpeg.Tool
-	Media       string        // the bucket of outputs and pinned sources
-	Scratch     string        // a folder of this process alone, for files under way
-	Resolution  int           // the default of Settings.MaxResolution
-	Workers     int           // how many encode steps run side by side here
-	RetireAfter time.Duration // how long viewers keep a generation that was replaced, and a redrive finds what one that failed has made
+	Media       string                // the bucket of outputs and pinned sources
+	Scratch     string                // a folder of this process alone, for files under way
+	Resolution  int                   // the default of Settings.MaxResolution
+	Workers     int                   // how many encode steps run side by side here
+	RetireAfter time.Duration         // how long viewers keep a generation that was replaced, and a redrive finds what one that failed has made
+	Space       func() (Space, error) // the room on Scratch's disk; nil: there is always room
+	Spare       func()                // removes what is kept of sources for later; may be nil
+	Wake        func(job int64)       // has a job that waits tried now; may be nil
+	Alone       bool                  // no other process takes the steps that this one leaves
 	Now         func() time.Time
 	At          func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
 	Log         *slog.Logger
@@ -70,7 +74,9 @@ type Pipeline struct {
 // New makes a Pipeline.
 func New(c Config) *Pipeline {
 	c.Store = patient{c.Store, c.Log}
-	return &Pipeline{Config: c, sources: sources{dir: filepath.Join(c.Scratch, "sources")}}
+	return &Pipeline{Config: c, sources: sources{
+		dir: filepath.Join(c.Scratch, "sources"), space: c.Space, spare: c.Spare, wake: c.Wake, now: c.Now,
+	}}
 }
 
 // Handlers maps each kind of job to the function that does it.
@@ -92,6 +98,7 @@ type run struct {
 	video.Work
 	dir  string         // its own scratch folder, removed afterwards
 	open []*bucket.File // closed afterwards
+	read func()         // called afterwards, where the step has read the copy of its source
 	done engine.Handle
 	log  *slog.Logger
 }
@@ -113,7 +120,9 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		case r.Attempt == 0: // it could not be begun: there is no attempt to end, and the job has to come again
 			return fault.New(fault.Unavailable, "pipeline.step", "database_unavailable", "The step could not be begun; it is tried again.", err)
 		}
-		err = crowded(err)
+		if err = crowded(err); ranOut(err) {
+			p.sources.clear()
+		}
 		failure := video.StepFailure{
 			Failure: video.Failure{Code: fault.Of(err).Code, Message: fault.Of(err).Message},
 			Detail:  ffmpeg.Detail(err),
@@ -142,6 +151,12 @@ func crowded(err error) error {
 	return err
 }
 
+// ranOut reports whether somebody met a disk without a byte left; a step that waits for room has met none.
+func ranOut(err error) bool {
+	code := fault.Of(err).Code
+	return (code == "disk_full" || code == "storage_full") && !errors.Is(err, errNoRoom)
+}
+
 // attempt runs one try in a scratch folder of its own.
 func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do func(context.Context, *run) error) (err error) {
 	if r.Work, err = p.Store.Begin(ctx, r.ref, a.Worker, r.done); err != nil {
@@ -153,6 +168,9 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 	p.dirs.Store(r.dir, true)
 	defer func() {
 		defer p.dirs.Delete(r.dir)
+		if r.read != nil {
+			r.read()
+		}
 		for _, f := range r.open {
 			if cerr := f.Close(); cerr != nil {
 				r.log.Error("cached file left over", "error", cerr)
@@ -165,6 +183,9 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 	if a.Number > a.Max { // the engine hands the job out once more, so that this can be written down
 		return fault.New(fault.Invalid, "pipeline.step", "workers_lost",
 			"Every worker that took this step was lost, maybe because of this file; look at the server's log and memory, then encode the video again.", nil)
+	}
+	if err = p.room(r); err != nil {
+		return err
 	}
 	started := p.Now()
 	p.at(r, "begun")

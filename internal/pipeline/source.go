@@ -3,58 +3,15 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
-	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
 	"sluice/internal/video"
 )
-
-// sources keeps, a generation, the copy of a source in a container with an index, where the source has none. It can be made again from the
-// source at any time, so a crash costs only the copying.
-type sources struct {
-	dir   string
-	under singleflight.Group
-}
-
-func (s *sources) path(id video.ID, generation int, container string) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%s-%d", id, generation), "source."+map[string]string{"mp4": "mp4", "matroska": "mkv"}[container])
-}
-
-// forget removes the copy of a generation.
-func (s *sources) forget(id video.ID, generation int) {
-	_ = os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("%s-%d", id, generation))) // scratch is emptied at start, too
-}
-
-// keepCopy is how long a copy that no step began with is kept: what ends a generation removes the copies of its own machine alone.
-const keepCopy = time.Hour
-
-// have reports whether a copy is there, and keeps it from being swept.
-func (s *sources) have(copied string, now time.Time) bool {
-	return os.Chtimes(filepath.Dir(copied), now, now) == nil && exists(copied)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// sweep removes the copies that no step has begun with for keepCopy. A tool that still reads one goes on: it has it open.
-func (s *sources) sweep(now time.Time) {
-	copies, _ := os.ReadDir(s.dir) // none is there before the first
-	for _, c := range copies {
-		if info, err := c.Info(); err == nil && now.Sub(info.ModTime()) > keepCopy {
-			_ = os.RemoveAll(filepath.Join(s.dir, c.Name()))
-		}
-	}
-}
 
 // pinned opens the pinned source as a file of this machine, until the attempt ends. Nothing of a remote one is there yet.
 func (p *Pipeline) pinned(ctx context.Context, r *run) (*bucket.File, error) {
@@ -107,6 +64,11 @@ func (p *Pipeline) read(ctx context.Context, r *run, part func(*ffmpeg.Index) []
 			r.log.Info("the whole source is fetched", "bytes", file.Size, "why", err)
 		}
 	}
+	if file.Missing() > 0 {
+		if err := p.reserve(ctx, r); err != nil {
+			return err
+		}
+	}
 	if err := file.Fetch(ctx); err != nil {
 		return err
 	}
@@ -115,38 +77,68 @@ func (p *Pipeline) read(ctx context.Context, r *run, part func(*ffmpeg.Index) []
 
 // prepared is the copy of the source in the container that the plan names.
 func (p *Pipeline) prepared(ctx context.Context, r *run) (string, error) {
-	copied := p.sources.path(r.ref.Video, r.ref.Generation, r.Plan.Remux)
-	if p.sources.have(copied, p.Now()) {
-		return copied, nil
-	}
-	original, err := p.original(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	// The video's facts are those of the copy, whose streams may stand in another order; what to copy, only the original tells.
-	facts, err := p.Tool.Probe(ctx, ffmpeg.Whole(original), path.Base(r.Video.Name))
-	if err != nil {
-		return "", err
-	}
-	return p.remuxed(ctx, r, original, facts, r.Plan.Remux)
+	return p.copied(ctx, r, r.Plan.Remux, nil)
 }
 
-// remuxed makes the copy, once however many steps ask, and whole or not at all. f are the original's facts.
-func (p *Pipeline) remuxed(ctx context.Context, r *run, original string, f video.Facts, container string) (string, error) {
-	copied := p.sources.path(r.ref.Video, r.ref.Generation, container)
-	_, err, _ := p.sources.under.Do(copied, func() (any, error) {
-		if p.sources.have(copied, p.Now()) {
+// copied is the copy of the source, made once however many steps ask, and whole or not at all. f are the original's
+// facts; nil has them read again: those of the video are the copy's, whose streams may stand in another order.
+func (p *Pipeline) copied(ctx context.Context, r *run, container string, f *video.Facts) (string, error) {
+	g := generation{r.ref.Video, r.ref.Generation}
+	name := p.sources.path(g.video, g.n, container)
+	p.reads(r)
+	_, err, _ := p.sources.under.Do(name, func() (any, error) {
+		if p.sources.have(g, name) {
 			return nil, nil
 		}
-		p.sources.sweep(p.Now())
-		if err := os.MkdirAll(filepath.Dir(copied), 0o700); err != nil {
+		p.sources.sweep()
+		if err := p.reserve(ctx, r); err != nil {
 			return nil, err
 		}
-		part := filepath.Join(r.dir, filepath.Base(copied))
-		if err := p.Tool.Remux(ctx, original, part, f, container); err != nil {
+		original, err := p.original(ctx, r)
+		if err != nil {
 			return nil, err
 		}
-		return nil, os.Rename(part, copied)
+		if f == nil {
+			facts, err := p.Tool.Probe(ctx, ffmpeg.Whole(original), path.Base(r.Video.Name))
+			if err != nil {
+				return nil, err
+			}
+			f = &facts
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return nil, err
+		}
+		part := filepath.Join(r.dir, filepath.Base(name))
+		if err := p.Tool.Remux(ctx, original, part, *f, container); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(part, name); err != nil {
+			return nil, err
+		}
+		p.sources.made(g)
+		return nil, nil
 	})
-	return copied, err
+	return name, err
+}
+
+// reads keeps the copy of the source from being removed until the attempt ends.
+func (p *Pipeline) reads(r *run) {
+	if r.read == nil {
+		r.read = p.sources.read(generation{r.ref.Video, r.ref.Generation}, r.Video.Source.Size)
+	}
+}
+
+// reserve has room for the copy of the source, and for what of the source has to be fetched first, or makes the step
+// wait.
+func (p *Pipeline) reserve(ctx context.Context, r *run) error {
+	file, err := p.pinned(ctx, r)
+	if err != nil {
+		return err
+	}
+	kept := int64(0)
+	if !file.Remote() {
+		kept = file.Size
+	}
+	p.reads(r)
+	return p.sources.reserve(generation{r.ref.Video, r.ref.Generation}, copyNeed(file.Size)+file.Missing(), kept, r.ref.Name != video.Ingest, r.done.ID())
 }

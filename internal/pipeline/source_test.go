@@ -1,35 +1,367 @@
 package pipeline
 
 import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"sluice/internal/fault"
+	"sluice/internal/video"
 )
 
-func TestACopyGoesAnHourAfterItsLastStepBegan(t *testing.T) {
+const mb = 1 << 20
+
+// drive is a disk of which the copies in a pipeline's scratch take room: it counts bytes that nobody writes.
+type drive struct {
+	t      *testing.T
+	total  int64
+	taken  int64 // by sources and outputs
+	least  int64
+	low    bool
+	since  time.Time
+	now    time.Time
+	sizes  map[string]int64 // of copies, by their file
+	way    *Pipeline
+	awoken []int64
+}
+
+func newDrive(t *testing.T, total, least int64) *drive {
+	t.Helper()
+	d := &drive{t: t, total: total, least: least, now: time.Unix(1e9, 0), sizes: map[string]int64{}}
+	d.way = New(Config{
+		Scratch: t.TempDir(), Space: d.space, Alone: true, Now: func() time.Time { return d.now }, Log: slog.New(slog.DiscardHandler),
+		Wake: func(job int64) { d.awoken = append(d.awoken, job) },
+	})
+	return d
+}
+
+func (d *drive) space() (Space, error) {
+	s := Space{Total: d.total, Free: d.total - d.taken, Least: d.least}
+	for g, c := range d.way.sources.all { // asked in the middle of its work, by the one goroutine of the test
+		if c.there {
+			s.Free -= d.sizes[d.way.sources.path(g.video, g.n, "mp4")]
+		}
+	}
+	was := d.low
+	if d.low = s.Free < s.Least || d.low && s.Free < s.Least+s.Least/4; d.low && !was {
+		d.since = d.now
+	}
+	if s.Low = d.low; s.Low {
+		s.For = d.now.Sub(d.since)
+	}
+	return s, nil
+}
+
+// copy makes the copy of a source of so many bytes as a step does, and returns what ends the step.
+func (d *drive) copy(id string, size int64, begun bool, job int64) (done func(), err error) {
+	d.t.Helper()
+	g := generation{video.ID(id), 1}
+	done = d.way.sources.read(g, size)
+	name := d.way.sources.path(g.video, g.n, "mp4")
+	if d.way.sources.have(g, name) {
+		return done, nil
+	}
+	if err := d.way.sources.reserve(g, copyNeed(size), size, begun, job); err != nil {
+		done()
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.sizes[name] = size
+	d.way.sources.made(g)
+	return done, nil
+}
+
+// made has an ingest make a copy, and ends it.
+func (d *drive) made(id string, size int64) {
+	d.t.Helper()
+	done, err := d.copy(id, size, false, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	done()
+	d.now = d.now.Add(time.Second)
+}
+
+// there lists the videos whose copies are there.
+func (d *drive) there() (all []string) {
+	for name := range d.sizes {
+		if _, err := os.Stat(name); err == nil {
+			dir := filepath.Base(filepath.Dir(name))
+			all = append(all, dir[:len(dir)-2])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func code(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.Of(err).Code
+}
+
+func TestSweep_CopyUnusedForAnHour_IsRemoved(t *testing.T) {
 	t.Parallel()
-	s := sources{dir: filepath.Join(t.TempDir(), "sources")}
-	now := time.Now()
-	made := map[string]string{}
-	for _, id := range []string{"idle", "used"} {
-		made[id] = s.path("video", len(made)+1, "mp4")
-		if err := os.MkdirAll(filepath.Dir(made[id]), 0o700); err != nil {
-			t.Fatal(err)
+	d := newDrive(t, 1000*mb, 0)
+	d.made("idle", mb)
+	d.made("used", mb)
+	d.now = d.now.Add(50 * time.Minute)
+	done, err := d.copy("used", mb, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(keepCopy + time.Minute)
+	d.way.sources.sweep()
+	if got := d.there(); !slices.Equal(got, []string{"used"}) {
+		t.Errorf("there are copies of %v while a step reads one", got)
+	}
+	done()
+	d.now = d.now.Add(keepCopy + time.Minute)
+	d.way.sources.sweep()
+	if got := d.there(); len(got) > 0 {
+		t.Errorf("the copies of %v stay", got)
+	}
+}
+
+func TestReserve_RoomBesideOthers_DecidesWhoWaits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		total  int64
+		others func(*drive)
+		size   int64
+		begun  bool
+		want   string
+	}{
+		{"an ingest alone whose copy fits", 400 * mb, func(*drive) {}, 100 * mb, false, ""},
+		{"an ingest alone that would make the disk low", 330 * mb, func(d *drive) { d.taken = 130 * mb }, 100 * mb, false, "disk_full"},
+		{"a generation alone that has begun uses what is kept free", 330 * mb, func(d *drive) { d.taken = 130 * mb }, 100 * mb, true, ""},
+		{"all but a quarter of it", 330 * mb, func(d *drive) { d.taken = 202 * mb }, 100 * mb, true, "disk_full"},
+		{"an ingest leaves room for the outputs of who has a copy", 700 * mb, func(d *drive) { d.taken = 200 * mb; d.made("other", 100*mb) }, 100 * mb, false, "disk_full"},
+		{"and what has begun does not wait for that", 700 * mb, func(d *drive) { d.taken = 200 * mb; d.made("other", 100*mb) }, 100 * mb, true, ""},
+		{"a copy that is being made counts", 450 * mb, func(d *drive) {
+			d.way.sources.read(generation{"other", 1}, 100*mb)
+			if err := d.way.sources.reserve(generation{"other", 1}, 250*mb, 0, true, 0); err != nil {
+				d.t.Fatal(err)
+			}
+		}, 100 * mb, true, "disk_full"},
+		{"an ingest leaves room for who has begun and waits", 1200 * mb, func(d *drive) {
+			d.made("reader", 100*mb)
+			d.taken = 800 * mb
+			if _, err := d.copy("other", 500*mb, true, 0); code(err) != "disk_full" {
+				d.t.Fatal(err)
+			}
+			d.way.sources.forget("reader", 1)
+		}, 100 * mb, false, "disk_full"},
+		{"a copy that never fits", 280 * mb, func(*drive) {}, 100 * mb, false, "disk_too_small"},
+	} {
+		d := newDrive(t, c.total, 100*mb)
+		c.others(d)
+		_, err := d.copy("it", c.size, c.begun, 7)
+		if code(err) != c.want || err != nil && fault.Permanent(err) != (c.want == "disk_too_small") {
+			t.Errorf("%s: %v", c.name, err)
 		}
-		if err := os.WriteFile(made[id], nil, 0o600); err != nil {
-			t.Fatal(err)
+	}
+}
+
+func TestHold_LowDisk_KeepsTheOldestCopyAndItsGenerationGoesOn(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 100*mb)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		d.made(id, 50*mb)
+	}
+	d.taken = 720 * mb // 80 are free
+	busy, err := d.copy("c", 50*mb, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := d.way.Hold(ControlQueue); h.Held {
+		t.Error("publishing and removal are held")
+	}
+	if h := d.way.Hold("mail"); h.Held {
+		t.Error("another package's queue is held")
+	}
+	if h := d.way.Hold(EncodeQueue); h.Held || !slices.Equal(d.there(), []string{"a", "b", "c"}) { // 130 are free
+		t.Errorf("hold is %+v and there are copies of %v", h, d.there())
+	}
+	d.taken = 830 * mb
+	if h := d.way.Hold(EncodeQueue); !h.Held || !slices.Equal(h.Except, []string{"c"}) || !slices.Equal(d.there(), []string{"c"}) {
+		t.Errorf("hold is %+v and there are copies of %v", h, d.there())
+	}
+	if h := d.way.Hold(IngestQueue); !h.Held || h.Except != nil {
+		t.Errorf("ingest: %+v", h)
+	}
+	busy()
+	d.taken = 930 * mb // 20 are free, less than a quarter of what is kept
+	if d.way.Hold(StillQueue); len(d.there()) > 0 {
+		t.Errorf("there are copies of %v on a disk that has no room for what they are for", d.there())
+	}
+}
+
+func TestHold_GenerationThatDoesNothing_LeavesItsTurnToTheNext(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 400*mb)
+	d.made("a", 50*mb)
+	d.made("b", 50*mb)
+	d.taken = 560 * mb // low even without the copies
+	turns := map[string]bool{}
+	for range 4 {
+		h := d.way.Hold(EncodeQueue)
+		if len(h.Except) != 1 {
+			t.Fatalf("hold is %+v", h)
+		}
+		turns[h.Except[0]] = true
+		d.now = d.now.Add(idleCopy + time.Second)
+	}
+	if len(turns) != 2 {
+		t.Errorf("only %v go on", turns)
+	}
+}
+
+func TestHold_LowForADay_LetsTriesCount(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 400*mb)
+	d.taken = 700 * mb
+	if h := d.way.Hold(EncodeQueue); !h.Held || h.Count {
+		t.Errorf("at first: %+v", h)
+	}
+	d.now = d.now.Add(longestLow + time.Second)
+	for _, queue := range []string{IngestQueue, EncodeQueue, StillQueue} {
+		if h := d.way.Hold(queue); h.Held || !h.Count {
+			t.Errorf("%s after a day: %+v", queue, h)
 		}
 	}
-	if !s.have(made["used"], now.Add(50*time.Minute)) || s.have(filepath.Join(s.dir, "none-1", "source.mp4"), now) {
-		t.Fatal("what is there is not there, or the other way round")
+	d.way.Alone = false
+	if h := d.way.Hold(EncodeQueue); !h.Held {
+		t.Errorf("where other machines take the work: %+v", h)
 	}
-	s.sweep(now.Add(61 * time.Minute))
-	if exists(made["idle"]) || !exists(made["used"]) {
-		t.Error("the wrong copy is gone")
+}
+
+func TestHold_RoomFreed_WakesWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 700*mb, 100*mb)
+	d.made("first", 100*mb)
+	d.taken = 300 * mb
+	for job := range int64(3) {
+		if _, err := d.copy(fmt.Sprint("later", job), 100*mb, false, job+1); code(err) != "disk_full" {
+			t.Fatalf("%v", err)
+		}
+		d.now = d.now.Add(time.Second)
 	}
-	s.sweep(now.Add(2 * time.Hour))
-	if exists(made["used"]) {
-		t.Error("a copy stays for ever")
+	if d.way.Hold(EncodeQueue); len(d.awoken) > 0 {
+		t.Errorf("%v are woken and have no room", d.awoken)
 	}
+	d.way.sources.forget("first", 1)
+	d.now = d.now.Add(2 * time.Second)
+	if d.way.Hold(EncodeQueue); !slices.Equal(d.awoken, []int64{1, 2}) {
+		t.Errorf("%v are woken", d.awoken)
+	}
+}
+
+// work is a video of the simulation.
+type work struct {
+	id       string
+	size     int64
+	outputs  int64 // of one chunk
+	chunks   int
+	begun    bool
+	running  func() // ends the chunk that runs
+	finished bool
+}
+
+// TestRoom_RandomWorkThatFitsInTheEnd_AllEnds takes random steps of random videos on a disk on which all outputs fit
+// and no two copies need to: whoever is chosen, all end.
+func TestRoom_RandomWorkThatFitsInTheEnd_AllEnds(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(40) {
+		simulate(t, seed)
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 9)) //nolint:gosec // a test's choices
+	least := int64(random.IntN(3)) * 100 * mb
+	var all []*work
+	sum, largest := int64(0), int64(0)
+	for n := range 2 + random.IntN(6) {
+		w := &work{id: fmt.Sprint("v", n), size: int64(20+random.IntN(300)) * mb, chunks: 1 + random.IntN(4)}
+		w.outputs = int64(random.IntN(200)) * w.size / 100 / int64(w.chunks)
+		all = append(all, w)
+		sum += w.size + w.outputs*int64(w.chunks)
+		largest = max(largest, copyNeed(w.size))
+	}
+	d := newDrive(t, sum+largest+least+least/4, least)
+	for _, w := range all {
+		d.taken += w.size
+	}
+	took := 0
+	for quiet := d.now; ; took++ {
+		left := slices.DeleteFunc(slices.Clone(all), func(w *work) bool { return w.finished })
+		if len(left) == 0 {
+			return
+		}
+		if d.now.Sub(quiet) > time.Hour {
+			s, _ := d.space()
+			t.Fatalf("seed %d: %d of %d are left after an hour without a step; %d MB of %d are free, %d are kept free, low: %v, there are copies of %v",
+				seed, len(left), len(all), s.Free/mb, s.Total/mb, s.Least/mb, s.Low, d.there())
+		}
+		d.now = d.now.Add(time.Duration(random.IntN(20)) * time.Second)
+		if d.advance(left[random.IntN(len(left))]) {
+			quiet = d.now
+		}
+		if s, _ := d.space(); s.Free < 0 {
+			t.Fatalf("seed %d: %d MB more are used than there are", seed, -s.Free/mb)
+		}
+	}
+}
+
+// advance has a video take a step, and reports whether it could.
+func (d *drive) advance(w *work) bool {
+	if w.running != nil {
+		d.taken += w.outputs
+		w.running()
+		if w.running = nil; w.chunks == 0 {
+			d.way.sources.forget(video.ID(w.id), 1)
+			w.finished = true
+		}
+		return true
+	}
+	queue := EncodeQueue
+	if !w.begun {
+		queue = IngestQueue
+	}
+	if h := d.way.Hold(queue); h.Held && !slices.Contains(h.Except, w.id) {
+		return false
+	}
+	r := &run{ref: video.StepRef{Video: video.ID(w.id), Generation: 1, Name: video.StepName(queue)}}
+	if d.way.room(r) != nil {
+		return false
+	}
+	done, err := d.copy(w.id, w.size, w.begun, 1)
+	if code(err) == "disk_too_small" {
+		d.t.Fatal(err)
+	}
+	if err != nil {
+		return false
+	}
+	if !w.begun {
+		w.begun = true
+		done()
+		return true
+	}
+	w.chunks--
+	w.running = done
+	return true
 }

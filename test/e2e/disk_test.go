@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,61 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
-	"golang.org/x/sys/unix"
-
 	"sluice/test/rig"
 )
-
-// small makes a data folder on a disk of its own of so many bytes.
-func small(t *testing.T, size string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root mounts a small disk")
-	}
-	dir := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("sluice-test", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("no small disk can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	probe := filepath.Join(dir, "probe")
-	if err := os.WriteFile(probe, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setxattr(probe, "user.etag", []byte("x"), 0); err != nil {
-		t.Skipf("this kernel's tmpfs keeps no extended attributes: %v", err)
-	}
-	return filepath.Join(dir, "data")
-}
-
-// fill leaves so many bytes free on a folder's disk, until the returned function is called.
-func fill(t *testing.T, dir string, leave int64) (free func()) {
-	t.Helper()
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		t.Fatal(err)
-	}
-	ballast := filepath.Join(filepath.Dir(dir), "ballast")
-	file, err := os.Create(ballast)
-	if err == nil {
-		err = unix.Fallocate(int(file.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-leave)
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 type readiness struct {
 	Status string
@@ -87,7 +32,7 @@ func ready(t *testing.T, s *rig.Server) (status int, r readiness) {
 // TestALowDiskStopsUploadsAndWorkUntilThereIsRoom has the disk filled by somebody else while a video waits to be encoded.
 func TestALowDiskStopsUploadsAndWorkUntilThereIsRoom(t *testing.T) {
 	t.Parallel()
-	data := small(t, "96m")
+	data := rig.SmallDisk(t, "96m")
 	s := rig.Start(t, rig.Options{Data: data, Args: []string{"--disk-low", "40MiB"}})
 	clip := rig.Clip(t, "clip.mp4", "320x180", 2)
 	first := s.Await(s.Upload(clip, "first.mp4"), time.Minute)
@@ -95,7 +40,7 @@ func TestALowDiskStopsUploadsAndWorkUntilThereIsRoom(t *testing.T) {
 		t.Fatalf("%s", first.Raw)
 	}
 
-	free := fill(t, data, 30<<20)
+	free := rig.Fill(t, data, 30<<20)
 	if r := becomes(t, s, http.StatusServiceUnavailable); r.Parts["disk"].State != "trouble" || r.Parts["disk"].Code != "disk_full" || r.Parts["catalog"].State != "ok" {
 		t.Errorf("readyz: %+v", r)
 	}
@@ -142,12 +87,12 @@ func TestALowDiskStopsUploadsAndWorkUntilThereIsRoom(t *testing.T) {
 // TestADiskThatIsFullMakesWorkWaitAndLosesNothing lets the disk run full under running work, whatever the server keeps free.
 func TestADiskThatIsFullMakesWorkWaitAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	data := small(t, "128m")
+	data := rig.SmallDisk(t, "128m")
 	s := rig.Start(t, rig.Options{Data: data, Args: []string{"--disk-low", "0", "--workers-encode", "1"}})
 	clip := rig.Clip(t, "clip.mp4", "1280x720", 6)
 	id := s.Upload(clip, "clip.mp4")
 	s.AwaitUntil(id, time.Minute, func(v rig.Video) bool { return len(v.Steps) > 1 })
-	free := fill(t, data, 200<<10)
+	free := rig.Fill(t, data, 200<<10)
 	for deadline := time.Now().Add(3 * time.Minute); !strings.Contains(s.Log(), "disk is full"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("nobody met the full disk:\n%s", s.Log())

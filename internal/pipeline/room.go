@@ -1,0 +1,464 @@
+package pipeline
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+// Space is the room on the disk that scratch fills, in bytes.
+type Space struct {
+	Free  int64
+	Total int64         // of the whole disk, used or free
+	Least int64         // what is kept free
+	Low   bool          // less than Least is free, or was and not enough has been freed since
+	For   time.Duration // how long it has been low
+}
+
+const (
+	// keepCopy is how long a copy that no step reads is kept while there is room: what ends a generation removes the
+	// copies of its own machine alone.
+	keepCopy = time.Hour
+	// idleCopy is how long a copy that no step reads keeps others from the room that it takes.
+	idleCopy = time.Minute
+	// lastWanted is how long room is left to a generation that waits for it: each try renews that, and tries are at
+	// most 6 minutes apart (engine.Backoff).
+	lastWanted = 10 * time.Minute
+	// longestLow is how long a low disk holds work. From then on work is tried again and its tries count, as where
+	// any other part is away (engine.Config.LongestWait).
+	longestLow = 24 * time.Hour
+)
+
+// errNoRoom is why a step waits that has not met a full disk, and is kept from it.
+var errNoRoom = errors.New("no room is left that may be used")
+
+// copyNeed is the room that a copy needs: remuxing keeps the streams and adds an index, which takes less than a
+// sixteenth of any source but the smallest.
+func copyNeed(source int64) int64 { return source + source/16 + 1<<20 }
+
+// generation names what a copy is of.
+type generation struct {
+	video video.ID
+	n     int
+}
+
+// sources keeps, for each generation, the copy of a source in a container with an index, where the source has none.
+// It can be made again from the source at any time, so a crash costs only the copying. It also keeps the copies from
+// filling the disk:
+//
+// - A copy is made only where it fits beside those that are being made; else the step waits (fault.Unavailable,
+// "disk_full").
+// - Generations that have begun come first: ingest also leaves room for the copies that they wait for, and for the
+// outputs of
+//
+//	those that have one.
+//
+// - A low disk keeps no copy that no step reads, but one: that generation goes on, because its end frees the copy. A
+// generation that
+//
+//	has begun and is alone may use three quarters of what is kept free.
+//
+// - A copy that does not fit on a disk that holds nothing but its source fails its generation (fault.Invalid,
+// "disk_too_small").
+type sources struct {
+	dir   string
+	space func() (Space, error) // nil: there is room
+	spare func()                // gives back what else is kept for later: the source cache; may be nil
+	now   func() time.Time
+	wake  func(job int64) // has a job that waits tried now; may be nil
+	woke  time.Time       // when that was last looked for
+
+	under singleflight.Group
+	mu    sync.Mutex
+	all   map[generation]*copied
+	first *copied   // goes on while the disk is low
+	since time.Time // when first was chosen
+}
+
+// copied is what this process knows of a generation's copy.
+type copied struct {
+	generation
+	source   int64 // bytes
+	readers  int   // steps that read it, or make it
+	there    bool  // the file is whole
+	reserved int64 // room that is promised to who makes it
+	made     time.Time
+	used     time.Time
+	want     int64 // room that it waits for; 0 where it waits for none
+	begun    bool  // what waits is a generation that has begun, not an ingest
+	job      int64 // that waits
+}
+
+func (s *sources) path(id video.ID, n int, container string) string {
+	return filepath.Join(s.folder(generation{id, n}), "source."+map[string]string{"mp4": "mp4", "matroska": "mkv"}[container])
+}
+
+func (s *sources) folder(g generation) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%s-%d", g.video, g.n))
+}
+
+// read notes a reader of a generation's copy, there or not: it is not removed until the returned function is called.
+func (s *sources) read(g generation, size int64) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[g]
+	if c == nil {
+		c = &copied{generation: g, source: size, made: s.now()}
+		if s.all == nil {
+			s.all = map[generation]*copied{}
+		}
+		s.all[g] = c
+	}
+	c.readers++
+	c.used = s.now()
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.readers--
+		c.used = s.now()
+		if c.readers == 0 {
+			c.reserved = 0
+			if !c.there && c.want == 0 && s.all[g] == c {
+				delete(s.all, g)
+			}
+		}
+	})
+}
+
+// waits reports whether a generation waits for room.
+func (s *sources) waits(id video.ID, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[generation{id, n}]
+	return c != nil && c.want > 0
+}
+
+// have reports whether the copy is there. The caller reads it.
+func (s *sources) have(g generation, path string) bool {
+	_, err := os.Stat(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[g]
+	if c != nil && c.there && err != nil { // somebody else removed it
+		c.there = false
+	}
+	return c != nil && c.there
+}
+
+// reserve promises need bytes of room to the job that makes the copy of g, which has noted itself as a reader, until
+// it ends. kept is what the source itself takes on this disk for as long as its video exists.
+func (s *sources) reserve(g generation, need, kept int64, begun bool, job int64) error {
+	if s.space == nil {
+		return nil
+	}
+	err := s.promise(g, need, kept, begun, job)
+	if fault.Is(err, fault.Unavailable) && s.spare != nil {
+		s.spare()
+		err = s.promise(g, need, kept, begun, job)
+	}
+	for begun && fault.Is(err, fault.Unavailable) && s.dropOne(idleCopy) {
+		err = s.promise(g, need, kept, begun, job)
+	}
+	return err
+}
+
+func (s *sources) promise(g generation, need, kept int64, begun bool, job int64) error {
+	const op = "pipeline.room"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	space, err := s.space() // under the mutex: a copy that is whole by then no longer has its room reserved
+	if err != nil {
+		return err
+	}
+	c := s.all[g]
+	if c.reserved >= need {
+		return nil
+	}
+	if space.Total-kept-need < space.Least {
+		c.want = 0
+		return fault.New(fault.Invalid, op, "disk_too_small", fmt.Sprintf("A file without an index is copied before it is encoded; the copy needs %d MB, and the "+
+			"server's disk has %d MB in all, of which %d MB are kept free. Upload an MP4, MOV, Matroska or WebM file, or give the server a larger disk.",
+			need>>20, space.Total>>20, space.Least>>20), nil)
+	}
+	if !s.fits(c, space, need, begun) {
+		c.want, c.begun, c.job = need, begun, job
+		return fault.New(fault.Unavailable, op, "disk_full", fmt.Sprintf("The copy of a file without an index needs %d MB of the server's disk, which has %d MB left and "+
+			"keeps %d MB free; it waits for room. Free some space.", need>>20, space.Free>>20, space.Least>>20), errNoRoom)
+	}
+	c.want, c.reserved = 0, need
+	return nil
+}
+
+// fits reports whether c's copy, of need bytes, may be made now. The mutex is held.
+func (s *sources) fits(c *copied, space Space, need int64, begun bool) bool {
+	floor, others, outputs := space.Least, 0, int64(0)
+	for _, o := range s.all {
+		switch {
+		case o == c:
+		case o.there || o.reserved > 0:
+			others++
+			need += o.reserved
+			outputs += o.source // outputs take about as much as the source (docs/OPERATIONS.md)
+		case o.want > 0 && o.begun && !begun && s.now().Sub(o.used) < lastWanted:
+			need += o.want
+		}
+	}
+	switch {
+	case !begun && space.Low:
+		return false
+	case !begun && others > 0:
+		need += outputs + c.source
+	case begun && others == 0:
+		floor /= 4
+	}
+	return space.Free-need >= floor
+}
+
+// made notes that the copy is whole.
+func (s *sources) made(g generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.all[g]
+	c.there, c.reserved, c.want, c.job, c.made = true, 0, 0, 0, s.now()
+}
+
+// forget removes the copy of a generation that is over.
+func (s *sources) forget(id video.ID, n int) {
+	g := generation{id, n}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.all[g]; c != nil {
+		c.there, c.reserved, c.want = false, 0, 0
+		if c.readers == 0 {
+			delete(s.all, g)
+		}
+	}
+	_ = os.RemoveAll(s.folder(g)) // scratch is emptied at start, too
+}
+
+// drop removes a copy that nobody reads. Its generation has begun: it is the first to get room again. The mutex is
+// held.
+func (s *sources) drop(c *copied) {
+	_ = os.RemoveAll(s.folder(c.generation))
+	c.there, c.want, c.begun = false, copyNeed(c.source), true
+	c.used = s.now()
+}
+
+// idle lists the copies that no step has read for some time, the last made first. The mutex is held.
+func (s *sources) idle(rest time.Duration) (all []*copied) {
+	now := s.now()
+	for _, c := range s.all {
+		if c.there && c.readers == 0 && now.Sub(c.used) >= rest {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *copied) int { return b.made.Compare(a.made) })
+	return all
+}
+
+// dropOne removes the copy that was made last of those that no step has read for some time, and reports whether there
+// was one.
+func (s *sources) dropOne(rest time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	idle := s.idle(rest)
+	if len(idle) > 0 {
+		s.drop(idle[0])
+	}
+	return len(idle) > 0
+}
+
+// clear removes what nobody reads: the disk is full, whatever is kept free.
+func (s *sources) clear() {
+	if s.spare != nil {
+		s.spare()
+	}
+	for s.dropOne(0) {
+	}
+}
+
+// sweep forgets what has not been used for keepCopy: its generation went on, or ended, on another machine.
+func (s *sources) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for g, c := range s.all {
+		if c.readers == 0 && s.now().Sub(c.used) > keepCopy {
+			_ = os.RemoveAll(s.folder(g))
+			delete(s.all, g)
+		}
+	}
+}
+
+// room makes a step wait that writes much, where three quarters of what is kept free are used up: the rest is for the
+// database and for what frees space.
+func (p *Pipeline) room(r *run) error {
+	if p.Space == nil || r.ref.Name == video.Publish {
+		return nil
+	}
+	space, err := p.Space()
+	if err != nil || !space.Low || space.Free >= space.Least/4 {
+		return err
+	}
+	return fault.New(fault.Unavailable, "pipeline.room", "disk_full",
+		fmt.Sprintf("The server's disk has %d MB left; the work waits for room. Free some space.", space.Free>>20), errNoRoom)
+}
+
+// Hold says which jobs of a queue wait because the disk is low. It removes first what nobody reads and what would end
+// that.
+func (p *Pipeline) Hold(queue string) engine.Hold {
+	if !NeedsRoom(queue) || p.Space == nil {
+		return engine.Hold{}
+	}
+	space, err := p.Space()
+	if err != nil {
+		return engine.Hold{Held: true}
+	}
+	if space.Low {
+		space, err = p.sources.shrink(space)
+	}
+	p.sources.rouse(space)
+	switch {
+	case err != nil:
+		return engine.Hold{Held: true}
+	case !space.Low:
+		return engine.Hold{}
+	case p.Alone && space.For > longestLow:
+		return engine.Hold{Count: true}
+	case queue == IngestQueue:
+		return engine.Hold{Held: true}
+	default:
+		return engine.Hold{Held: true, Except: p.sources.favored(space)}
+	}
+}
+
+// shrink removes copies that nobody reads, the last made first, until the disk is no longer low. It keeps the one
+// that may go on.
+func (s *sources) shrink(space Space) (_ Space, err error) {
+	if s.spare != nil {
+		s.spare()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.choose(space)
+	for _, c := range s.idle(0) {
+		if space, err = s.space(); err != nil || !space.Low {
+			return space, err
+		}
+		if c == s.first && space.Free >= space.Least/4 {
+			continue
+		}
+		s.drop(c)
+	}
+	if space, err = s.space(); err == nil && s.first == nil {
+		s.choose(space)
+	}
+	return space, err
+}
+
+// choose sets first, the generation that goes on while the disk is low: one that is read now, else the one whose copy
+// was made first, else one that waits to have its own again. One without a reader for idleCopy leaves its turn to the
+// next. The mutex is held.
+func (s *sources) choose(space Space) {
+	now := s.now()
+	if f := s.first; f != nil && s.all[f.generation] == f && s.mayGoOn(f, space) && (f.readers > 0 || now.Sub(later(f.used, s.since)) < idleCopy) {
+		return
+	}
+	var all []*copied
+	for _, c := range s.all {
+		if s.mayGoOn(c, space) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *copied) int {
+		return cmp.Or(bit(a == s.first)-bit(b == s.first), rank(a)-rank(b), a.made.Compare(b.made), cmp.Compare(a.video, b.video))
+	})
+	s.first, s.since = nil, now
+	if len(all) > 0 {
+		s.first = all[0]
+	}
+}
+
+// mayGoOn reports whether the steps of a generation may write on a low disk: its end frees a copy, and a quarter of
+// what is kept free is left. The mutex is held.
+func (s *sources) mayGoOn(c *copied, space Space) bool {
+	if c.there {
+		return space.Free >= space.Least/4
+	}
+	return c.want > 0 && c.begun && space.Free-c.want >= space.Least/4
+}
+
+func rank(c *copied) int {
+	switch {
+	case c.readers > 0:
+		return 0
+	case c.there:
+		return 1
+	default:
+		return 2
+	}
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// favored is the group of jobs that goes on while the disk is low.
+func (s *sources) favored(space Space) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil || !s.mayGoOn(s.first, space) {
+		return nil
+	}
+	return []string{string(s.first.video)}
+}
+
+// rouse has those tried whose copies fit by now: first what has begun, then what has waited longest. A job whose
+// refusal is not recorded yet is woken a second later.
+func (s *sources) rouse(space Space) {
+	s.mu.Lock()
+	now := s.now()
+	if s.wake == nil || now.Sub(s.woke) < time.Second {
+		s.mu.Unlock()
+		return
+	}
+	s.woke = now
+	var waiting []*copied
+	for _, c := range s.all {
+		if c.want > 0 && c.job != 0 && c.readers == 0 {
+			waiting = append(waiting, c)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *copied) int { return cmp.Or(bit(b.begun)-bit(a.begun), a.made.Compare(b.made)) })
+	var jobs []int64
+	for _, c := range waiting {
+		if s.fits(c, space, c.want, c.begun) {
+			jobs = append(jobs, c.job)
+			space.Free -= c.want
+		}
+	}
+	s.mu.Unlock()
+	for _, j := range jobs {
+		s.wake(j)
+	}
+}
