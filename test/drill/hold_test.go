@@ -93,7 +93,7 @@ func untouched(t *testing.T, s *rig.Server, id string) {
 // over wants a video to end ready, each of its steps within so many attempts.
 func over(t *testing.T, s *rig.Server, id string, attempts int) {
 	t.Helper()
-	v := s.Await(id, time.Minute)
+	v := s.Await(id, 10*time.Minute)
 	if v.Status != "ready" {
 		t.Errorf("%s", v.Raw)
 	}
