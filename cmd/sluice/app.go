@@ -118,6 +118,9 @@ func (a *App) openData() (err error) {
 	if err := checkMoved(a.settings); err != nil {
 		return err
 	}
+	if err := a.settings.requireShared(); err != nil {
+		return err
+	}
 	if a.lock, err = lockData(data); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -46,6 +47,36 @@ func wrongSeal(cause error) error {
 func missingSeal() error {
 	return fault.New(fault.Conflict, "seal", "seal_key_missing", "The database holds private keys, and what they were sealed with is not here; put seal.key of the data folder that "+
 		"made them into this one, or what it holds into seal_key. Where it is lost, start once with --forget-sealed: what they signed stays good, and they sign no more.", nil)
+}
+
+// requireShared refuses to make a secret that other processes need too. Each process would make one of its own without a word: the admin token of one would
+// be refused by the next, and the first restart after a private key is sealed would fail, days later. A secret that is in the data folder already counts: the
+// others may have been given what it holds.
+func (s *Settings) requireShared() error {
+	if !s.shared() {
+		return nil
+	}
+	var code string
+	var settings, lines []string
+	require := func(set bool, file, name, setting, line string) {
+		if _, err := os.Stat(filepath.Join(s.Data, file)); set || !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		code = cmp.Or(code, name)
+		settings, lines = append(settings, setting), append(lines, line)
+	}
+	if s.has(roleAPI) || s.has(roleEdge) {
+		require(s.SealKey != "", sealFile, "seal_key_required", "seal_key", "SLUICE_SEAL_KEY=$(openssl rand -base64 32)")
+	}
+	if s.has(roleAPI) {
+		require(s.AdminToken != "", tokenFile, "admin_token_required", "admin_token", "SLUICE_ADMIN_TOKEN=$(openssl rand -hex 24)")
+	}
+	if len(settings) == 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, "settings", code, fmt.Sprintf("%s is not set, and database and storage are shared with other processes. Give every process with the role api or edge "+
+		"the same value in its environment. For a new installation, make one: %s. For one that is in use, take the value of another process, or of %s and %s in the data folder of its first one.",
+		strings.Join(settings, " and "), strings.Join(lines, " and "), sealFile, tokenFile), nil)
 }
 
 // sealed is the private keys in the database that are in use, by whether they open.

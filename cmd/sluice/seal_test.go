@@ -47,6 +47,62 @@ func TestTheSecretThatSealsIsThatOfTheSettingsOrOfTheDataFolder(t *testing.T) {
 	}
 }
 
+// TestRequireShared_SecretNeitherSetNorInTheFolder_RefusesTheStart covers each role with and without its secrets.
+func TestRequireShared_SecretNeitherSetNorInTheFolder_RefusesTheStart(t *testing.T) {
+	t.Parallel()
+	kept := t.TempDir()
+	for _, name := range []string{sealFile, tokenFile} {
+		if err := os.WriteFile(filepath.Join(kept, name), []byte("a secret of this folder\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := []string{roleAPI, roleWorker, roleEdge}
+	const token, key, database = "a-token-of-operators", "a-key-that-seals-keys", "postgres://u:p@127.0.0.1:1/n"
+	for _, c := range []struct {
+		roles      []string
+		data       string
+		token, key Secret
+		database   string
+		code       string
+		say        []string // in the message
+	}{
+		{[]string{roleEdge}, t.TempDir(), token, "", database, "seal_key_required", []string{"SLUICE_SEAL_KEY=$(openssl rand -base64 32)"}},
+		{[]string{roleAPI}, t.TempDir(), token, "", database, "seal_key_required", []string{"SLUICE_SEAL_KEY="}},
+		{[]string{roleAPI}, t.TempDir(), "", key, database, "admin_token_required", []string{"SLUICE_ADMIN_TOKEN=$(openssl rand -hex 24)"}},
+		{all, t.TempDir(), "", "", database, "seal_key_required", []string{"SLUICE_SEAL_KEY=", "SLUICE_ADMIN_TOKEN="}},
+		{[]string{roleWorker}, t.TempDir(), "", "", database, "", nil}, // seals nothing and is asked nothing
+		{[]string{roleAPI, roleEdge}, t.TempDir(), token, key, database, "", nil},
+		{all, kept, "", "", database, "", nil},  // an installation of one process keeps its folder's
+		{all, t.TempDir(), "", "", "", "", nil}, // nobody shares a SQLite file
+	} {
+		s := Settings{Data: c.data, Roles: c.roles, AdminToken: c.token, SealKey: c.key, Database: c.database, S3: S3{Endpoint: "http://127.0.0.1:1"}}
+		err := s.requireShared()
+		if c.code == "" {
+			if err != nil {
+				t.Errorf("%v: %v", c.roles, err)
+			}
+			continue
+		}
+		if err == nil || fault.Of(err).Code != c.code {
+			t.Errorf("%v: %v, want %s", c.roles, err, c.code)
+			continue
+		}
+		for _, text := range c.say {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%v: %q does not show %q", c.roles, err, text)
+			}
+		}
+		a, err := Open(t.Context(), s, slog.New(slog.DiscardHandler))
+		if err == nil {
+			t.Errorf("%v: the server opens", c.roles)
+			_ = a.Close()
+		}
+		if made, _ := filepath.Glob(filepath.Join(c.data, "*")); len(made) > 0 {
+			t.Errorf("%v: the refused start made %v", c.roles, made)
+		}
+	}
+}
+
 // reopened opens the server of a data folder.
 func reopened(t *testing.T, data string, flags ...string) (*App, error) {
 	t.Helper()

@@ -367,7 +367,7 @@ func TestWhatPeopleAndProgramsHoldOutlivesARestoreAndAMove(t *testing.T) {
 		t.Errorf("the move doesn't tell of the secret: %s", told)
 	}
 	elsewhere := rig.Options{Token: s.Token, Args: storage.Flags(), Env: []string{"SLUICE_DATABASE=" + dsn}}
-	if said, ok := sluice(t, append(append([]string{"serve", "--data", t.TempDir(), "--database", dsn}, storage.Flags()...), args...)...); ok || !strings.Contains(said, "seal_key_missing: ") {
+	if said, ok := sluice(t, append(append([]string{"serve", "--data", t.TempDir(), "--database", dsn}, storage.Flags()...), args...)...); ok || !strings.Contains(said, "seal_key_required: ") {
 		t.Errorf("a new folder without the secret: %s", said)
 	}
 	elsewhere.Env = append(elsewhere.Env, "SLUICE_SEAL_KEY="+strings.TrimSpace(string(right)))

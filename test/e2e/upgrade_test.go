@@ -86,7 +86,7 @@ func TestAnOlderBinaryGoesOnBesideANewerOneAndDoesNotStartAfterIt(t *testing.T) 
 		if err := old.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		said, ok := sluice(t, append([]string{"serve", "--data", old.Data, "--listen", "127.0.0.1:0", "--database", dsn, "--admin-token", clusterToken}, storage.Flags()...)...)
+		said, ok := sluice(t, append([]string{"serve", "--data", old.Data, "--listen", "127.0.0.1:0", "--database", dsn, "--admin-token", clusterToken, "--seal-key", clusterToken}, storage.Flags()...)...)
 		if ok || !strings.Contains(said, "database_newer: ") {
 			t.Errorf("an older binary starts: %s", said)
 		}
