@@ -66,11 +66,12 @@ type App struct {
 	party               *oauth.Party    // nil where no external issuer signs people in on the page
 	usage               func() ffmpeg.Usage
 	health              *health
+	drain               *drain
 }
 
 // Open makes the server of a data folder: what is missing is created, what is there is found again.
 func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error) {
-	a := &App{settings: s, log: log}
+	a := &App{settings: s, log: log, drain: &drain{log: log}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -82,7 +83,7 @@ func Open(ctx context.Context, s Settings, log *slog.Logger) (_ *App, err error)
 	if a.certificates, err = a.openTLS(); err != nil {
 		return nil, err
 	}
-	if a.listener, err = net.Listen("tcp", s.Listen); err != nil {
+	if a.listener, err = openListener(ctx, s.Listen); err != nil {
 		return nil, fmt.Errorf("can't listen on %s: %w; name another address with --listen", s.Listen, err)
 	}
 	a.address()
@@ -370,11 +371,11 @@ func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
 // origins are the pages that may call the S3 endpoint from a browser.
 func (a *App) origins() []string { return append(a.pages(), a.settings.CORSOrigins...) }
 
-// Serve answers requests and runs jobs until ctx ends; then it lets requests finish and gives running jobs back.
+// Serve answers requests and runs jobs until ctx ends; then it gives running jobs back, leaves its load balancers, and lets requests finish.
 func (a *App) Serve(ctx context.Context) error {
 	c := a.settings.Connections
 	server := &http.Server{
-		Handler:           steadily(c.Stall, a.routes()),
+		Handler:           a.drain.closing(steadily(c.Stall, a.routes())),
 		ReadHeaderTimeout: c.Header,
 		IdleTimeout:       c.Idle,
 		ConnState:         (&crowd{most: c.most(), now: now, log: a.log}).follow,
@@ -411,9 +412,18 @@ func (a *App) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer cancel()
-	err = errors.Join(err, a.stopWork(wait), shutdown(wait, server))
+	a.drain.leave()
+	grace := a.settings.grace()
+	if err != nil { // it does not listen: no balancer sends anything
+		grace = 0
+	}
+	stopped, worked := context.WithoutCancel(ctx), make(chan error, 1)
+	go func() {
+		within, cancel := context.WithTimeout(stopped, requestsWithin)
+		defer cancel()
+		worked <- a.stopWork(within)
+	}()
+	err = errors.Join(err, a.drain.stop(stopped, grace, a.listener, server), <-worked)
 	if rerr := os.Remove(filepath.Join(a.settings.Data, serverFile)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}

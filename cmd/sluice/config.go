@@ -50,6 +50,7 @@ type Settings struct {
 	CDN            CDN           `embed:"" prefix:"cdn-" envprefix:"SLUICE_CDN_"`
 	TLS            TLS           `embed:"" prefix:"tls-" envprefix:"SLUICE_TLS_"`
 	Connections    Connections   `embed:"" prefix:"connections-" envprefix:"SLUICE_CONNECTIONS_"`
+	Drain          Drain         `embed:"" prefix:"drain-" envprefix:"SLUICE_DRAIN_"`
 	Workers        Workers       `embed:"" prefix:"workers-" envprefix:"SLUICE_WORKERS_"`
 	Disk           Disk          `embed:"" prefix:"disk-" envprefix:"SLUICE_DISK_"`
 	Limits         Limits        `embed:"" prefix:"limits-" envprefix:"SLUICE_LIMITS_"`
@@ -167,7 +168,7 @@ func (s *Settings) Validate() error {
 			return fmt.Errorf("suffixes has %q; use endings with their dot, such as .mp4", x)
 		}
 	}
-	return errors.Join(s.SMTP.check(), s.Notify.check(), s.OIDC.check(), s.Grants.check(), s.Connections.check(), s.Cookies.check(s.EdgeURL), s.validateTopology(), s.checkIdentity())
+	return errors.Join(s.SMTP.check(), s.Notify.check(), s.OIDC.check(), s.Grants.check(), s.Connections.check(), s.Drain.check(), s.Cookies.check(s.EdgeURL), s.validateTopology(), s.checkIdentity())
 }
 
 // isPort reports whether a port is one: 0 to 65535, or the name of a service.
@@ -258,7 +259,7 @@ func printConfig(w io.Writer, ctx *kong.Context, files *fileResolver) error {
 
 // fileKey is a flag's key in the file: "limits.bytes" for --limits-bytes, "public_url" for --public-url.
 func fileKey(flag string) string {
-	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "tls", "connections", "oidc", "grants", "playback-cookies", "log"} { // the keys that hold keys
+	for _, group := range []string{"workers", "disk", "limits", "events", "reconcile", "sweep", "smtp", "notify", "s3", "cache", "cdn", "tls", "connections", "drain", "oidc", "grants", "playback-cookies", "log"} { // the keys that hold keys
 		if rest, ok := strings.CutPrefix(flag, group+"-"); ok {
 			return strings.ReplaceAll(group, "-", "_") + "." + strings.ReplaceAll(rest, "-", "_")
 		}

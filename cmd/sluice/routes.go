@@ -23,7 +23,7 @@ type entrance struct {
 func (a *App) entrances() []entrance {
 	all := []entrance{
 		{pattern: "GET /healthz", serve: http.HandlerFunc(healthz), guard: "anybody: supervisors have no credentials, and it says only that the process answers"},
-		{pattern: "GET /readyz", serve: http.HandlerFunc(a.health.readyz), guard: "anybody: load balancers have no credentials, and it names parts and codes alone"},
+		{pattern: "GET /readyz", serve: a.drain.readyz(a.health.readyz), guard: "anybody: load balancers have no credentials, and it names parts and codes alone"},
 	}
 	if a.settings.has(roleAPI) {
 		asked := a.identified(a.calling(a.api))
