@@ -17,6 +17,7 @@ drill() {
 
 drill ./test/drill
 drill ./internal/upload -run Flood
+drill ./test/topology
 drill ./test/s3suite
 
 echo

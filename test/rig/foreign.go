@@ -54,6 +54,21 @@ func VersityGW(t testing.TB) *Foreign {
 	return startForeign(t, "versitygw", install(t, "versitygw"))
 }
 
+// EmptyVersityGW is a versitygw without buckets.
+func EmptyVersityGW(t testing.TB) *Foreign {
+	t.Helper()
+	return launchForeign(t, "versitygw", install(t, "versitygw"))
+}
+
+// Notify restarts a versitygw with a webhook for its events, and with more in its environment. It starts only while the webhook answers.
+func (f *Foreign) Notify(webhook string, env ...string) {
+	f.t.Helper()
+	f.Stop()
+	f.args = append([]string{f.args[0], "--event-webhook-url", webhook}, f.args[1:]...)
+	f.env = append(f.env, env...)
+	f.Start()
+}
+
 // MinIO starts a MinIO server; the test is skipped where `make minio-test` has not built one: that takes minutes.
 func MinIO(t testing.TB) *Foreign {
 	t.Helper()
@@ -120,12 +135,18 @@ func install(t testing.TB, name string) string {
 
 func startForeign(t testing.TB, name, program string, env ...string) *Foreign {
 	t.Helper()
+	f := launchForeign(t, name, program, env...)
+	f.makeBuckets()
+	return f
+}
+
+func launchForeign(t testing.TB, name, program string, env ...string) *Foreign {
+	t.Helper()
 	address := Address(t)
 	f := &Foreign{URL: "http://" + address, Access: foreignAccess, Secret: foreignSecret, Root: t.TempDir(), t: t, env: env}
 	f.args = append([]string{program}, foreigners[name].args(f.Root, address)...)
 	f.Start()
 	t.Cleanup(f.Stop)
-	f.makeBuckets()
 	return f
 }
 
