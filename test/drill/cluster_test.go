@@ -3,6 +3,7 @@ package drill
 import (
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -16,14 +17,17 @@ import (
 // cluster is several processes on one PostgreSQL and one foreign S3, with lines to both that can be cut.
 type cluster struct {
 	members  []*rig.Keeper
+	fronts   []*rig.Keeper // those of the members that have the role api
 	storage  *rig.Foreign
 	dsn      string // past the line
 	database *away.Link
 	objects  *away.Link
+
+	env, args []string // of every member
 }
 
-// gather launches processes with all roles, each with its own clock, and waits until all take work.
-func gather(t *testing.T, clocks ...string) *cluster {
+// found makes a cluster without members.
+func found(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{dsn: enginetest.Postgres(t), storage: rig.VersityGW(t)}
 	var dsn string
@@ -32,13 +36,47 @@ func gather(t *testing.T, clocks ...string) *cluster {
 	c.objects = line
 	remote := *c.storage
 	remote.URL = endpoint
+	c.env = []string{"SLUICE_DATABASE=" + dsn}
+	c.args = append(remote.Flags(), "--workers-encode", "1", "--reconcile-every", "1s", "--upload-expiry", "24h")
+	return c
+}
+
+// join launches one more member, on a data folder of its own.
+func (c *cluster) join(t *testing.T, clock string, args ...string) *rig.Keeper {
+	t.Helper()
+	k := rig.Keep(t, rig.Options{
+		Data: filepath.Join(t.TempDir(), "data"), Tags: "drill", Token: "a-token-that-all-members-share", Env: append([]string{"SLUICE_CLOCK=" + clock}, c.env...),
+		Args: append(slices.Clone(c.args), args...),
+	})
+	c.members = append(c.members, k)
+	return k
+}
+
+// gather launches processes with all roles, each with its own clock, and waits until all take work.
+func gather(t *testing.T, clocks ...string) *cluster {
+	t.Helper()
+	c := found(t)
 	for _, clock := range clocks {
-		k := rig.Keep(t, rig.Options{
-			Data: filepath.Join(t.TempDir(), "data"), Tags: "drill", Token: "a-token-that-all-members-share", Env: []string{"SLUICE_DATABASE=" + dsn, "SLUICE_CLOCK=" + clock},
-			Args: append(remote.Flags(), "--workers-encode", "1", "--reconcile-every", "1s", "--upload-expiry", "24h"),
-		})
-		c.members = append(c.members, k)
+		c.fronts = append(c.fronts, c.join(t, clock))
 	}
+	for _, k := range c.members {
+		k.Revive(time.Minute)
+	}
+	return c
+}
+
+// gatherRoles launches an api, two workers and an edge, and waits until all are ready.
+func gatherRoles(t *testing.T) *cluster {
+	t.Helper()
+	c := found(t)
+	edge := c.join(t, "", "--roles", "edge")
+	edge.Revive(time.Minute)
+	c.members = nil
+	api := c.join(t, "", "--roles", "api", "--edge-url", edge.URL) // the first member: the checker asks it
+	c.fronts = []*rig.Keeper{api}
+	c.join(t, "", "--roles", "worker")
+	c.join(t, "", "--roles", "worker")
+	c.members = append(c.members, edge)
 	for _, k := range c.members {
 		k.Revive(time.Minute)
 	}
@@ -82,11 +120,39 @@ func TestProcessesThatDieAndStallAndLoseTheirLinesLoseNothing(t *testing.T) {
 	}
 	c := gather(t, "", "1h", "-1h")
 	injected(t, 2) // the clocks
+	acked := c.endure(t, span, uploads)
+	failed := 0
+	for _, id := range acked {
+		if v := c.members[0].Look(id); v.Status == "failed" {
+			failed++
+			t.Logf("failed for a reason: %s", v.Raw)
+		}
+	}
+	t.Logf("%d failed", failed)
+}
+
+// TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady does the same to an api, two workers and an edge, as docs/OPERATIONS.md has them.
+func TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady(t *testing.T) {
+	beside(t)
+	span, uploads := 8*time.Second, 2
+	if *full {
+		span, uploads = 3*time.Minute, 30
+	}
+	c := gatherRoles(t)
+	for _, id := range c.endure(t, span, uploads) {
+		if v := c.members[0].Look(id); v.Status != "ready" {
+			t.Errorf("an acknowledged video did not end ready: %s", v.Raw)
+		}
+	}
+}
+
+// endure injects faults for a span while videos are uploaded, has the checker look at what came of it, and returns the videos whose upload was acknowledged.
+func (c *cluster) endure(t *testing.T, span time.Duration, uploads int) (acked []string) {
+	t.Helper()
 	for _, k := range c.members {
 		k.Forgiving = true
 	}
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22)
-	var acked []string
 	var later sync.WaitGroup
 	after := func(d time.Duration, do func()) { later.Add(1); time.AfterFunc(d, func() { defer later.Done(); do() }) }
 	seed := uint64(time.Now().UnixNano())
@@ -132,27 +198,21 @@ func TestProcessesThatDieAndStallAndLoseTheirLinesLoseNothing(t *testing.T) {
 			}
 		}
 		if due := int(float64(uploads) * float64(time.Since(began)) / float64(span)); len(acked) <= due && len(acked) < uploads {
-			if front := c.members[dice.IntN(len(c.members))]; time.Now().After(stopped[front]) {
+			if front := c.fronts[dice.IntN(len(c.fronts))]; time.Now().After(stopped[front]) {
 				acked = append(acked, front.Send(clip, "clip.mp4", 2*time.Second))
 			}
 		}
 	}
 	later.Wait()
 	for len(acked) < uploads {
-		acked = append(acked, c.members[0].Send(clip, "clip.mp4", 2*time.Second))
+		acked = append(acked, c.fronts[0].Send(clip, "clip.mp4", 2*time.Second))
 	}
 	c.check(t, acked, nil)
-	failed := 0
-	for _, id := range acked {
-		if v := c.members[0].Look(id); v.Status == "failed" {
-			failed++
-			t.Logf("failed for a reason: %s", v.Raw)
-		}
-	}
 	sum := 0
 	for _, n := range counts {
 		sum += n
 	}
 	injected(t, sum)
-	t.Logf("%d faults in %s: %v; %d uploads acknowledged, %d failed", sum, span, counts, len(acked), failed)
+	t.Logf("%d faults in %s: %v; %d uploads acknowledged", sum, span, counts, len(acked))
+	return acked
 }
