@@ -74,8 +74,8 @@ func (s *Settings) requireShared() error {
 	if len(settings) == 0 {
 		return nil
 	}
-	return fault.New(fault.Invalid, "settings", code, fmt.Sprintf("%s is not set, and database and storage are shared with other processes. Give every process with the role api or edge "+
-		"the same value in its environment. For a new installation, make one: %s. For one that is in use, take the value of another process, or of %s and %s in the data folder of its first one.",
+	return fault.New(fault.Invalid, "settings", code, fmt.Sprintf("No value is set for %s, and database and storage are shared with other processes. Give every process with the role api or "+
+		"edge the same value in its environment. For a new installation, make one: %s. For one that is in use, take the value of another process, or of %s and %s in the data folder of its first one.",
 		strings.Join(settings, " and "), strings.Join(lines, " and "), sealFile, tokenFile), nil)
 }
 

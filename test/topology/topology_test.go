@@ -62,9 +62,9 @@ func follow(t *testing.T, w *world) {
 	}
 	segments := c.plays(t, list.Items[0].ID)
 
-	rounds, cases := 1, 2
+	rounds, cases, pause := 1, 2, 50*time.Millisecond
 	if *full {
-		rounds, cases = 5, 40
+		rounds, cases, pause = 5, 40, 5*time.Millisecond
 	}
 	stop, load := make(chan struct{}), &load{}
 	source, err := os.ReadFile(clip)
@@ -72,11 +72,11 @@ func follow(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	uploaded := make(chan string, cases)
-	load.run(stop, "read of the API", 10*time.Millisecond, func(int) error { return c.json(http.MethodGet, "/v1/videos/"+list.Items[0].ID, nil, nil) })
-	load.run(stop, "write to the API", 10*time.Millisecond, func(int) error { // a POST, which nginx does not repeat
+	load.run(stop, "read of the API", pause, func(int) error { return c.json(http.MethodGet, "/v1/videos/"+list.Items[0].ID, nil, nil) })
+	load.run(stop, "write to the API", pause, func(int) error { // a POST, which nginx does not repeat
 		return c.json(http.MethodPost, "/v1/keys", map[string]any{"video": list.Items[0].ID, "way": "manifest"}, nil)
 	})
-	load.run(stop, "segment", 10*time.Millisecond, func(n int) error { _, err := c.get(segments[n%len(segments)]); return err })
+	load.run(stop, "segment", pause, func(n int) error { _, err := c.get(segments[n%len(segments)]); return err })
 	load.run(stop, "upload", 500*time.Millisecond, func(n int) error {
 		if n >= cases {
 			return nil
