@@ -161,6 +161,15 @@ func (s stagedBlobs) PutFile(ctx context.Context, to, key, path, contentType str
 	return o, err
 }
 
+func (s stagedBlobs) PutOwn(ctx context.Context, to, key, path, contentType string) (own bool, err error) {
+	err = around("PutOwn", func() error { own, err = s.blobs.PutOwn(ctx, to, key, path, contentType); return err })
+	return own, err
+}
+
+func (s stagedBlobs) Replace(ctx context.Context, in, from, key string) error {
+	return around("Replace", func() error { return s.blobs.Replace(ctx, in, from, key) })
+}
+
 func (s stagedBlobs) Delete(ctx context.Context, from, key string) error {
 	return around("Delete.object", func() error { return s.blobs.Delete(ctx, from, key) })
 }

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,24 +143,50 @@ func (c *cache) shrink() error {
 	return nil
 }
 
-// fetch returns once all of wanted is in the file. What others are fetching it waits for, and fetches itself where they fail.
+// fetch returns once all of wanted is in the file. It waits for what others are fetching, and fetches that itself where they fail.
+//
+// Cost: wanted is bridged before it is compared with the file, so that what runs under the cache's mutex, which all objects share, compares a few
+// thousand extents and not the million of a long index.
 func (c *cache) fetch(ctx context.Context, e *entry, wanted spans) error {
+	wanted = wanted.bridged(gap, mostRequests)
 	for {
-		c.mu.Lock()
-		missing := wanted.without(e.have)
-		mine, changed := missing.without(e.coming).bridged(gap, mostRequests), e.changed
-		for _, x := range mine {
-			e.coming = e.coming.with(x)
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		c.mu.Lock()
+		wanted = wanted.without(e.have)
+		mine := wanted.without(e.coming).bridged(gap, mostRequests)
+		e.coming = union(slices.Concat(e.coming, mine))
 		c.mu.Unlock()
+		var err error
 		switch {
-		case len(missing) == 0:
+		case len(wanted) == 0:
 			return nil
 		case len(mine) > 0:
-			if err := c.download(ctx, e, mine); err != nil {
-				return err
-			}
+			err = c.download(ctx, e, mine)
 		default:
+			err = c.await(ctx, e, wanted)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when nobody fetches anything of wanted any more, or when somebody failed to. It looks at each extent in turn: comparing all of wanted after
+// each piece would cost the product of both.
+func (c *cache) await(ctx context.Context, e *entry, wanted spans) error {
+	for _, x := range wanted {
+		for {
+			c.mu.Lock()
+			coming, have, changed := e.coming.meets(x), e.have.holds(x), e.changed
+			c.mu.Unlock()
+			if !coming && !have {
+				return nil
+			}
+			if !coming {
+				break
+			}
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -166,29 +194,53 @@ func (c *cache) fetch(ctx context.Context, e *entry, wanted spans) error {
 			}
 		}
 	}
+	return nil
 }
 
-// download fetches extents that nobody else is fetching, and notes each piece as it comes.
+// download fetches extents that nobody else is fetching, and records each piece as it comes. It begins no piece after the first failure or the end of ctx.
 func (c *cache) download(ctx context.Context, e *entry, mine spans) error {
+	defer c.end(e, mine)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(requestsAtOnce)
 	for _, x := range mine.pieces(piece) {
+		if gctx.Err() != nil {
+			break
+		}
 		group.Go(func() error {
-			err := c.piece(gctx, e, x)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			e.coming = e.coming.without(spans{x})
-			close(e.changed)
-			e.changed = make(chan struct{})
-			if err == nil {
-				c.used -= e.have.bytes()
-				e.have = e.have.with(x)
-				c.used += e.have.bytes()
+			if err := c.piece(gctx, e, x); err != nil {
+				return err
 			}
-			return errors.Join(err, c.shrink())
+			return c.came(e, x)
 		})
 	}
-	return group.Wait()
+	return cmp.Or(group.Wait(), ctx.Err())
+}
+
+// came records that x is in the file.
+func (c *cache) came(e *entry, x video.Extent) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used += spans{x}.without(e.have).bytes()
+	e.have.add(x)
+	e.coming.remove(x)
+	e.announce()
+	return c.shrink()
+}
+
+// end records that nobody fetches mine any more.
+func (c *cache) end(e *entry, mine spans) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range mine {
+		e.coming.remove(x)
+	}
+	e.announce()
+}
+
+// announce wakes those who wait for a change of coming. The cache's mutex is held.
+func (e *entry) announce() {
+	close(e.changed)
+	e.changed = make(chan struct{})
 }
 
 // piece fetches one extent into the file, going on where a body broke off.

@@ -1,7 +1,9 @@
 package bucket
 
 import (
+	"context"
 	"crypto/md5" // an S3 ETag is an MD5 by custom, not a seal
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -103,28 +105,98 @@ func (f folder) open(op, bucket, name string) (*os.File, error) {
 	return file, nil
 }
 
-// putFile makes the file at source the object at key unless one is there, and returns the object that is there then.
-func (f folder) putFile(bucket, key, source, contentType string) (Object, error) {
+// putFile makes the file at source the object at key unless one is there. It returns the object that is there then, and whether it is the file.
+func (f folder) putFile(bucket, key, source, contentType string) (there Object, put bool, err error) {
 	const op = "bucket.put_file"
 	target, ok := f.path(bucket, key)
 	if !ok {
-		return Object{}, badKey(op)
+		return Object{}, false, badKey(op)
 	}
 	if err := f.present(op, bucket); err != nil { // else the folder of the bucket would be made
 		return Object{}, err
 	}
 	if there, err := f.describe(bucket, key); err == nil {
-		return there, nil
+		return there, false, nil
 	}
-	err := f.publish(source, target, contentType)
+	err = f.publish(source, target, contentType)
 	if errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {
 		// Another filesystem, or one where files can't be described or linked: take a copy on ours.
 		err = f.publishCopy(bucket, source, target, contentType)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return Object{}, storageFault(op, err)
+		return Object{}, false, storageFault(op, err)
 	}
-	return f.describe(bucket, key)
+	put = err == nil
+	there, err = f.describe(bucket, key)
+	return there, put, err
+}
+
+// replace links the file of the object from over the object key: a link under another name is renamed, because rename(2) alone replaces.
+func (f folder) replace(bucket, from, key string) error {
+	const op = "bucket.replace"
+	name, ok := f.path(bucket, from)
+	target, fits := f.path(bucket, key)
+	if !ok || !fits {
+		return badKey(op)
+	}
+	file, err := open(op, name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	between := filepath.Join(f.root, bucket, staging, copyName+rand.Text())
+	if err := f.link(file, between); err != nil {
+		return storageFault(op, err)
+	}
+	defer func() { _ = os.Remove(between) }() // rename leaves it where both names are of one file already
+	for range 3 {                             // deleting a neighbour removes folders that it leaves empty
+		if err = f.mkdir(filepath.Dir(target)); err != nil {
+			break
+		}
+		if err = os.Rename(between, target); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err == nil {
+		err = syncPath(filepath.Dir(target))
+	}
+	if err != nil {
+		return storageFault(op, err)
+	}
+	return nil
+}
+
+// sizes returns the sizes of the objects below a folder, by key.
+func (f folder) sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error) {
+	const op = "bucket.sizes"
+	dir, ok := f.path(bucket, strings.TrimSuffix(prefix, "/"))
+	if !ok {
+		return nil, badKey(op)
+	}
+	sizes := map[string]int64{}
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, or never there
+			return nil
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			sizes[prefix+strings.TrimPrefix(filepath.ToSlash(strings.TrimPrefix(name, dir)), "/")] = info.Size()
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		err = storageFault(op, err)
+	}
+	return sizes, err
 }
 
 // copyName begins the names of copies that are being taken, in the staging folder.

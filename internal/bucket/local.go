@@ -70,14 +70,14 @@ func (f *File) Fetch(ctx context.Context, extents ...video.Extent) error {
 	if f.cache == nil {
 		return nil
 	}
-	var wanted spans
-	for _, x := range extents {
-		wanted = wanted.with(video.Extent{From: max(0, x.From), To: min(x.To, f.Size)})
-	}
 	if len(extents) == 0 {
-		wanted = spans{}.with(video.Extent{To: f.Size})
+		extents = []video.Extent{{To: f.Size}}
 	}
-	return f.cache.fetch(ctx, f.entry, wanted)
+	inside := make([]video.Extent, len(extents))
+	for i, x := range extents {
+		inside[i] = video.Extent{From: max(0, x.From), To: min(x.To, f.Size)}
+	}
+	return f.cache.fetch(ctx, f.entry, union(inside))
 }
 
 // Reader reads the object, and fetches what it reads, some more than is asked for at a time. It is good until Close, and while ctx is.

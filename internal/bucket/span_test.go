@@ -2,28 +2,29 @@ package bucket
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"sluice/internal/video"
 )
 
-// TestASetOfExtentsIsASetOfPositions plays random unions and differences against a plain array.
-func TestASetOfExtentsIsASetOfPositions(t *testing.T) {
+// TestSpans_RandomExtents_MatchAnArrayOfPositions compares unions, differences and changes in place with a plain array.
+func TestSpans_RandomExtents_MatchAnArrayOfPositions(t *testing.T) {
 	t.Parallel()
 	const size = 60
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func() (spans, [size]bool) {
-		var s spans
+		var extents []video.Extent
 		var model [size]bool
 		for range random.IntN(8) {
 			from := random.Int64N(size)
 			e := video.Extent{From: from, To: from + random.Int64N(size-from+1)}
-			s = s.with(e)
+			extents = append(extents, e)
 			for i := e.From; i < e.To; i++ {
 				model[i] = true
 			}
 		}
-		return s, model
+		return union(extents), model
 	}
 	check := func(s spans, model [size]bool) {
 		t.Helper()
@@ -44,6 +45,22 @@ func TestASetOfExtentsIsASetOfPositions(t *testing.T) {
 		a, inA := draw()
 		b, inB := draw()
 		check(a, inA)
+		added, removed := slices.Clone(a), slices.Clone(a)
+		inAdded, inRemoved := inA, inA
+		for _, e := range b {
+			all, some := true, false
+			for i := e.From; i < e.To; i++ {
+				all, some = all && inA[i], some || inA[i]
+				inAdded[i], inRemoved[i] = true, false
+			}
+			if a.holds(e) != all || a.meets(e) != some {
+				t.Fatalf("%v of %v: holds %v, meets %v", e, a, a.holds(e), a.meets(e))
+			}
+			added.add(e)
+			removed.remove(e)
+		}
+		check(added, inAdded)
+		check(removed, inRemoved)
 		for i := range inA {
 			inA[i] = inA[i] && !inB[i]
 		}

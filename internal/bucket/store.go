@@ -2,6 +2,8 @@ package bucket
 
 import (
 	"context"
+	"crypto/md5" // an S3 ETag is an MD5 by custom, not a seal
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -139,27 +141,88 @@ func (s *Store) put(ctx context.Context, in *s3.PutObjectInput) error {
 // embedded endpoint the object is a hard link to the file, which must not be written to afterwards and may be removed;
 // Created isn't told.
 func (s *Store) PutFile(ctx context.Context, bucket, key, path, contentType string) (Object, error) {
-	const op = "bucket.put_file"
 	if s.embedded != nil {
-		return s.embedded.disk.putFile(bucket, key, path, contentType)
+		there, _, err := s.embedded.disk.putFile(bucket, key, path, contentType)
+		return there, err
+	}
+	if _, err := s.putAbsent(ctx, bucket, key, path, contentType); err != nil {
+		return Object{}, err
+	}
+	return s.stored(ctx, "bucket.put_file", bucket, key)
+}
+
+// PutOwn does what PutFile does, and reports whether the object under key holds the bytes of the file: because it was put now, or because an object of
+// its size and MD5 was there. Where a storage's ETags are no MD5 sums, an object that was there counts as another one.
+func (s *Store) PutOwn(ctx context.Context, bucket, key, path, contentType string) (own bool, err error) {
+	const op = "bucket.put_own"
+	var there Object
+	if s.embedded != nil {
+		there, own, err = s.embedded.disk.putFile(bucket, key, path, contentType)
+	} else if own, err = s.putAbsent(ctx, bucket, key, path, contentType); err == nil && !own {
+		there, err = s.stored(ctx, op, bucket, key)
+	}
+	if err != nil || own {
+		return own, err
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return Object{}, storageFault(op, err)
+		return false, storageFault(op, err)
+	}
+	defer file.Close()
+	sum := md5.New()
+	size, err := io.Copy(sum, file)
+	if err != nil {
+		return false, storageFault(op, err)
+	}
+	return there.Size == size && there.ETag == hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// putAbsent puts the file at path over the network unless an object is there under key, and reports whether it did.
+func (s *Store) putAbsent(ctx context.Context, bucket, key, path, contentType string) (bool, error) {
+	const op = "bucket.put_file"
+	file, err := os.Open(path)
+	if err != nil {
+		return false, storageFault(op, err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return Object{}, storageFault(op, err)
+		return false, storageFault(op, err)
 	}
 	size := info.Size()
 	err = s.put(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: file, ContentLength: &size, ContentType: optional(contentType), IfNoneMatch: aws.String("*"),
 	})
 	if err != nil && !isPrecondition(err) {
-		return Object{}, failure(op, err)
+		return false, failure(op, err)
 	}
-	return s.stored(ctx, op, bucket, key)
+	return err == nil, nil
+}
+
+// Replace makes the object from also the object key of its bucket, over what is there: a reader of key gets the one or the other, whole. It may be repeated.
+// On another endpoint the storage copies, up to 5 GiB. fault.NotFound where from is gone.
+func (s *Store) Replace(ctx context.Context, bucket, from, key string) error {
+	if s.embedded != nil {
+		return s.embedded.disk.replace(bucket, from, key)
+	}
+	_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: source(Object{Bucket: bucket, Key: from})})
+	return s.absent(ctx, "bucket.replace", bucket, from, err)
+}
+
+// Sizes returns the size in bytes of every object whose key begins with prefix, which must end in a slash, by key. Another endpoint answers one request for
+// a thousand objects.
+func (s *Store) Sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error) {
+	if s.embedded != nil {
+		return s.embedded.disk.sizes(ctx, bucket, prefix)
+	}
+	sizes := map[string]int64{}
+	for o, err := range s.List(ctx, bucket, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		sizes[o.Key] = o.Size
+	}
+	return sizes, nil
 }
 
 // Head describes an object; fault.NotFound, code "no_such_object", where the bucket lists no such key (see absent).

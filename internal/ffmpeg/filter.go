@@ -24,7 +24,7 @@ type colour struct {
 // those of the facts. It is a no-op on all others. It is the only guard: -reinit_filter 0 keeps ffmpeg from building
 // the graph anew at a change, which would start the time line again.
 func normalize(v video.VideoFacts) []string {
-	filters := []string{fmt.Sprintf("scale=%d:%d:flags=bicubic", v.Width, v.Height)}
+	filters := []string{fmt.Sprintf("scale=%d:%d:flags=bicubic+accurate_rnd+bitexact", v.Width, v.Height)}
 	if strings.HasPrefix(v.PixFmt, "yuv") || strings.HasPrefix(v.PixFmt, "gbr") || strings.HasPrefix(v.PixFmt, "gray") {
 		filters = append(filters, "format="+v.PixFmt)
 	}
@@ -50,7 +50,7 @@ func upright(v video.VideoFacts, f video.Filter, width, height int) []string {
 	if hasAlpha(v.PixFmt) {
 		filters = append(filters, "premultiply=inplace=1")
 	}
-	filters = append(filters, toSDR(v, f, fmt.Sprintf("scale=%d:%d:flags=bicubic", across, down))...)
+	filters = append(filters, toSDR(v, f, fmt.Sprintf("scale=%d:%d:flags=bicubic+accurate_rnd+bitexact", across, down))...)
 	switch f.Rotation {
 	case 90:
 		filters = append(filters, "transpose=clock")
@@ -190,7 +190,7 @@ func graph(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) string {
 		text += fmt.Sprintf("[s%d]", i+1)
 	}
 	for i, r := range p.Rungs[1:] {
-		text += fmt.Sprintf(";[s%d]scale=%d:%d:flags=bicubic,setsar=1[v%d]", i+1, r.Width, r.Height, i+1)
+		text += fmt.Sprintf(";[s%d]scale=%d:%d:flags=bicubic+accurate_rnd+bitexact,setsar=1[v%d]", i+1, r.Width, r.Height, i+1)
 	}
 	return text
 }

@@ -122,7 +122,7 @@ func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, at 
 	}
 	chain = append(chain, "trim=end_frame=1", "scale=out_range=pc:out_color_matrix=bt601", "format=yuvj420p", "split=2[full][s]")
 	width, height := thumbnail(top.Width, top.Height)
-	graph := fmt.Sprintf("[0:V:0]%s;[s]scale=%d:%d:flags=lanczos,setsar=1[small]", strings.Join(chain, ","), width, height)
+	graph := fmt.Sprintf("[0:V:0]%s;[s]scale=%d:%d:flags=lanczos+accurate_rnd+bitexact,setsar=1[small]", strings.Join(chain, ","), width, height)
 	args := append([]string{"-max_error_rate", "1"}, inputArgs(limits, src, options...)...)
 	args = append(args, "-filter_complex", graph)
 	for _, output := range [][2]string{{"[full]", "poster.jpg"}, {"[small]", "poster-thumbnail.jpg"}} {

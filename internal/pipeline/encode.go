@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"sync"
@@ -47,11 +50,11 @@ func (p *Pipeline) encode(ctx context.Context, r *run) error {
 		return err
 	}
 	result := video.Result{Frames: frames}
-	for _, t := range made {
-		if err := p.put(ctx, r, t); err != nil {
+	for i := range made {
+		if err := p.put(ctx, r, &made[i]); err != nil {
 			return err
 		}
-		result.Tracks = append(result.Tracks, t.Track)
+		result.Tracks = append(result.Tracks, made[i].Track)
 	}
 	return p.finish(ctx, r, result)
 }
@@ -69,7 +72,7 @@ func (p *Pipeline) audio(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := p.put(ctx, r, made); err != nil {
+	if err := p.put(ctx, r, &made); err != nil {
 		return err
 	}
 	return p.finish(ctx, r, video.Result{Tracks: []video.Track{made.Track}})
@@ -88,8 +91,11 @@ func (p *Pipeline) stills(ctx context.Context, r *run) error {
 	}
 	var result video.Result
 	for _, f := range files {
-		object, err := p.putOne(ctx, r, f.Name, f.Path)
+		object, err := objectOf(f.Name, f.Path)
 		if err != nil {
+			return err
+		}
+		if err := p.putOwn(ctx, r, &object, f.Path); err != nil {
 			return err
 		}
 		result.Stills = append(result.Stills, object)
@@ -104,24 +110,40 @@ func (p *Pipeline) finish(ctx context.Context, r *run, result video.Result) erro
 	return p.Store.Finish(ctx, r.ref, result, []engine.Job{publish}, r.done)
 }
 
-// put puts the files of a track into the bucket, init segment first.
-func (p *Pipeline) put(ctx context.Context, r *run, t ffmpeg.TrackFiles) error {
-	names := []video.Object{t.Track.Init}
-	for _, s := range t.Track.Segments {
-		names = append(names, s.Object)
+// put puts the files of a track into the bucket, and notes in the track where they are. Init segments of all chunks are the same bytes, which publish checks, so
+// that the first chunk alone puts one.
+func (p *Pipeline) put(ctx context.Context, r *run, t *ffmpeg.TrackFiles) error {
+	var objects []*video.Object
+	if r.ref.N == 0 {
+		objects = append(objects, &t.Track.Init)
 	}
-	for _, o := range names {
-		kept, err := p.Objects.PutFile(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name), t.Paths[o.Name], contentType(o.Name))
-		if err != nil {
+	for i := range t.Track.Segments {
+		objects = append(objects, &t.Track.Segments[i].Object)
+	}
+	for _, o := range objects {
+		if err := p.putOwn(ctx, r, o, t.Paths[o.Name]); err != nil {
 			return err
-		}
-		if kept.Size != o.Bytes {
-			// An earlier attempt put this name and made other bytes of the same plan: the tool has changed in between.
-			return fault.New(fault.Internal, "pipeline.put", "output_differs", "An earlier attempt made other bytes for the same segment; encode the video again.",
-				fmt.Errorf("%s: %d bytes are there, %d were made", o.Name, kept.Size, o.Bytes))
 		}
 	}
 	return nil
+}
+
+// putOwn puts one output of an attempt under its name. Another attempt may have put other bytes there, or may still do so: on another kind of CPU, or by another
+// version of the tool. They are not replaced, since that attempt may be the one that ends the step; this one puts its own beside them.
+func (p *Pipeline) putOwn(ctx context.Context, r *run, o *video.Object, file string) error {
+	kind := contentType(o.Name)
+	own, err := p.Objects.PutOwn(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name), file, kind)
+	if err != nil || own {
+		return err
+	}
+	o.At = r.own + o.Name
+	r.log.Info("another attempt made other bytes", "object", o.Name, "attempt", r.Attempt)
+	own, err = p.Objects.PutOwn(ctx, p.Media, o.At, file, kind)
+	if err == nil && !own {
+		err = fault.New(fault.Internal, "pipeline.put", "output_differs", "The storage holds other bytes than were put; check that nothing else writes to its buckets.",
+			fmt.Errorf("%s was put by this attempt alone", o.At))
+	}
+	return err
 }
 
 // outputKey is where an output of a generation lives in the media bucket.
@@ -131,6 +153,24 @@ func outputKey(v video.Video, generation int, name string) string {
 
 func generationPrefix(prefix string, generation int) string {
 	return fmt.Sprintf("%s/%d/", prefix, generation)
+}
+
+// attemptsPrefix is where attempts put what differs from an object that is there. Its second element is no number, so that the edge serves nothing of it.
+func attemptsPrefix(prefix string, generation int) string {
+	return fmt.Sprintf("%s/"+Attempts+"/%d/", prefix, generation)
+}
+
+// Attempts is the name of the folder, beside the generations of a video, for what attempts put beside the objects of others.
+const Attempts = "attempts"
+
+// objectOf describes a file as the object of that name that is made from it.
+func objectOf(name, file string) (video.Object, error) {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return video.Object{}, err
+	}
+	sum := sha256.Sum256(body)
+	return video.Object{Name: name, Bytes: int64(len(body)), SHA256: hex.EncodeToString(sum[:])}, nil
 }
 
 // contentType is the media type of an output (RFC 8216 §4, RFC 4337, RFC 8081 have no word for .m4s: ISO/IEC 23009-1 Annex C has).

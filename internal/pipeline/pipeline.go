@@ -1,7 +1,8 @@
 // Package pipeline takes a video along its way: ingest → encode, audio, stills → publish, and away again.
 //
 // Each step is a durable job that tries to advance one fact, and may run twice, late, or beside a stalled twin. What makes that safe: the store
-// fences every move, objects are put only if absent and only after they were checked, and the same plan makes the same bytes. A step costs what its tool
+// fences every move, objects are put only if absent and only after they were checked, and no attempt relies on the bytes of another: where one finds other bytes
+// under a name, it puts its own beside them, and publish moves those of the attempts that ended their steps to the names. A step costs what its tool
 // costs; a crash costs the attempt, never the video. While the database, the storage or disk space is away, steps wait, and no attempt counts against them;
 // what a step has made by then is kept, and committed when the database is back.
 //
@@ -16,11 +17,14 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +42,13 @@ type Objects interface {
 	// Local opens an object as a file of this machine; of a remote one the file holds what was fetched. The caller closes it.
 	Local(ctx context.Context, bucket, key string) (*bucket.File, error)
 	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
+	// PutFile puts a file unless an object is there under key, and returns the object that is there then. PutOwn reports whether that holds the file's bytes.
 	PutFile(ctx context.Context, bucket, key, path, contentType string) (bucket.Object, error)
+	PutOwn(ctx context.Context, bucket, key, path, contentType string) (own bool, err error)
+	// Replace makes the object from also the object key, over what is there. It may be repeated.
+	Replace(ctx context.Context, bucket, from, key string) error
+	// Sizes returns the sizes of the objects below a prefix, by key.
+	Sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error)
 	Delete(ctx context.Context, bucket, key string) error
 	DeletePrefix(ctx context.Context, bucket, prefix string) (int, error)
 }
@@ -97,6 +107,7 @@ type run struct {
 	ref video.StepRef
 	video.Work
 	dir  string         // its own scratch folder, removed afterwards
+	own  string         // key prefix of what this attempt alone puts
 	open []*bucket.File // closed afterwards
 	read func()         // called afterwards, where the step has read the copy of its source
 	done engine.Handle
@@ -165,6 +176,7 @@ func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do fun
 	if r.dir, err = os.MkdirTemp(p.Scratch, "step-"); err != nil {
 		return fault.New(fault.Unavailable, "pipeline.step", "scratch_unavailable", "The server can't write its scratch folder; check its disk.", err)
 	}
+	r.own = fmt.Sprintf("%s%s-%d-%d-%s/", attemptsPrefix(r.Video.Prefix, r.ref.Generation), r.ref.Name, r.ref.N, r.Attempt, strings.ToLower(rand.Text()[:10]))
 	p.dirs.Store(r.dir, true)
 	defer func() {
 		defer p.dirs.Delete(r.dir)

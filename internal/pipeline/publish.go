@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +29,11 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := p.verify(ctx, r, tracks); err != nil {
+	moved, err := p.settle(ctx, r, tracks, stills)
+	if err != nil {
+		return err
+	}
+	if err := p.verify(ctx, r, tracks, stills); err != nil {
 		return err
 	}
 	output, err := p.describe(ctx, r, tracks, stills)
@@ -47,7 +49,44 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 	if err == nil || errors.Is(err, video.ErrStale) { // stale: over, maybe by a commit of this try whose answer was lost
 		p.sources.forget(r.ref.Video, r.ref.Generation)
 	}
+	if err == nil && moved > 0 { // the sweep removes what this does not
+		if _, err := p.Objects.DeletePrefix(ctx, p.Media, attemptsPrefix(r.Video.Prefix, r.ref.Generation)); err != nil {
+			r.log.Warn("outputs of attempts are left over", "error", err)
+		}
+	}
 	return err
+}
+
+// settleAtOnce is how many objects are moved side by side.
+const settleAtOnce = 8
+
+// settle gives the outputs that an attempt put beside those of another their names, and returns how many it moved. The steps are done, so that each try at publish
+// moves the same bytes: a late one changes nothing. Attempts that lost put only where nothing is.
+func (p *Pipeline) settle(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) (moved int, err error) {
+	var objects []*video.Object
+	for i := range tracks {
+		objects = append(objects, &tracks[i].Init)
+		for n := range tracks[i].Segments {
+			objects = append(objects, &tracks[i].Segments[n].Object)
+		}
+	}
+	for i := range stills {
+		objects = append(objects, &stills[i])
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(settleAtOnce)
+	for _, o := range objects {
+		if o.At == "" {
+			continue
+		}
+		moved++
+		from := o.At
+		o.At = ""
+		group.Go(func() error {
+			return p.Objects.Replace(ctx, p.Media, from, outputKey(r.Video, r.ref.Generation, o.Name))
+		})
+	}
+	return moved, group.Wait()
 }
 
 // assemble joins the chunks' segments into whole tracks, video largest first, then audio, and checks that no segment is missing or out of place.
@@ -64,7 +103,7 @@ func assemble(plan video.Plan, parts []video.Part) (tracks []video.Track, stills
 				byName[t.Name] = &t
 				continue
 			}
-			if whole.Init != t.Init {
+			if init := whole.Init; init.Name != t.Init.Name || init.Bytes != t.Init.Bytes || init.SHA256 != t.Init.SHA256 {
 				return nil, nil, unfit("the init segments of two chunks of %s differ", t.Name)
 			}
 			whole.Segments = append(whole.Segments, t.Segments...)
@@ -116,8 +155,17 @@ func unfit(format string, args ...any) error {
 	return fault.New(fault.Invalid, "pipeline.publish", "output_unfit", "What was encoded did not pass the checks before publishing; encode the video again.", fmt.Errorf(format, args...))
 }
 
-// verify checks the outputs against the source and decodes the first, a middle and the last segment of each track: a tool's exit code proves nothing.
-func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track) error {
+// verify checks the outputs against the source, looks for each object with its size, and decodes the first, a middle and the last segment of each track: a tool's
+// exit code proves nothing.
+func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) error {
+	// One listing costs a request for a thousand objects; ten hours of video have tens of thousands.
+	sizes, err := p.Objects.Sizes(ctx, p.Media, generationPrefix(r.Video.Prefix, r.ref.Generation))
+	if err != nil {
+		return err
+	}
+	if err := p.whole(r, sizes, tracks, stills); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.Config.Workers)
 	for _, t := range tracks {
@@ -138,21 +186,35 @@ func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track) err
 	return group.Wait()
 }
 
-// verifyTrack checks that every object of a track is there with its size, and that the track decodes.
-func (p *Pipeline) verifyTrack(ctx context.Context, r *run, t video.Track) error {
+// whole checks that every object is there with its size.
+func (p *Pipeline) whole(r *run, sizes map[string]int64, tracks []video.Track, stills []video.Object) error {
+	objects := slices.Clone(stills)
+	for _, t := range tracks {
+		objects = append(objects, objectsOf(t)...)
+	}
+	for _, o := range objects {
+		switch size, there := sizes[outputKey(r.Video, r.ref.Generation, o.Name)]; {
+		case !there:
+			return unfit("%s is not in the bucket", o.Name)
+		case size != o.Bytes:
+			return unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, size, o.Bytes)
+		}
+	}
+	return nil
+}
+
+// objectsOf are the objects of a track, its init segment first.
+func objectsOf(t video.Track) []video.Object {
 	objects := []video.Object{t.Init}
 	for _, s := range t.Segments {
 		objects = append(objects, s.Object)
 	}
-	for _, o := range objects {
-		head, err := p.Objects.Head(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name))
-		if err != nil {
-			return err
-		}
-		if head.Size != o.Bytes {
-			return unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, head.Size, o.Bytes)
-		}
-	}
+	return objects
+}
+
+// verifyTrack checks that a track decodes.
+func (p *Pipeline) verifyTrack(ctx context.Context, r *run, t video.Track) error {
+	objects := objectsOf(t)
 	first, last := 1, len(objects)-1
 	var files []string
 	for _, i := range slices.Compact([]int{0, first, (first + last) / 2, last}) {
@@ -195,11 +257,12 @@ func (p *Pipeline) describe(ctx context.Context, r *run, tracks []video.Track, s
 		if err := os.WriteFile(file, body, 0o600); err != nil {
 			return out, err
 		}
-		object, err := p.putOne(ctx, r, name, file)
+		// The first try at publish wins: every one describes the same objects, and what is published never changes.
+		object, err := p.Objects.PutFile(ctx, p.Media, outputKey(r.Video, r.ref.Generation, name), file, contentType(name))
 		if err != nil {
 			return out, err
 		}
-		out.Bytes += object.Bytes
+		out.Bytes += object.Size
 	}
 	for i, s := range stills {
 		out.Bytes += s.Bytes
@@ -217,18 +280,4 @@ func (p *Pipeline) describe(ctx context.Context, r *run, tracks []video.Track, s
 	out.HLS = outputKey(r.Video, r.ref.Generation, manifest.HLS)
 	out.DASH = outputKey(r.Video, r.ref.Generation, manifest.DASH)
 	return out, nil
-}
-
-// putOne puts one file that is no segment and returns it as it is in the bucket.
-func (p *Pipeline) putOne(ctx context.Context, r *run, name, file string) (video.Object, error) {
-	body, err := os.ReadFile(file)
-	if err != nil {
-		return video.Object{}, err
-	}
-	kept, err := p.Objects.PutFile(ctx, p.Media, outputKey(r.Video, r.ref.Generation, name), file, contentType(name))
-	if err != nil {
-		return video.Object{}, err
-	}
-	sum := sha256.Sum256(body)
-	return video.Object{Name: name, Bytes: kept.Size, SHA256: hex.EncodeToString(sum[:])}, nil
 }

@@ -24,6 +24,9 @@ func (p *Pipeline) retire(ctx context.Context, a engine.Attempt) error {
 	if err != nil {
 		return err
 	}
+	if _, err := p.Objects.DeletePrefix(ctx, p.Media, attemptsPrefix(prefix, what.Generation)); err != nil {
+		return err
+	}
 	if _, err := p.Objects.DeletePrefix(ctx, p.Media, generationPrefix(prefix, what.Generation)); err != nil {
 		return err
 	}

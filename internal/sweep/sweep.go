@@ -17,6 +17,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -265,6 +266,13 @@ func (s *Sweeper) folder(ctx context.Context, folder string, id video.ID, remove
 		}
 		return []Item{i}, err
 	}
+	attempts := folder + Attempts + "/"
+	if i := slices.Index(numbers, attempts); i >= 0 {
+		numbers = slices.Delete(numbers, i, i+1)
+		if found, err = s.attempts(ctx, attempts, known, remove); err != nil {
+			return found, err
+		}
+	}
 	for _, sub := range numbers {
 		n, err := strconv.Atoi(strings.Trim(strings.TrimPrefix(sub, folder), "/"))
 		if err != nil || n < 1 {
@@ -288,6 +296,40 @@ func (s *Sweeper) folder(ctx context.Context, folder string, id video.ID, remove
 		}
 		if err != nil {
 			return found, err
+		}
+		found = append(found, i)
+	}
+	return found, nil
+}
+
+// Attempts is the folder, beside the generations of a video, for what attempts put beside the objects of others.
+const Attempts = "attempts"
+
+// attempts looks at what attempts put beside the objects of others. Publish moves it to the generation, so that nothing of it is in use once that is published or
+// retired; what is left is of attempts that lost. A failed generation keeps its own until it is retired: a redrive goes on with what its steps made.
+func (s *Sweeper) attempts(ctx context.Context, folder string, known video.Remains, remove bool) (found []Item, err error) {
+	for sub, err := range s.Objects.Folders(ctx, s.Media, folder) {
+		if err != nil {
+			return found, err
+		}
+		n, err := strconv.Atoi(strings.Trim(strings.TrimPrefix(sub, folder), "/"))
+		if err != nil {
+			continue
+		}
+		if g, ok := known.Generations[n]; ok && g.State != "published" && g.State != "superseded" && g.State != "retired" {
+			continue
+		}
+		i, old, err := s.weigh(ctx, sub)
+		if err != nil {
+			return found, err
+		}
+		if !old {
+			continue
+		}
+		if remove {
+			if _, err := s.Objects.DeletePrefix(ctx, s.Media, sub); err != nil {
+				return found, err
+			}
 		}
 		found = append(found, i)
 	}

@@ -124,6 +124,26 @@ func (y *yard) source(name string) video.Video {
 	return video.Video{}
 }
 
+// publish takes the first generation of a video through its steps.
+func (y *yard) publish(id video.ID) {
+	y.t.Helper()
+	must := func(err error) {
+		y.t.Helper()
+		if err != nil {
+			y.t.Fatal(err)
+		}
+	}
+	begin := func(name video.StepName) video.StepRef {
+		ref := video.StepRef{Video: id, Generation: 1, Name: name}
+		_, err := y.Begin(y.t.Context(), ref, "test", engine.Handle{})
+		must(err)
+		return ref
+	}
+	must(y.Plan(y.t.Context(), begin(video.Ingest), video.Facts{}, video.Plan{Audio: &video.AudioRung{}}, nil, engine.Handle{}))
+	must(y.Finish(y.t.Context(), begin(video.Audio), video.Result{}, nil, engine.Handle{}))
+	must(y.Store.Publish(y.t.Context(), begin(video.Publish), video.Output{}, nil, engine.Handle{}))
+}
+
 // parts begins an upload in parts.
 func (y *yard) parts(key string) {
 	y.t.Helper()
@@ -195,9 +215,16 @@ func TestWhatNobodyNeedsIsShownThenRemovedAndNothingElse(t *testing.T) {
 		if err := y.Fail(t.Context(), failed, video.StepFailure{Failure: video.Failure{Code: "not_media"}, Final: true}, nil, engine.Handle{}); err != nil {
 			t.Fatal(err)
 		}
+		shown := y.source("shown.mp4")
+		y.publish(shown.ID)
 		y.put("media", live.Prefix+"/1/720p/00001.m4s")
 		y.put("media", live.Prefix+"/9/720p/00001.m4s") // no generation of that number was ever begun
 		y.put("media", over.Prefix+"/1/720p/00001.m4s")
+		y.put("media", over.Prefix+"/attempts/1/encode-0-2-abc/720p/00001.m4s") // a redrive may go on with it
+		y.put("media", live.Prefix+"/attempts/1/encode-0-2-abc/720p/00001.m4s") // under way
+		y.put("media", live.Prefix+"/attempts/9/encode-0-2-abc/720p/00001.m4s")
+		y.put("media", shown.Prefix+"/1/720p/00001.m4s")
+		y.put("media", shown.Prefix+"/attempts/1/encode-0-2-abc/720p/00001.m4s")
 		y.put("media", "streams/gone-"+string(stranger)+"/1/index.m3u8")
 		y.put("media", "streams/somebody's own/1/index.m3u8")
 		y.put("media", "sources/0123456789abcdef0123456789abcdef")
@@ -213,7 +240,7 @@ func TestWhatNobodyNeedsIsShownThenRemovedAndNothingElse(t *testing.T) {
 		y.ahead = 26 * time.Hour
 		want := []string{
 			"generation " + live.Prefix + "/9", "generation " + over.Prefix + "/1", "generation streams/gone-" + string(stranger), "multipart uploads/given up.mp4",
-			"pin sources/0123456789abcdef0123456789abcdef", "scratch sources/" + string(over.ID) + "-1", "scratch step-over", "upload " + string(idle.Video),
+			"generation " + live.Prefix + "/attempts/9", "generation " + shown.Prefix + "/attempts/1", "pin sources/0123456789abcdef0123456789abcdef", "scratch sources/" + string(over.ID) + "-1", "scratch step-over", "upload " + string(idle.Video),
 		}
 		slices.Sort(want)
 		before := y.keys()
@@ -226,7 +253,9 @@ func TestWhatNobodyNeedsIsShownThenRemovedAndNothingElse(t *testing.T) {
 		if found := y.sweep(true); !slices.Equal(found, want) {
 			t.Errorf("removed\n%q, want\n%q", found, want)
 		}
-		kept := []string{"uploads/live.mp4", "uploads/over.mp4", "media/" + live.Source.Pin, "media/" + over.Source.Pin, "media/" + live.Prefix + "/1/720p/00001.m4s",
+		kept := []string{"uploads/shown.mp4", "media/" + shown.Source.Pin, "media/" + shown.Prefix + "/1/720p/00001.m4s",
+			"media/" + over.Prefix + "/attempts/1/encode-0-2-abc/720p/00001.m4s", "media/" + live.Prefix + "/attempts/1/encode-0-2-abc/720p/00001.m4s",
+			"uploads/live.mp4", "uploads/over.mp4", "media/" + live.Source.Pin, "media/" + over.Source.Pin, "media/" + live.Prefix + "/1/720p/00001.m4s",
 			"media/" + over.Prefix + "/1/720p/00001.m4s", "media/streams/somebody's own/1/index.m3u8"} // what is over goes by its job
 		slices.Sort(kept)
 		if after := y.keys(); !slices.Equal(after, kept) {

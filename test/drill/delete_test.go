@@ -19,7 +19,7 @@ func TestADeletionInAnyPhaseLeavesNothing(t *testing.T) {
 		points = nil
 		for _, point := range allPoints() {
 			switch move, _, _ := strings.Cut(point, "."); move {
-			case "Received", "Begin", "Plan", "PutFile", "Finish", "Publish", "ingest", "encode", "audio", "stills", "publish":
+			case "Received", "Begin", "Plan", "PutFile", "PutOwn", "Finish", "Publish", "ingest", "encode", "audio", "stills", "publish":
 				points = append(points, point)
 			}
 		}

@@ -50,7 +50,7 @@ var mutants = []mutant{
 	{"a job is ended by the try that holds it", []edit{{"internal/engine/attempt.go", "return number == h.number && holder == h.worker, rows.Err()", "return true, rows.Err()"}}, "./internal/engine", "StalledTwin"},
 	{"the jobs of a living process are left alone", []edit{{"internal/engine/beat.go", "AND w.seen > $1)`", "AND w.seen > $1 + 3600000)`"}}, "./internal/engine", "LongJob|KilledProcess"},
 	{"an output is never rewritten", []edit{
-		{"internal/bucket/file.go", "	if there, err := f.describe(bucket, key); err == nil {\n		return there, nil\n	}\n", ""},
+		{"internal/bucket/file.go", "	if there, err := f.describe(bucket, key); err == nil {\n		return there, false, nil\n	}\n", ""},
 		{"internal/bucket/file.go", "		err = unix.Linkat(", "		_ = os.Remove(target)\n		err = unix.Linkat("},
 	}, "./internal/bucket", "NeverRewritten"},
 	{"a pin is of the bytes that were written", []edit{{"internal/bucket/file.go", "if now.ETag != src.ETag || now.Size != src.Size {", "if false && now != src {"}}, "./internal/bucket", "KeepsItsPin"},
@@ -64,7 +64,11 @@ var mutants = []mutant{
 	{"scratch is emptied at the start", []edit{{"cmd/sluice/app.go", "return pipeline.Clean(a.scratch())", "return os.MkdirAll(a.scratch(), 0o700)"}}, "./test/drill", storyTest},
 	{"a generation's objects go before it counts as retired", []edit{{"internal/pipeline/remove.go", "generationPrefix(prefix, what.Generation)); err != nil {", "generationPrefix(prefix, what.Generation)+\"none/\"); err != nil {"}},
 		"./test/drill", storyTest},
-	{"objects are there before their step is done", []edit{{"internal/pipeline/encode.go", "		if err := p.put(ctx, r, t); err != nil {\n			return err\n		}\n		result.Tracks", "		defer p.put(ctx, r, t) //nolint:errcheck\n		result.Tracks"}},
+	{"the bytes of another attempt are not taken for one's own", []edit{{"internal/bucket/store.go", "return there.Size == size && there.ETag == ", "return true || there.ETag == "}},
+		"./internal/pipeline", "LostAttempt"},
+	{"what is published is of the attempts that ended the steps", []edit{{"internal/pipeline/publish.go", "			return p.Objects.Replace(ctx, p.Media, from, ", "			return nil\n			return p.Objects.Replace(ctx, p.Media, from, "}},
+		"./internal/pipeline", "LostAttempt"},
+	{"objects are there before their step is done", []edit{{"internal/pipeline/encode.go", "		if err := p.put(ctx, r, &made[i]); err != nil {\n			return err\n		}\n		result.Tracks", "		defer p.put(ctx, r, &made[i]) //nolint:errcheck\n		result.Tracks"}},
 		"./test/drill", storyTest},
 }
 

@@ -25,7 +25,7 @@ import (
 var moves = []string{
 	"Grant", "Pin", "Received", "Enqueue", "Lost",
 	"Begin.ingest", "Plan.ingest",
-	"Begin.encode", "Begin.audio", "Begin.stills", "PutFile", "Finish.encode", "Finish.audio", "Finish.stills",
+	"Begin.encode", "Begin.audio", "Begin.stills", "PutFile", "PutOwn", "Finish.encode", "Finish.audio", "Finish.stills",
 	"Begin.publish", "Publish.publish",
 	"Fail", "Edit", "Encode", "Retirable", "Retire",
 	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
@@ -38,7 +38,7 @@ var moves = []string{
 
 // reads are the methods of the same interfaces that move no fact. Progress is advisory: losing it loses nothing.
 var reads = []string{
-	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "List", "Local", "PresignPut",
+	"Videos", "Video", "Unknown", "Parts", "Progress", "Removable", "Head", "Sizes", "List", "Local", "PresignPut",
 	"Jobs", "Job", "JobAttempts", "Queues", "Subscriptions", "Outbox", "Abandoned", "Remains", "Aged", "Folders", "Multiparts",
 	"Steps", "Detail", "Events", "Errors", "ErrorGroups", "Playback", "LocalPath", "Get", "Cached",
 	"Login", "Account", "Accounts", "HasAdmin", "Session", "Sessions", "CodeOwner", "CodesLeft", "Token", "Tokens", "Programs", "Workspaces", "Acts", "Letters",
@@ -73,7 +73,7 @@ func allPoints() (all []string) {
 
 func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 	named := map[string]bool{}
-	for _, move := range slices.Concat(moves, accountMoves, externalMoves) {
+	for _, move := range slices.Concat(moves, accountMoves, externalMoves, differMoves) {
 		method, _, _ := strings.Cut(move, ".")
 		named[method] = true
 	}
