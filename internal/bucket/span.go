@@ -115,18 +115,21 @@ func (s spans) bytes() (n int64) {
 // bridged joins extents that lie less than gap apart, and those that lie farther apart where more than most would be left: one request for both costs
 // less than two.
 func (s spans) bridged(gap int64, most int) spans {
-	var out spans
-	for _, e := range s {
-		if last := len(out) - 1; last >= 0 && e.From-out[last].To < gap {
-			out[last].To = e.To
-			continue
+	out := slices.Clone(s)
+	for {
+		joined := out[:0]
+		for _, e := range out {
+			if last := len(joined) - 1; last >= 0 && e.From-joined[last].To < gap {
+				joined[last].To = e.To
+				continue
+			}
+			joined = append(joined, e)
 		}
-		out = append(out, e)
+		if out = joined; len(out) <= most {
+			return out
+		}
+		gap *= 2
 	}
-	if len(out) > most {
-		return out.bridged(2*gap, most)
-	}
-	return out
 }
 
 // pieces cuts extents so that none is longer than most.

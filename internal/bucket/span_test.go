@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -78,5 +79,50 @@ func TestSpans_RandomExtents_MatchAnArrayOfPositions(t *testing.T) {
 		if n < a.bytes() {
 			t.Fatalf("bridging and cutting lost positions: %d of %d", n, a.bytes())
 		}
+	}
+}
+
+// TestFetch_FourTimesTheExtents_AllocatesFourTimesTheBytes counts what a fetch of many places costs where all of them are in the file: merging one at a time
+// allocates with the square of their number.
+func TestFetch_FourTimesTheExtents_AllocatesFourTimesTheBytes(t *testing.T) { //nolint:paralleltest // it counts the allocations of the process
+	c := &cache{}
+	cost := func(n int) uint64 {
+		extents := make([]video.Extent, n)
+		for i := range extents {
+			at := int64(i) * 10_000
+			extents[i] = video.Extent{From: at, To: at + 300}
+		}
+		size := int64(n) * 10_000
+		e := &entry{have: spans{{To: size}}, changed: make(chan struct{})}
+		file := &File{Size: size, cache: c, entry: e}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := file.Fetch(t.Context(), extents...); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	const n = 4000
+	one, four := cost(n), cost(4*n)
+	t.Logf("%d extents allocate %d bytes, %d allocate %d", n, one, 4*n, four)
+	if four > 6*one {
+		t.Errorf("%d extents allocate %d bytes, %d allocate %d: %.1f times", n, one, 4*n, four, float64(four)/float64(one))
+	}
+}
+
+// TestSpans_PiecesInOrder_JoinToOneExtent records pieces in an order that eight requests at once have.
+func TestSpans_PiecesInOrder_JoinToOneExtent(t *testing.T) {
+	t.Parallel()
+	var have spans
+	for i := range int64(4000) {
+		at := i ^ 7 // the last of eight comes first
+		have.add(video.Extent{From: at * 100, To: at*100 + 100})
+		if len(have) > 8 {
+			t.Fatalf("%d extents after %d pieces", len(have), i+1)
+		}
+	}
+	if len(have) != 1 || have.bytes() != 400_000 {
+		t.Errorf("%v", have)
 	}
 }

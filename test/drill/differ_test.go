@@ -34,11 +34,11 @@ exec /usr/bin/ffmpeg %s "$@"
 }
 
 // TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep kills a server that has put the outputs of a step and not recorded it. A server with another
-// ffmpeg takes over: without SIMD code, whose AAC encoder makes other bytes, or with another preset, as another version does. That one is killed around the move
+// ffmpeg takes over: without SIMD code, whose resampler makes other samples, or with another preset, as another version does. That one is killed around the move
 // of its outputs to their names.
 func TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep(t *testing.T) {
 	beside(t)
-	clip := rig.Clip(t, "clip.mp4", "320x180", 4)
+	clip := rig.Clip(t, "clip.mov", "320x180", 4, "-ar", "44100", "-c:a", "pcm_s16le") // resampling to floats makes other bytes without SIMD code
 	for _, c := range []struct {
 		point, options, word, by string
 		kills                    []string
@@ -53,7 +53,7 @@ func TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep(t *test
 			beside(t)
 			o := rig.Options{Data: filepath.Join(t.TempDir(), "data"), Tags: "drill", Env: []string{"SLUICE_FAILPOINT=" + c.point}}
 			s := rig.Start(t, o)
-			id := s.Upload(clip, "clip.mp4")
+			id := s.Upload(clip, "clip.mov")
 			killed := func(at string) {
 				t.Helper()
 				if err := s.Wait(2 * time.Minute); err == nil || !strings.Contains(err.Error(), "killed") {

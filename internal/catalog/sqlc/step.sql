@@ -24,7 +24,8 @@ UPDATE step SET state = 'waiting', progress = 0, finished = 0 WHERE video = $1 A
 UPDATE step SET progress = $5 WHERE video = $1 AND generation = $2 AND name = $3 AND n = $4 AND state = 'running';
 
 -- name: UndoneSteps :one
-SELECT count(*) FROM step WHERE video = $1 AND generation = $2 AND state <> 'done';
+-- UndoneSteps is 1 while a step of a generation is not done, else 0. Each step that ends asks it, so that it must not read those that are.
+SELECT count(*) FROM (SELECT 1 FROM step WHERE video = $1 AND generation = $2 AND state <> 'done' LIMIT 1) AS undone;
 
 -- name: Steps :many
 SELECT name, n, state, progress, started, finished FROM step WHERE video = $1 AND generation = $2 ORDER BY name, n;

@@ -531,7 +531,7 @@ func (q *Queries) Steps(ctx context.Context, arg StepsParams) ([]StepsRow, error
 }
 
 const undoneSteps = `-- name: UndoneSteps :one
-SELECT count(*) FROM step WHERE video = $1 AND generation = $2 AND state <> 'done'
+SELECT count(*) FROM (SELECT 1 FROM step WHERE video = $1 AND generation = $2 AND state <> 'done' LIMIT 1) AS undone
 `
 
 type UndoneStepsParams struct {
@@ -539,6 +539,7 @@ type UndoneStepsParams struct {
 	Generation int64
 }
 
+// UndoneSteps is 1 while a step of a generation is not done, else 0. Each step that ends asks it, so that it must not read those that are.
 func (q *Queries) UndoneSteps(ctx context.Context, arg UndoneStepsParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, undoneSteps, arg.Video, arg.Generation)
 	var count int64
