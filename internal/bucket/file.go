@@ -113,7 +113,7 @@ func (f folder) putFile(bucket, key, source, contentType string) (there Object, 
 		return Object{}, false, badKey(op)
 	}
 	if err := f.present(op, bucket); err != nil { // else the folder of the bucket would be made
-		return Object{}, err
+		return Object{}, false, err
 	}
 	if there, err := f.describe(bucket, key); err == nil {
 		return there, false, nil
@@ -139,7 +139,7 @@ func (f folder) replace(bucket, from, key string) error {
 	if !ok || !fits {
 		return badKey(op)
 	}
-	file, err := open(op, name)
+	file, err := f.open(op, bucket, name)
 	if err != nil {
 		return err
 	}
@@ -172,6 +172,9 @@ func (f folder) sizes(ctx context.Context, bucket, prefix string) (map[string]in
 	dir, ok := f.path(bucket, strings.TrimSuffix(prefix, "/"))
 	if !ok {
 		return nil, badKey(op)
+	}
+	if err := f.present(op, bucket); err != nil { // else every object would count as missing
+		return nil, err
 	}
 	sizes := map[string]int64{}
 	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
