@@ -170,7 +170,7 @@ func TestAServerWithoutWhatSealsItsKeysDoesNotStart(t *testing.T) {
 			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the refused start made a secret: %v", err)
 			}
-			if err := open("--seal-key", strings.TrimSpace(string(right))).Close(); err != nil { // what the file holds is good as a setting
+			if err := open("--seal-key=" + strings.TrimSpace(string(right))).Close(); err != nil { // what the file holds is good as a setting
 				t.Error(err)
 			}
 			a = open("--forget-sealed")

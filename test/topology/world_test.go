@@ -57,9 +57,10 @@ type machine struct {
 	address    string // its address here
 	unit       unit
 
-	mu  sync.Mutex // of restarts
-	cmd *exec.Cmd
-	out bytes.Buffer // of all its processes; read after they have ended
+	mu    sync.Mutex // of restarts
+	cmd   *exec.Cmd
+	ended chan error   // of the process
+	out   bytes.Buffer // of all its processes; read after they have ended
 }
 
 // roles are the machines of the document.
@@ -301,7 +302,7 @@ func (m *machine) install(data string) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		_ = m.cmd.Process.Kill()
-		_ = m.cmd.Wait()
+		<-m.ended
 		if w.t.Failed() {
 			w.t.Logf("%s %s:\n%s", m.role, m.name, m.out.String())
 		}
@@ -324,7 +325,28 @@ func (m *machine) launch() error {
 	m.cmd.Env = append(readEnvironment(m.w.t, m.unit.environmentFile), "PATH="+os.Getenv("PATH"))
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return m.cmd.Start()
+	if err := m.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, ended := m.cmd, make(chan error, 1)
+	m.ended = ended
+	go func() { ended <- cmd.Wait(); close(ended) }()
+	return nil
+}
+
+// revive starts a process again that ended by itself, as Restart=always does in the unit.
+func (m *machine) revive() {
+	m.w.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case err := <-m.ended:
+		m.w.t.Logf("%s %s ended by itself and is started again: %v", m.role, m.name, err)
+		if err := m.launch(); err != nil {
+			m.w.t.Fatal(err)
+		}
+	default:
+	}
 }
 
 // restart is systemctl restart.
@@ -339,7 +361,7 @@ func (m *machine) restart() error {
 			return err
 		}
 	}
-	if err := m.cmd.Wait(); err != nil {
+	if err := <-m.ended; err != nil {
 		return fmt.Errorf("%s %s ended badly: %w", m.role, m.name, err)
 	}
 	return m.launch()
@@ -373,6 +395,7 @@ func (m *machine) leaves() error {
 func (m *machine) awaitReady() {
 	m.w.t.Helper()
 	m.w.await(m.role+" "+m.name+" is ready", func() bool {
+		m.revive()
 		answer, err := http.Get("http://" + m.address + ":8080/readyz")
 		if err != nil {
 			return false
