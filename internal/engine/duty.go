@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -22,8 +23,18 @@ type Duties interface {
 	TakeDuty(ctx context.Context, d Duty, due bool) (taken bool, err error)
 	// KeepDuty tells the others that this process is at it still. Not kept means that another has it.
 	KeepDuty(ctx context.Context, d Duty) (kept bool, err error)
-	// EndDuty gives a duty back. It is due again when next has passed.
+	// EndDuty gives a duty back. It is due again when next has passed, or at once where it was hurried meanwhile.
 	EndDuty(ctx context.Context, d Duty, next time.Duration) error
+	// HurryDuty makes a duty due now. One that a process is doing is due again as soon as it ends.
+	HurryDuty(ctx context.Context, name string) error
+	// DutyState reads a duty.
+	DutyState(ctx context.Context, name string) (DutyState, error)
+}
+
+// DutyState is a duty as the database has it.
+type DutyState struct {
+	Due     time.Time // when it is due next; not after now where it is due. The zero time for one that no process ever did
+	Running bool      // a process is doing it
 }
 
 const (
@@ -36,7 +47,7 @@ const (
 // don't come all at once; times are the database's. Where a process is cut off from the database while it is at it, Do's context is canceled, and others may begin: what Do
 // does must bear a twin for a moment.
 func (e *Engine) Serve(ctx context.Context, d Duty) {
-	due, said := true, ""
+	due, said, hurried := true, "", e.hurry(d.Name)
 	for ctx.Err() == nil {
 		if err := e.serve(ctx, d, due); err != nil {
 			if code := fault.Of(err).Code; ctx.Err() == nil && code != said {
@@ -51,9 +62,37 @@ func (e *Engine) Serve(ctx context.Context, d Duty) {
 		look := min(d.Every/4, dutyLook) + time.Millisecond
 		select {
 		case <-ctx.Done():
+		case <-hurried:
 		case <-time.After(look/2 + rand.N(look)):
 		}
 	}
+}
+
+// Hurry makes a duty due now: at once where this process serves it, else when one that does asks next, within 23 s.
+func (e *Engine) Hurry(ctx context.Context, name string) error {
+	if err := e.duties.HurryDuty(ctx, name); err != nil {
+		return err
+	}
+	select {
+	case e.hurry(name) <- struct{}{}:
+	default: // it is awake already, or this process does not serve it
+	}
+	return nil
+}
+
+// hurry is the channel that wakes Serve for a duty.
+func (e *Engine) hurry(name string) chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hurries[name] == nil {
+		e.hurries[name] = make(chan struct{}, 1)
+	}
+	return e.hurries[name]
+}
+
+// Duty reads the state of a duty.
+func (e *Engine) Duty(ctx context.Context, name string) (DutyState, error) {
+	return e.duties.DutyState(ctx, name)
 }
 
 func (e *Engine) serve(ctx context.Context, d Duty, due bool) error {
@@ -118,11 +157,11 @@ func (s duties) TakeDuty(ctx context.Context, d Duty, due bool) (taken bool, err
 			return err
 		}
 		if due {
-			if _, err := tx.ExecContext(ctx, `UPDATE duty SET due = 0 WHERE name = $1`, d.Name); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE duty SET due = 0 WHERE name = $1 AND due > 0`, d.Name); err != nil {
 				return err
 			}
 		}
-		result, err := tx.ExecContext(ctx, `UPDATE duty SET holder = $2, held = `+now+` + $3 WHERE name = $1 AND due <= `+now+` AND held <= `+now,
+		result, err := tx.ExecContext(ctx, `UPDATE duty SET due = CASE WHEN due < 0 THEN 0 ELSE due END, holder = $2, held = `+now+` + $3 WHERE name = $1 AND due <= `+now+` AND held <= `+now,
 			d.Name, s.id, dutyHeld.Milliseconds())
 		if err != nil {
 			return err
@@ -150,8 +189,36 @@ func (s duties) KeepDuty(ctx context.Context, d Duty) (kept bool, err error) {
 
 func (s duties) EndDuty(ctx context.Context, d Duty, next time.Duration) error {
 	return s.db.InTx(ctx, func(tx Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE duty SET holder = '', held = 0, due = `+tx.dialect().millis+` + $3 WHERE name = $1 AND holder = $2`,
-			d.Name, s.id, next.Milliseconds())
+		_, err := tx.ExecContext(ctx, `UPDATE duty SET holder = '', held = 0, due = CASE WHEN due = $4 THEN 0 ELSE `+tx.dialect().millis+` + $3 END
+			WHERE name = $1 AND holder = $2`, d.Name, s.id, next.Milliseconds(), dutyHurried)
 		return err
 	})
+}
+
+// dutyHurried is the due time of a duty that was hurried. Taking a duty clears it, so that EndDuty finds it only where it was hurried after that.
+const dutyHurried = -1
+
+func (s duties) HurryDuty(ctx context.Context, name string) error {
+	return s.db.InTx(ctx, func(tx Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO duty (name, due, holder, held) VALUES ($1, $2, '', 0) ON CONFLICT (name) DO UPDATE SET due = $2`, name, dutyHurried)
+		return err
+	})
+}
+
+func (s duties) DutyState(ctx context.Context, name string) (state DutyState, err error) {
+	now := lite.millis
+	if s.db.Pool != nil {
+		now = postgres.millis
+	}
+	err = s.db.View(ctx, func(st Statements) error {
+		var due int64
+		err := st.QueryRowContext(ctx, `SELECT CASE WHEN due > 0 THEN due ELSE `+now+` END, CASE WHEN held > `+now+` THEN 1 ELSE 0 END FROM duty WHERE name = $1`, name).
+			Scan(&due, &state.Running)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		state.Due = time.UnixMilli(due).UTC()
+		return err
+	})
+	return state, err
 }

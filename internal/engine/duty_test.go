@@ -78,3 +78,85 @@ func TestADutyIsNotDoneBeforeItIsDueSaveAtAStart(t *testing.T) {
 		}
 	})
 }
+
+func TestHurry_DutyThatIsNotDue_IsDoneNow(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		ctx, cancel := context.WithCancel(t.Context())
+		serving, err := engine.New(db, engine.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := engine.New(db, engine.Config{}) // as of a process that doesn't serve it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, err := other.Duty(ctx, "look"); err != nil || !state.Due.IsZero() || state.Running {
+			t.Errorf("before it was ever done: %+v, %v", state, err)
+		}
+		began, release := make(chan struct{}), make(chan struct{})
+		var served sync.WaitGroup
+		served.Go(func() {
+			serving.Serve(ctx, engine.Duty{Name: "look", Every: time.Hour, Do: func(ctx context.Context) error {
+				began <- struct{}{}
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+				return nil
+			}})
+		})
+		defer served.Wait()
+		defer cancel()
+		awaited := func(what string) {
+			t.Helper()
+			select {
+			case <-began:
+			case <-time.After(patience):
+				t.Fatal(what)
+			}
+		}
+		idle := func() engine.DutyState {
+			t.Helper()
+			for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+				state, err := other.Duty(ctx, "look")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !state.Running {
+					return state
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("it runs for ever")
+				}
+			}
+		}
+		awaited("a start does not do it")
+		if state, err := other.Duty(ctx, "look"); err != nil || !state.Running {
+			t.Errorf("while it runs: %+v, %v", state, err)
+		}
+		release <- struct{}{}
+		if state := idle(); time.Until(state.Due) < 30*time.Minute {
+			t.Errorf("afterwards it is due at %s", state.Due)
+		}
+		for _, by := range []*engine.Engine{serving, other} { // by the one that serves it at once, by another within 23 s
+			if err := by.Hurry(ctx, "look"); err != nil {
+				t.Fatal(err)
+			}
+			awaited("it was hurried and not done")
+			release <- struct{}{}
+			idle()
+		}
+		// One that was hurried while it ran may have missed what was meant: it is done again.
+		if err := serving.Hurry(ctx, "look"); err != nil {
+			t.Fatal(err)
+		}
+		awaited("it was hurried and not done")
+		if err := other.Hurry(ctx, "look"); err != nil {
+			t.Fatal(err)
+		}
+		release <- struct{}{}
+		awaited("it was hurried while it ran, and not done again")
+		release <- struct{}{}
+	})
+}

@@ -96,6 +96,7 @@ type Engine struct {
 	said said // what was logged lately, for failures that come several times a second
 
 	mu      sync.Mutex
+	hurries map[string]chan struct{} // by duty; see Hurry
 	running map[*try]struct{}
 	stopped bool          // tries under way are given back
 	gone    chan struct{} // closed when nobody waits for settling any more
@@ -130,6 +131,7 @@ func New(db DB, cfg Config) (*Engine, error) {
 		log:     cfg.Logger,
 		pilot:   &pilot{ours: map[int64]int{}},
 		gates:   map[string]*gate{},
+		hurries: map[string]chan struct{}{},
 		running: map[*try]struct{}{},
 		gone:    make(chan struct{}),
 	}
