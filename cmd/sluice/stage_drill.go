@@ -26,8 +26,12 @@ func stageRecords(r records) records { return stagedRecords{r} }
 
 type stagedRecords struct{ records }
 
-func (s stagedRecords) Grant(ctx context.Context, v video.Video, up video.Upload) error {
-	return around("Grant", func() error { return s.records.Grant(ctx, v, up) })
+func (s stagedRecords) Grant(ctx context.Context, v video.Video, up video.Upload, looks []engine.Job) error {
+	return around("Grant", func() error { return s.records.Grant(ctx, v, up, looks) })
+}
+
+func (s stagedRecords) Looked(ctx context.Context, id video.ID, next time.Time, looks []engine.Job, done engine.Handle) error {
+	return around("Looked", func() error { return s.records.Looked(ctx, id, next, looks, done) })
 }
 
 func (s stagedRecords) Received(ctx context.Context, v video.Video, src video.Source, next func(video.ID) []engine.Job) (id video.ID, fresh bool, err error) {
@@ -248,4 +252,12 @@ func (s stagedDuties) KeepDuty(ctx context.Context, d engine.Duty) (kept bool, e
 
 func (s stagedDuties) EndDuty(ctx context.Context, d engine.Duty, next time.Duration) error {
 	return around("EndDuty", func() error { return s.duties.EndDuty(ctx, d, next) })
+}
+
+func (s stagedDuties) HurryDuty(ctx context.Context, name string) error {
+	return around("HurryDuty", func() error { return s.duties.HurryDuty(ctx, name) })
+}
+
+func (s stagedDuties) DutyState(ctx context.Context, name string) (engine.DutyState, error) {
+	return s.duties.DutyState(ctx, name)
 }

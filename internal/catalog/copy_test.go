@@ -26,7 +26,7 @@ func full(t *testing.T) (w *world, ids map[video.Status]video.ID) {
 	w.begin(parts(ids[video.Processing], 1)[0])
 	w.must(w.Delete(t.Context(), ids[video.Deleting], job("delete", ids[video.Deleting])))
 	waiting := video.Video{ID: video.NewID(time.Now()), Name: "waiting 'ü' \\ \"x\".mp4", Prefix: "streams/waiting"}
-	w.must(w.Grant(t.Context(), waiting, video.Upload{Bucket: "uploads", Key: "waiting", Expires: time.Now()}))
+	w.must(w.Grant(t.Context(), waiting, video.Upload{Bucket: "uploads", Key: "waiting", Expires: time.Now()}, nil))
 	ids[video.Waiting] = waiting.ID
 	return w, ids
 }

@@ -58,7 +58,7 @@ func TestAnOpenedAgainDatabaseKeepsItsVideos(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := first.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4"}, video.Upload{Video: id, Bucket: "uploads", Key: "a.mp4"}); err != nil {
+		if err := first.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4"}, video.Upload{Video: id, Bucket: "uploads", Key: "a.mp4"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := first.Close(); err != nil {

@@ -158,7 +158,7 @@ func TestAVideoGoesToNoWorkspaceThatIsNotThere(t *testing.T) {
 		if _, err := w.Edit(t.Context(), id, video.Edit{Workspace: &none}); fault.Of(err).Code != "no_workspace" || !fault.Is(err, fault.Invalid) {
 			w.t.Errorf("moved: %v", err)
 		}
-		err := w.Grant(t.Context(), video.Video{ID: video.NewID(w.now()), Workspace: none}, video.Upload{Bucket: "uploads", Key: "k", Expires: time.Now()})
+		err := w.Grant(t.Context(), video.Video{ID: video.NewID(w.now()), Workspace: none}, video.Upload{Bucket: "uploads", Key: "k", Expires: time.Now()}, nil)
 		if fault.Of(err).Code != "no_workspace" {
 			w.t.Errorf("granted: %v", err)
 		}
@@ -173,7 +173,7 @@ func TestASecondPutToAGrantedKeyLiesWhereTheFirstOneDoes(t *testing.T) {
 	each(t, func(w *world) {
 		id := video.NewID(w.now())
 		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4", Prefix: "p", Owner: "ann", Policy: video.Members},
-			video.Upload{Video: id, Bucket: "uploads", Key: string(id) + "/a.mp4", Expires: time.Now()}))
+			video.Upload{Video: id, Bucket: "uploads", Key: string(id) + "/a.mp4", Expires: time.Now()}, nil))
 		w.must(w.write(t.Context(), func(t tx) error {
 			_, err := t.raw.ExecContext(w.t.Context(), `UPDATE video SET workspace = 'films' WHERE id = $1`, string(id))
 			return err

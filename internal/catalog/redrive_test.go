@@ -151,7 +151,7 @@ func TestTheJobsOfAVideoAreItsOwners(t *testing.T) {
 		}
 		w.planned(id, 1)
 		granted := video.NewID(w.now())
-		w.must(w.Grant(t.Context(), video.Video{ID: granted, Owner: "bob", Name: "b.mp4"}, video.Upload{Video: granted, Bucket: "uploads", Key: "b.mp4"}))
+		w.must(w.Grant(t.Context(), video.Video{ID: granted, Owner: "bob", Name: "b.mp4"}, video.Upload{Video: granted, Bucket: "uploads", Key: "b.mp4"}, nil))
 		_, _, err = w.Received(t.Context(), video.Video{ID: video.NewID(w.now())}, source("b.mp4", "e2"), func(id video.ID) []engine.Job { return job("ingest", id) })
 		w.must(err)
 		w.must(w.Delete(t.Context(), granted, []engine.Job{{Kind: "delete", Args: json.RawMessage(`{}`)}}))

@@ -29,6 +29,7 @@ func videoOf(r sqlc.Video, progress float64, spent, running int64) (video.Video,
 		Updated:     timeOf(r.Updated),
 		Received:    timeOf(r.Received),
 		Playable:    timeOf(r.Playable),
+		NextLook:    timeOf(r.NextLook),
 		Progress:    min(progress, 1),
 		Spent:       time.Duration(max(0, spent)) * time.Millisecond,
 		Running:     int(running),
@@ -75,6 +76,8 @@ func insertion(v video.Video, now int64) (sqlc.InsertVideoParams, error) {
 	}
 	if v.Source != nil {
 		p.Newest, p.Received = 1, now
+	} else if !v.NextLook.IsZero() {
+		p.NextLook = v.NextLook.UnixMilli()
 	}
 	return p, errors.Join(err1, err2, err3, err4)
 }

@@ -4,15 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"sluice/internal/catalog/sqlc"
 	"sluice/internal/engine"
 	"sluice/internal/event"
+	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
-// Grant records the right to put one source: a waiting video and its upload. fault.Invalid, code "no_workspace", where there is no such workspace.
-func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload) error {
+// Grant records the right to put one source: a waiting video, its upload, and the jobs that look for the source. fault.Invalid, code "no_workspace", where there is no
+// such workspace.
+func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload, looks []engine.Job) error {
 	return s.write(ctx, func(t tx) error {
 		v.Source = nil
 		row, err := insertion(v, t.now)
@@ -28,6 +31,9 @@ func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload) error
 		if err := t.InsertUpload(ctx, sqlc.InsertUploadParams{
 			Bucket: up.Bucket, Key: up.Key, Video: row.ID, Type: up.Type, Size: up.Size, Expires: up.Expires.UnixMilli(),
 		}); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, row.Owner, looks); err != nil {
 			return err
 		}
 		return t.event(ctx, row.ID, event.UploadGranted, fields{"name": v.Name, "type": up.Type, "size": up.Size})
@@ -72,6 +78,47 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 		return t.event(ctx, string(id), event.SourceReceived, fields{"key": src.Key, "etag": src.ETag, "size": src.Size})
 	})
 	return id, fresh, err
+}
+
+// Upload returns the upload that a video was granted for. fault.NotFound, code "no_upload", where there is none or its video was deleted.
+func (s *Store) Upload(ctx context.Context, id video.ID) (up video.Upload, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		row, err := q.UploadOfVideo(ctx, string(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.NotFound, "catalog.upload", "no_upload", "There is no upload with this id.", nil)
+		}
+		u := row.Upload
+		up = video.Upload{
+			Video: id, Bucket: u.Bucket, Key: u.Key, Type: u.Type, Size: u.Size, Expires: timeOf(u.Expires), Received: timeOf(row.Received),
+		}
+		return err
+	})
+	return up, err
+}
+
+// Looked records that a look found no source, and when the next one is due, with its job; the zero time and no job for none. See upload.Store.
+func (s *Store) Looked(ctx context.Context, id video.ID, next time.Time, looks []engine.Job, done engine.Handle) error {
+	return s.write(ctx, func(t tx) error {
+		v, err := t.LockVideo(ctx, string(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return t.complete(ctx, done)
+		}
+		if err != nil {
+			return err
+		}
+		var due int64
+		if !next.IsZero() {
+			due = next.UnixMilli()
+		}
+		rows, err := t.SetNextLook(ctx, sqlc.SetNextLookParams{ID: v.ID, NextLook: due})
+		if err == nil && rows > 0 { // else the source came meanwhile
+			err = t.insert(ctx, v.Owner, looks)
+		}
+		if err != nil {
+			return err
+		}
+		return t.complete(ctx, done)
+	})
 }
 
 // Enqueue inserts jobs.

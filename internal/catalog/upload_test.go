@@ -7,6 +7,7 @@ import (
 
 	"sluice/internal/engine"
 	"sluice/internal/event"
+	"sluice/internal/fault"
 	"sluice/internal/video"
 )
 
@@ -72,7 +73,7 @@ func TestAGrantedUploadGetsItsFirstWriteAndOnlyThat(t *testing.T) {
 	each(t, func(w *world) {
 		id := video.NewID(w.now())
 		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "holiday.mp4", Settings: video.Settings{MaxResolution: 720}},
-			video.Upload{Video: id, Bucket: "uploads", Key: "k.mp4", Expires: w.now()}))
+			video.Upload{Video: id, Bucket: "uploads", Key: "k.mp4", Expires: w.now()}, nil))
 		if v := w.video(id); v.Status != video.Waiting || v.Source != nil || v.Newest != 0 || !v.Received.IsZero() {
 			w.t.Errorf("granted as %+v", v)
 		}
@@ -103,7 +104,7 @@ func TestAGrantedUploadGetsItsFirstWriteAndOnlyThat(t *testing.T) {
 func TestAnUploadTakenTwiceAtOnceIsTwoVideos(t *testing.T) {
 	each(t, func(w *world) {
 		id := video.NewID(w.now())
-		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "n"}, video.Upload{Video: id, Bucket: "uploads", Key: "k"}))
+		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "n"}, video.Upload{Video: id, Bucket: "uploads", Key: "k"}, nil))
 		var wg sync.WaitGroup
 		ids := make([]video.ID, 2)
 		for i, etag := range []string{"e1", "e2"} {
@@ -139,7 +140,7 @@ func TestASourceOfAVideoThatWasDeletedWhileItWaitedIsNotRecorded(t *testing.T) {
 	each(t, func(w *world) {
 		id := video.NewID(w.now())
 		key := string(id) + "/a.mp4"
-		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4", Prefix: "streams/a"}, video.Upload{Video: id, Bucket: "uploads", Key: key, Expires: w.now().Add(time.Hour)}))
+		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4", Prefix: "streams/a"}, video.Upload{Video: id, Bucket: "uploads", Key: key, Expires: w.now().Add(time.Hour)}, nil))
 		w.must(w.Delete(t.Context(), id, nil))
 		other := video.NewID(w.now())
 		for range 2 { // nothing is recorded, so that it may be told again
@@ -151,6 +152,47 @@ func TestASourceOfAVideoThatWasDeletedWhileItWaitedIsNotRecorded(t *testing.T) {
 		w.must(err)
 		if len(all) != 0 {
 			w.t.Errorf("a video came of it: %+v", all)
+		}
+	})
+}
+
+func TestLooked_WaitingVideo_HasItsNextLookUntilItsSourceComes(t *testing.T) {
+	each(t, func(w *world) {
+		id, first := video.NewID(w.now()), w.now().Add(time.Minute)
+		look := []engine.Job{{Kind: "look", Group: string(id), Queue: "events", After: first}}
+		open := func() (n int) {
+			w.t.Helper()
+			w.must(w.DB().Read.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job WHERE kind = 'look'`).Scan(&n))
+			return n
+		}
+		expires := w.now().Add(time.Hour)
+		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "a.mp4", NextLook: first}, video.Upload{Video: id, Bucket: "uploads", Key: "k.mp4", Type: "video/mp4", Size: 7, Expires: expires}, look))
+		up, err := w.Upload(t.Context(), id)
+		w.must(err)
+		if up.Key != "k.mp4" || up.Bucket != "uploads" || up.Size != 7 || up.Type != "video/mp4" || up.Expires.UnixMilli() != expires.UnixMilli() || !up.Received.IsZero() || up.Video != id {
+			w.t.Errorf("the upload is %+v", up)
+		}
+		if v := w.video(id); v.NextLook.UnixMilli() != first.UnixMilli() || open() != 1 {
+			w.t.Errorf("granted with a look at %s, want %s; %d jobs", v.NextLook, first, open())
+		}
+		second := first.Add(time.Minute)
+		w.must(w.Looked(t.Context(), id, second, look, engine.Handle{}))
+		if v := w.video(id); v.NextLook.UnixMilli() != second.UnixMilli() || open() != 2 {
+			w.t.Errorf("the next look is at %s, want %s; %d jobs", v.NextLook, second, open())
+		}
+		_, _, err = w.Received(t.Context(), video.Video{ID: video.NewID(w.now())}, source("k.mp4", "e1"), none)
+		w.must(err)
+		w.must(w.Looked(t.Context(), id, second.Add(time.Minute), look, engine.Handle{}))
+		if up, err = w.Upload(t.Context(), id); err != nil || up.Received.IsZero() || open() != 2 {
+			w.t.Errorf("after its source came: %+v, %v; %d jobs", up, err, open())
+		}
+		w.must(w.Delete(t.Context(), id, nil))
+		w.must(w.Looked(t.Context(), id, second, look, engine.Handle{}))
+		if _, err := w.Upload(t.Context(), id); fault.Of(err).Code != "no_upload" || open() != 2 {
+			w.t.Errorf("after its deletion: %v; %d jobs", err, open())
+		}
+		if _, err := w.Upload(t.Context(), video.NewID(w.now())); fault.Of(err).Code != "no_upload" {
+			w.t.Errorf("one that never was: %v", err)
 		}
 	})
 }

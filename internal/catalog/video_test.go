@@ -172,7 +172,7 @@ func TestADeletedVideoIsGoneForReadersAndItsFileMayComeAgain(t *testing.T) {
 func TestAVideoWithoutASourceHasNothingToEncode(t *testing.T) {
 	each(t, func(w *world) {
 		id := video.NewID(w.now())
-		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "n"}, video.Upload{Video: id, Bucket: "uploads", Key: "k"}))
+		w.must(w.Grant(t.Context(), video.Video{ID: id, Name: "n"}, video.Upload{Video: id, Bucket: "uploads", Key: "k"}, nil))
 		_, err := w.Encode(t.Context(), id, video.Settings{}, again(id))
 		w.refused(err, fault.Conflict, "no_source")
 		_, err = w.Encode(t.Context(), "nobody", video.Settings{}, again(id))

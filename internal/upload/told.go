@@ -44,7 +44,7 @@ func (d *Door) Tell(ctx context.Context, notices []Notice) (int, error) {
 
 // Handlers maps each kind of job to the function that does it.
 func (d *Door) Handlers() map[string]engine.Worker {
-	return map[string]engine.Worker{noticeKind: d.look}
+	return map[string]engine.Worker{noticeKind: d.look, lookKind: d.scheduled}
 }
 
 // look makes the facts of what a notice may mean. A job that has failed for good is no loss: the reconciler finds the object.

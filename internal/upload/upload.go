@@ -23,6 +23,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sluice/internal/bucket"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
@@ -59,6 +61,8 @@ type Config struct {
 	Room func(bytes int64) error
 	// Away has an error while the storage is known not to take anything in; no request is made for it. Nil never has one.
 	Away func() error
+	// FirstLook is how long after a grant the server first looks for its source by itself; 0 for a storage that reports each object before its client has an answer.
+	FirstLook time.Duration
 	// Ingest makes the job that begins the way of a video.
 	Ingest func(id video.ID, generation int) engine.Job
 	Logger *slog.Logger // nil discards
@@ -67,10 +71,11 @@ type Config struct {
 // Door lets sources in.
 type Door struct {
 	Config
-	suffixes  map[string]bool // in lower case
-	pins      pins
-	sweeping  sync.Mutex
-	inspected video.ID // the last video that Inspect looked at
+	suffixes   map[string]bool // in lower case
+	pins       pins
+	completion completion
+	sweeping   sync.Mutex
+	inspected  video.ID // the last video that Inspect looked at
 }
 
 const defaultExpiry = 5 * time.Minute
@@ -90,6 +95,7 @@ func New(c Config) *Door {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Door{Config: c, suffixes: map[string]bool{}}
+	d.completion.slots, d.completion.recent = semaphore.NewWeighted(completing), map[video.ID]failedLook{}
 	for _, s := range c.Suffixes {
 		d.suffixes["."+strings.ToLower(strings.TrimPrefix(s, "."))] = true
 	}
@@ -138,7 +144,9 @@ func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	if err != nil {
 		return video.Upload{}, err
 	}
-	if err := d.Store.Grant(ctx, v, up); err != nil {
+	looks, at := d.looks(v.ID, now)
+	v.NextLook = at
+	if err := d.Store.Grant(ctx, v, up, looks); err != nil {
 		return video.Upload{}, err
 	}
 	return up, nil
@@ -165,29 +173,38 @@ const glimpses = 5
 
 // receive is video.ErrStale where the object is the source of a video that was deleted before.
 func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
+	_, fresh, err = d.take(ctx, from, key, func(bucket.Object) error { return nil })
+	return fresh, err
+}
+
+// take records an object that starts a video, if it is there (found) and fits says nothing against it. fresh is whether the write was not recorded before.
+func (d *Door) take(ctx context.Context, from, key string, fits func(bucket.Object) error) (found, fresh bool, err error) {
 	if !d.starts(from, key) {
-		return false, nil
+		return false, false, nil
 	}
 	for range glimpses {
 		o, err := d.Objects.Head(ctx, from, key)
 		if fault.Is(err, fault.NotFound) {
-			return false, nil
+			return false, false, nil
 		}
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		if o.ETag == "" { // not written through the storage: it may be half a file
-			return false, nil
+			return false, false, nil
+		}
+		if err := fits(o); err != nil {
+			return true, false, err
 		}
 		fresh, err := d.pinAndRecord(ctx, o)
 		switch {
 		case fault.Is(err, fault.NotFound):
-			return false, nil
+			return false, false, nil
 		case err == nil || fault.Of(err).Code != "source_changed":
-			return fresh, err
+			return true, fresh, err
 		}
 	}
-	return false, fault.New(fault.Unavailable, "upload.created", "source_changing",
+	return true, false, fault.New(fault.Unavailable, "upload.created", "source_changing",
 		"The object is being replaced all the time; put it again once its other writers are done.", nil)
 }
 

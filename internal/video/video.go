@@ -96,6 +96,7 @@ type Video struct {
 	Updated     time.Time
 	Received    time.Time     // when the source's ObjectCreated was recorded; zero before
 	Playable    time.Time     // when it first could be played; zero before
+	NextLook    time.Time     // of a waiting video: when the server looks for its source by itself; zero where no look is scheduled
 	Spent       time.Duration // what the newest generation's steps took, of attempts that succeeded or are under way, added up
 	Running     int           // how many of its steps are under way
 	Progress    float64       // of the newest generation, 0..1

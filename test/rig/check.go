@@ -166,8 +166,9 @@ func (c *checker) settle() {
 			}
 		}
 		// A deletion is repeated minutes later, for what a late attempt may have put, and a CDN is told a second time of what it is to drop; until then these jobs wait.
+		// So does the next look for a source that has come meanwhile: it finds that and ends.
 		for _, row := range c.rows(`SELECT id, kind, state, attempt, CAST(args AS TEXT) FROM river_job WHERE state IN ('available', 'running', 'retryable', 'pending')
-			OR (state = 'scheduled' AND kind NOT IN ('delete', 'purge'))`) {
+			OR (state = 'scheduled' AND kind NOT IN ('delete', 'purge', 'look'))`) {
 			left = append(left, "job "+strings.Join(row, " "))
 		}
 		if len(left) == 0 {

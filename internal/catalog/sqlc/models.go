@@ -360,6 +360,7 @@ type Video struct {
 	Owner       string
 	Workspace   string
 	Playback    string
+	NextLook    int64
 }
 
 type Workspace struct {

@@ -133,3 +133,27 @@ func (q *Queries) UploadByKey(ctx context.Context, arg UploadByKeyParams) (Uploa
 	)
 	return i, err
 }
+
+const uploadOfVideo = `-- name: UploadOfVideo :one
+SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires, v.received FROM upload u JOIN video v ON v.id = u.video WHERE u.video = $1 AND v.status <> 'deleting'
+`
+
+type UploadOfVideoRow struct {
+	Upload   Upload
+	Received int64
+}
+
+func (q *Queries) UploadOfVideo(ctx context.Context, video string) (UploadOfVideoRow, error) {
+	row := q.db.QueryRowContext(ctx, uploadOfVideo, video)
+	var i UploadOfVideoRow
+	err := row.Scan(
+		&i.Upload.Bucket,
+		&i.Upload.Key,
+		&i.Upload.Video,
+		&i.Upload.Type,
+		&i.Upload.Size,
+		&i.Upload.Expires,
+		&i.Received,
+	)
+	return i, err
+}

@@ -1,7 +1,7 @@
 -- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable, owner, workspace, playback)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16);
+    updated, received, playable, owner, workspace, playback, next_look)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16, $17);
 
 -- name: LockVideo :one
 -- LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -56,6 +56,10 @@ UPDATE error SET workspace = $2 WHERE video = $1;
 -- name: AttachSource :one
 -- AttachSource gates on the source: the first write to a granted key gets the video.
 UPDATE video SET source = $2, received = $3, newest = 1 WHERE id = $1 AND status = 'waiting' AND source = '' RETURNING settings, owner;
+
+-- name: SetNextLook :execrows
+-- SetNextLook gates on the source: 0 rows for a video that has it.
+UPDATE video SET next_look = $2 WHERE id = $1 AND status = 'waiting' AND source = '';
 
 -- name: GrantedVideo :one
 SELECT name, status, source, owner, workspace, playback FROM video WHERE id = $1;

@@ -33,7 +33,7 @@ func (q *Queries) AttachSource(ctx context.Context, arg AttachSourceParams) (Att
 }
 
 const deletedVideo = `-- name: DeletedVideo :one
-SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback FROM video WHERE id = $1 AND status = 'deleting'
+SELECT id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback, next_look FROM video WHERE id = $1 AND status = 'deleting'
 `
 
 func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
@@ -62,6 +62,7 @@ func (q *Queries) DeletedVideo(ctx context.Context, id string) (Video, error) {
 		&i.Owner,
 		&i.Workspace,
 		&i.Playback,
+		&i.NextLook,
 	)
 	return i, err
 }
@@ -137,8 +138,8 @@ func (q *Queries) GrantedVideo(ctx context.Context, id string) (GrantedVideoRow,
 
 const insertVideo = `-- name: InsertVideo :exec
 INSERT INTO video (id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created,
-    updated, received, playable, owner, workspace, playback)
-VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16)
+    updated, received, playable, owner, workspace, playback, next_look)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', '', $7, '', $8, $9, 0, $10, '', $11, $12, $13, 0, $14, $15, $16, $17)
 `
 
 type InsertVideoParams struct {
@@ -158,6 +159,7 @@ type InsertVideoParams struct {
 	Owner       string
 	Workspace   string
 	Playback    string
+	NextLook    int64
 }
 
 func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error {
@@ -178,6 +180,7 @@ func (q *Queries) InsertVideo(ctx context.Context, arg InsertVideoParams) error 
 		arg.Owner,
 		arg.Workspace,
 		arg.Playback,
+		arg.NextLook,
 	)
 	return err
 }
@@ -195,7 +198,7 @@ func (q *Queries) LockDeleted(ctx context.Context, id string) (int64, error) {
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback
+UPDATE video SET updated = updated WHERE id = $1 AND status <> 'deleting' RETURNING id, name, title, description, tags, metadata, status, failure, source, facts, settings, newest, published, prefix, output, created, updated, received, playable, owner, workspace, playback, next_look
 `
 
 // LockVideo keeps a video, and what hangs on it, from other transactions until this one ends. Every move locks its video first.
@@ -225,6 +228,7 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Owner,
 		&i.Workspace,
 		&i.Playback,
+		&i.NextLook,
 	)
 	return i, err
 }
@@ -362,6 +366,24 @@ func (q *Queries) SetFacts(ctx context.Context, arg SetFactsParams) error {
 	return err
 }
 
+const setNextLook = `-- name: SetNextLook :execrows
+UPDATE video SET next_look = $2 WHERE id = $1 AND status = 'waiting' AND source = ''
+`
+
+type SetNextLookParams struct {
+	ID       string
+	NextLook int64
+}
+
+// SetNextLook gates on the source: 0 rows for a video that has it.
+func (q *Queries) SetNextLook(ctx context.Context, arg SetNextLookParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setNextLook, arg.ID, arg.NextLook)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setStatus = `-- name: SetStatus :exec
 UPDATE video SET status = $2 WHERE id = $1
 `
@@ -391,7 +413,7 @@ func (q *Queries) TouchVideo(ctx context.Context, arg TouchVideoParams) error {
 }
 
 const video = `-- name: Video :one
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, v.next_look, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
         FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
         WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
@@ -437,6 +459,7 @@ func (q *Queries) Video(ctx context.Context, arg VideoParams) (VideoRow, error) 
 		&i.Video.Owner,
 		&i.Video.Workspace,
 		&i.Video.Playback,
+		&i.Video.NextLook,
 		&i.Progress,
 		&i.Spent,
 		&i.Running,
@@ -445,7 +468,7 @@ func (q *Queries) Video(ctx context.Context, arg VideoParams) (VideoRow, error) 
 }
 
 const videos = `-- name: Videos :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, v.next_look, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
         FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
         WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
@@ -498,6 +521,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 			&i.Video.Owner,
 			&i.Video.Workspace,
 			&i.Video.Playback,
+			&i.Video.NextLook,
 			&i.Progress,
 			&i.Spent,
 			&i.Running,
@@ -516,7 +540,7 @@ func (q *Queries) Videos(ctx context.Context, arg VideosParams) ([]VideosRow, er
 }
 
 const videosByStatus = `-- name: VideosByStatus :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, v.next_look, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
         FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
         WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
@@ -575,6 +599,7 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 			&i.Video.Owner,
 			&i.Video.Workspace,
 			&i.Video.Playback,
+			&i.Video.NextLook,
 			&i.Progress,
 			&i.Spent,
 			&i.Running,
@@ -593,7 +618,7 @@ func (q *Queries) VideosByStatus(ctx context.Context, arg VideosByStatusParams) 
 }
 
 const videosOfWorkspace = `-- name: VideosOfWorkspace :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, v.next_look, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
         FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
         WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
@@ -652,6 +677,7 @@ func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspacePa
 			&i.Video.Owner,
 			&i.Video.Workspace,
 			&i.Video.Playback,
+			&i.Video.NextLook,
 			&i.Progress,
 			&i.Spent,
 			&i.Running,
@@ -670,7 +696,7 @@ func (q *Queries) VideosOfWorkspace(ctx context.Context, arg VideosOfWorkspacePa
 }
 
 const videosOfWorkspaceByStatus = `-- name: VideosOfWorkspaceByStatus :many
-SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
+SELECT v.id, v.name, v.title, v.description, v.tags, v.metadata, v.status, v.failure, v.source, v.facts, v.settings, v.newest, v.published, v.prefix, v.output, v.created, v.updated, v.received, v.playable, v.owner, v.workspace, v.playback, v.next_look, CAST(coalesce((SELECT sum(s.weight * s.progress) FROM step s WHERE s.video = v.id AND s.generation = v.newest), 0) AS DOUBLE PRECISION) AS progress,
     CAST(coalesce((SELECT sum(CASE WHEN a.finished > 0 THEN a.finished - a.started WHEN a.started < $1 THEN $1 - a.started ELSE 0 END)
         FROM step s JOIN attempt a ON a.video = s.video AND a.generation = s.generation AND a.name = s.name AND a.n = s.n
         WHERE s.video = v.id AND s.generation = v.newest AND a.code = '' AND (s.state = 'done' AND a.finished > 0 OR s.state = 'running' AND a.finished = 0)), 0) AS BIGINT) AS spent,
@@ -731,6 +757,7 @@ func (q *Queries) VideosOfWorkspaceByStatus(ctx context.Context, arg VideosOfWor
 			&i.Video.Owner,
 			&i.Video.Workspace,
 			&i.Video.Playback,
+			&i.Video.NextLook,
 			&i.Progress,
 			&i.Spent,
 			&i.Running,

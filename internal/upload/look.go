@@ -1,0 +1,215 @@
+package upload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+
+	"sluice/internal/bucket"
+	"sluice/internal/engine"
+	"sluice/internal/fault"
+	"sluice/internal/video"
+)
+
+const (
+	// maxLooks bounds how often the server looks for the source of one grant by itself. A look that finds nothing costs one read of the records and one HEAD.
+	maxLooks = 9
+	// lastLook is how long after the expiry of a grant the server looks for the last time. A PUT that ends later is found by its complete call, its event or Reconcile.
+	lastLook = 5 * time.Minute
+	// lookPriority puts scheduled looks behind the notices of their queue, which name an object that is probably there.
+	lookPriority = 3
+	// lookKind is the kind of the job that looks for the source of one grant.
+	lookKind = "look"
+)
+
+// lookArgs are the arguments of the job of one look.
+type lookArgs struct {
+	Video   video.ID `json:"video"`
+	Number  int      `json:"number"`  // which look, from 0
+	Granted int64    `json:"granted"` // epoch ms
+	First   int64    `json:"first"`   // ms from the grant to the first look
+	Last    int64    `json:"last"`    // ms from the grant to the last one
+}
+
+// due is when the look is made, and ok whether it is one of the schedule: each look comes twice as long after the grant as the one before, or later where a
+// grant lasts so long that this would take more than maxLooks. It depends on no clock but the one that dated the grant.
+func (a lookArgs) due() (at time.Time, ok bool) {
+	factor := max(2, math.Pow(float64(a.Last)/float64(a.First), 1.0/(maxLooks-1)))
+	offset := func(n int) int64 { return int64(math.Round(float64(a.First) * math.Pow(factor, float64(n)))) }
+	if a.Number > 0 && offset(a.Number-1) >= a.Last || a.Number >= maxLooks {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(a.Granted + min(offset(a.Number), a.Last)).UTC(), true
+}
+
+// job is the look as a job, and when it is due; none after the last look.
+func (a lookArgs) job() ([]engine.Job, time.Time) {
+	at, ok := a.due()
+	if !ok {
+		return nil, time.Time{}
+	}
+	args, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // plain strings and numbers
+	}
+	return []engine.Job{{Kind: lookKind, Args: args, Group: string(a.Video), Queue: EventQueue, Priority: lookPriority, After: at}}, at
+}
+
+// looks is the first look for the source of a grant; none where Config.FirstLook is 0.
+func (d *Door) looks(id video.ID, granted time.Time) ([]engine.Job, time.Time) {
+	if d.FirstLook == 0 {
+		return nil, time.Time{}
+	}
+	last := max(d.Expiry+lastLook, d.FirstLook)
+	return lookArgs{Video: id, Granted: granted.UnixMilli(), First: d.FirstLook.Milliseconds(), Last: last.Milliseconds()}.job()
+}
+
+// scheduled makes one scheduled look. A look that fails because the storage is away counts as one that found nothing, so that an outage adds no requests: the next
+// look comes as scheduled, and after the last one Reconcile finds the object.
+func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
+	var args lookArgs
+	if err := json.Unmarshal(a.Job.Args, &args); err != nil {
+		return fault.New(fault.Invalid, "upload.look", "bad_job", "The job's arguments are not those of a look.", err)
+	}
+	up, err := d.Store.Upload(ctx, args.Video)
+	switch {
+	case fault.Is(err, fault.NotFound): // deleted
+		return nil
+	case err != nil:
+		return err
+	case !up.Received.IsZero():
+		return nil
+	}
+	err = d.find(ctx, up)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	d.Logger.Debug("a look found no source", "video", up.Video, "look", args.Number+1, "error", err)
+	args.Number++
+	jobs, at := args.job()
+	return d.Store.Looked(ctx, up.Video, at, jobs, a.Handle)
+}
+
+const (
+	// completing is how many complete calls of one process look at the storage side by side.
+	completing = 16
+	// answerAfter is how long a complete call waits for its look: a pin on a foreign storage is a copy, which takes minutes for a large source.
+	answerAfter = 10 * time.Second
+	// longestLook bounds a look that no call waits for any more.
+	longestLook = time.Hour
+	// lookAgain is how long the answer of a look that found nothing stands for further calls.
+	lookAgain = time.Second
+)
+
+// completion runs the looks that complete calls ask for: one at a time for each upload, at most completing in all.
+type completion struct {
+	flights singleflight.Group
+	slots   *semaphore.Weighted
+
+	mu     sync.Mutex
+	recent map[video.ID]failedLook
+}
+
+// failedLook is the answer of a look that recorded nothing.
+type failedLook struct {
+	err   error
+	until time.Time
+}
+
+// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source is recorded, however often it is called, and false
+// where the look takes longer than answerAfter: it goes on. Errors are fault.NotFound ("no_upload"), fault.Conflict ("not_uploaded", "wrong_size"), fault.Gone
+// ("upload_expired"), and those of storage and records.
+//
+// It costs one read of the records; where the source isn't recorded, one look too. Calls for one upload share a look, and one that found nothing answers
+// for a second, so a client that calls in a loop costs the storage one request a second.
+func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err error) {
+	up, err := d.Store.Upload(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if !up.Received.IsZero() {
+		return true, nil
+	}
+	if err := d.completion.failed(id, d.Now()); err != nil {
+		return false, err
+	}
+	result := d.completion.flights.DoChan(string(id), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestLook)
+		defer cancel()
+		if err := d.completion.slots.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer d.completion.slots.Release(1)
+		err := d.find(ctx, up)
+		d.completion.remember(id, err, d.Now())
+		return nil, err
+	})
+	wait := time.NewTimer(answerAfter)
+	defer wait.Stop()
+	select {
+	case r := <-result:
+		return r.Err == nil, r.Err
+	case <-wait.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// failed is the error of a look for an upload that recorded nothing less than lookAgain ago.
+func (c *completion) failed(id video.ID, now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last, ok := c.recent[id]; ok && now.Before(last.until) {
+		return last.err
+	}
+	return nil
+}
+
+// manyRecent is the size at which answers that have expired are dropped.
+const manyRecent = 1000
+
+// remember keeps the error of a look.
+func (c *completion) remember(id video.ID, err error, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		delete(c.recent, id)
+		return
+	}
+	if len(c.recent) >= manyRecent {
+		for key, last := range c.recent {
+			if !now.Before(last.until) {
+				delete(c.recent, key)
+			}
+		}
+	}
+	c.recent[id] = failedLook{err, now.Add(lookAgain)}
+}
+
+// find records the source of an upload if it is there.
+func (d *Door) find(ctx context.Context, up video.Upload) error {
+	const op = "upload.complete"
+	found, _, err := d.take(ctx, up.Bucket, up.Key, func(o bucket.Object) error {
+		if up.Size > 0 && o.Size != up.Size {
+			return fault.New(fault.Conflict, op, "wrong_size", fmt.Sprintf("The file has %d bytes and the upload was granted for %d; ask for another upload and PUT the whole file.", o.Size, up.Size), nil)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, video.ErrStale):
+		return fault.New(fault.NotFound, op, "no_upload", "There is no upload with this id.", nil)
+	case err != nil || found:
+		return err
+	case d.Now().After(up.Expires):
+		return fault.New(fault.Gone, op, "upload_expired", "The upload's URL has expired and no file is there; ask for another upload.", nil)
+	}
+	return fault.New(fault.Conflict, op, "not_uploaded", "There is no file for this upload yet; PUT it to the upload's URL, then complete the upload.", nil)
+}
