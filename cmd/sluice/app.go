@@ -203,7 +203,7 @@ func (a *App) openRoles() error {
 	a.uploads = upload.New(upload.Config{
 		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
 		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
-		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) },
+		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) }, FirstLook: s.firstLook(),
 	})
 	checks := map[string]func(context.Context) error{
 		"catalog": a.store.Ping, partObjects: a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
@@ -263,6 +263,7 @@ func (a *App) openAPI() (err error) {
 	a.sweeper = a.openSweeper()
 	a.api = api.New(api.Config{
 		Videos: staged, History: a.store, Errors: a.store, Subscriptions: staged, Uploads: a.uploads, Notices: a.uploads, Sweeper: a.sweeper,
+		Reconciler: reconciler{a}, ReconcileEvery: s.Reconcile.Every, Looks: s.remote(),
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: now, MaxResolution: s.MaxResolution, Policy: video.Policy(s.Playback), Version: version(),
 		Delete: func(v video.Video) []engine.Job { return deletion(v, s.UploadExpiry, now()) },

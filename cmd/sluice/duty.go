@@ -20,6 +20,37 @@ func (r Reconcile) validate() error {
 	return nil
 }
 
+// reconcileDuty is the name of the duty in the database.
+const reconcileDuty = "reconcile"
+
+// reconciler shows and hurries the duty to those who ask the API.
+type reconciler struct{ app *App }
+
+func (r reconciler) Reconciliation(ctx context.Context) (engine.DutyState, error) {
+	return r.app.engine.Duty(ctx, reconcileDuty)
+}
+
+func (r reconciler) Reconcile(ctx context.Context) error {
+	return r.app.engine.Hurry(ctx, reconcileDuty)
+}
+
+// The first look for the source of a grant, on a storage of its own. Where the storage sends events, they come within seconds, and a look is only for those that are late or lost.
+const (
+	firstLook     = 5 * time.Second
+	lateEventLook = time.Minute
+)
+
+// firstLook is how long after a grant the server first looks for its source by itself; 0 on the embedded storage, which records a source before its PUT is answered.
+func (s *Settings) firstLook() time.Duration {
+	switch {
+	case !s.remote():
+		return 0
+	case s.Events.Token != "" || s.Events.SQSURL != "":
+		return lateEventLook
+	}
+	return firstLook
+}
+
 // inspected is how many videos each comparison looks after.
 const inspected = 500
 
@@ -49,7 +80,7 @@ const sweepEvery = 24 * time.Hour
 func (a *App) duties() []engine.Duty {
 	return []engine.Duty{
 		a.forgetful(),
-		{Name: "reconcile", Every: a.settings.Reconcile.Every, Do: a.reconcile},
+		{Name: reconcileDuty, Every: a.settings.Reconcile.Every, Do: a.reconcile},
 		{Name: "sweep", Every: sweepEvery, Do: func(ctx context.Context) error {
 			_, err := a.sweeper.Sweep(ctx, true)
 			return err

@@ -169,6 +169,8 @@ func (d described) want(c caller) string {
 		return "403 session_required"
 	case d.video && (c.who.Role == account.Viewer || c.who.Role == account.Editor && c.who.Workspaces[0] != "main"):
 		return "404 no_video"
+	case d.id == "completeUpload" && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
+		return "404 no_upload"
 	case d.id == "createUpload" && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
 		return "403 forbidden"
 	}

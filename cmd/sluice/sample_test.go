@@ -155,6 +155,7 @@ func showing(c cast, who caller) caller {
 
 var samples = map[string]sample{
 	"createUpload":    {body: `{"filename":"a.mp4","workspace":"main"}`},
+	"completeUpload":  {id: aVideo},
 	"listVideos":      {},
 	"getVideo":        {id: aVideo},
 	"editVideo":       {id: aVideo, body: `{"title":"x"}`},
@@ -167,6 +168,8 @@ var samples = map[string]sample{
 	"summarizeErrors": {},
 
 	"sweep":             {body: `{}`},
+	"getReconciliation": {},
+	"reconcile":         {},
 	"subscribe":         {body: `{"address":"ops{n}@example.com"}`},
 	"listSubscriptions": {},
 	"unsubscribe":       {id: aSubscription},

@@ -40,7 +40,12 @@ type Config struct {
 	Uploads       Granter
 	Notices       Listener
 	Sweeper       Sweeper
-	Identity      Identity
+	Reconciler    Reconciler
+	// ReconcileEvery is the time between two comparisons.
+	ReconcileEvery time.Duration
+	// Looks says that the server has to look for sources: the storage does not report each object before its client has an answer.
+	Looks    bool
+	Identity Identity
 	// Mail says whether letters to users are sent; LetterText is what one says.
 	Mail       bool
 	LetterText func(l account.Letter) (subject, text string)
@@ -86,6 +91,17 @@ type Config struct {
 // Granter gives the right to put a source.
 type Granter interface {
 	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
+	// Complete looks for the source of an upload at once. received is false where the look takes longer, and goes on. fault.NotFound for no upload; fault.Conflict,
+	// codes "not_uploaded" and "wrong_size"; fault.Gone, code "upload_expired".
+	Complete(ctx context.Context, id video.ID) (received bool, err error)
+}
+
+// Reconciler compares the storage with the records every so often, in one process of all.
+type Reconciler interface {
+	// Reconciliation says when that is due next, and whether it runs.
+	Reconciliation(ctx context.Context) (engine.DutyState, error)
+	// Reconcile makes it due now.
+	Reconcile(ctx context.Context) error
 }
 
 // limits of request bodies, in bytes: a PATCH may carry every field at its largest, in escaped characters.
@@ -112,6 +128,7 @@ func New(c Config) http.Handler {
 	s.routeErrors()
 	s.routeNotices()
 	s.routeSweep()
+	s.routeReconcile()
 	s.routeSubscriptions()
 	s.routeJobs()
 	s.routeQueues()

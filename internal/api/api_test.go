@@ -39,7 +39,7 @@ func start(t *testing.T) server {
 	t.Helper()
 	sh := &shelf{steps: map[video.ID][]video.Step{}, events: map[video.ID][]event.Event{}, now: began}
 	log := &bytes.Buffer{}
-	h := New(Config{Videos: sh, History: sh, Errors: sh, Uploads: sh, PublicURL: "http://api.test/", EdgeURL: "http://edge.test", Version: "1.0.0",
+	h := New(Config{Videos: sh, History: sh, Errors: sh, Uploads: sh, Reconciler: sh, ReconcileEvery: 5 * time.Minute, Looks: true, PublicURL: "http://api.test/", EdgeURL: "http://edge.test", Version: "1.0.0",
 		URL: func(edge, key string) string {
 			if key == "" {
 				return ""
@@ -188,7 +188,7 @@ func TestAVideoThatWaitsHasListsAndNothingUnknown(t *testing.T) {
 	id := s.add(video.Video{Name: "a.mp4", Status: video.Waiting, Created: began, Updated: began})
 	m := s.do(t, "GET", "/v1/videos/"+string(id), "").object(t)
 	want := []string{"audio", "bytes", "created", "description", "generation", "id", "metadata", "name", "newest_generation", "owner", "playable",
-		"playback_policy", "progress", "renditions", "settings", "status", "steps", "tags", "title", "updated", "workspace"}
+		"playback_policy", "progress", "renditions", "settings", "status", "steps", "tags", "title", "updated", "waiting", "workspace"}
 	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
 		t.Errorf("fields %v want %v", got, want)
 	}

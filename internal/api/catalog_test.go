@@ -26,8 +26,10 @@ func (d door) Grant(ctx context.Context, r upload.Request) (video.Upload, error)
 	id := video.NewID(now)
 	up := video.Upload{Video: id, Bucket: "uploads", Key: string(id) + "/" + r.Filename, Expires: now.Add(time.Minute), URL: "http://s3.test/x"}
 	v := video.Video{ID: id, Name: r.Filename, Status: video.Waiting, Prefix: "streams/" + string(id), Created: now, Updated: now, Settings: r.Settings}
-	return up, d.store.Grant(ctx, v, up)
+	return up, d.store.Grant(ctx, v, up, nil)
 }
+
+func (door) Complete(context.Context, video.ID) (bool, error) { return false, nil }
 
 // keysOf is the key pairs of a store.
 func keysOf(t *testing.T, store *catalog.Store) *grant.Keys {

@@ -204,7 +204,7 @@ func (s *service) redriveVideo(ctx context.Context, in *redriveInput) (*videoOut
 	if v, err = s.Redriver.Redrive(ctx, v.ID, only, s.StepJobs); err != nil {
 		return nil, err
 	}
-	return &videoOutput{Body: s.view(v)}, nil
+	return &videoOutput{Body: s.whole(ctx, v)}, nil
 }
 
 // viewJob tells a job as JSON.

@@ -38,6 +38,7 @@ const (
 	codeNoBody      = "body_required"
 	codeNotFound    = "not_found"
 	codeNoVideo     = "no_video"
+	codeNoUpload    = "no_upload"
 	codeMethod      = "method_not_allowed"
 	codeTimeout     = "request_timeout"
 	codeTooLarge    = "body_too_large"
@@ -73,6 +74,12 @@ var meaning = map[string]string{
 	codeBadJSON:              "the body is not JSON",
 	codeNoBody:               "the request needs a JSON body",
 	codeNoVideo:              "there is no video with this id",
+	codeNoUpload:             "there is no upload with this id",
+	"not_uploaded":           "no file was PUT to the upload's URL yet",
+	"wrong_size":             "the file has another size than the upload was granted for",
+	"upload_expired":         "the upload's URL has expired, and no file was PUT to it",
+	"storage_unavailable":    "the storage can't be reached; try again after Retry-After seconds",
+	"storage_refused":        "the storage refuses the server's keys",
 	codeTimeout:              "the body came too slowly",
 	codeTooLarge:             "the body is over the limit",
 	codeContentType:          "the body is not application/json",
@@ -251,6 +258,11 @@ func invalid(code, field, message string) *Problem {
 // noPlayback is the problem of a playback id that is none.
 func noPlayback() *Problem {
 	return problemOf(fault.New(fault.NotFound, "api", codeNoPlayback, "There is no such playback id, or it was revoked.", nil))
+}
+
+// noUpload is the problem of an id that names no upload, or one that isn't the caller's.
+func noUpload() *Problem {
+	return problemOf(fault.New(fault.NotFound, "api", codeNoUpload, "There is no upload with this id.", nil))
 }
 
 // noVideo is the problem of an id that names no video, well formed or not.

@@ -26,7 +26,11 @@ type shelf struct {
 	errors []video.StepError // newest first
 	jobs   []engine.Job
 	fail   error // answered by every method where it is set
-	now    time.Time
+	duty   engine.DutyState
+	hurry  int // how often the reconciler was hurried
+	// complete answers complete calls.
+	complete func(id video.ID) (bool, error)
+	now      time.Time
 }
 
 var missing = fault.New(fault.NotFound, "shelf", codeNoVideo, "There is no video with this id.", nil)
@@ -161,6 +165,15 @@ func (s *shelf) Grant(_ context.Context, r upload.Request) (video.Upload, error)
 	id := s.add(video.Video{Name: r.Filename, Owner: r.Owner, Workspace: r.Workspace, Policy: r.Policy, Status: video.Waiting, Created: s.now, Updated: s.now, Settings: r.Settings})
 	return video.Upload{Video: id, Bucket: "uploads", Key: r.Filename, Expires: s.now.Add(5 * time.Minute),
 		URL: fmt.Sprintf("http://edge.test/uploads/%s?X-Amz-Signature=0", r.Filename), Header: map[string]string{"Content-Type": r.ContentType}}, nil
+}
+
+func (s *shelf) Complete(_ context.Context, id video.ID) (bool, error) { return s.complete(id) }
+
+func (s *shelf) Reconciliation(context.Context) (engine.DutyState, error) { return s.duty, s.fail }
+
+func (s *shelf) Reconcile(context.Context) error {
+	s.hurry++
+	return s.fail
 }
 
 func (s *shelf) Errors(_ context.Context, q video.ErrorQuery) ([]video.StepError, error) {

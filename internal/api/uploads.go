@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/internal/account"
+	"sluice/internal/fault"
 	"sluice/internal/upload"
 	"sluice/internal/video"
 )
@@ -36,6 +38,25 @@ type Upload struct {
 	Video   string            `json:"video" format:"uri" example:"http://localhost:8080/v1/videos/01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Where to follow the video"`
 }
 
+// Completed is an upload whose file the server has looked for.
+type Completed struct {
+	ID       string `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The id of the upload and of its video"`
+	Status   string `json:"status" enum:"waiting,processing,ready,failed" example:"waiting" doc:"Status of the video"`
+	Received Time   `json:"received,omitzero" doc:"When the file was recorded as the video's source; absent while the server still copies it"`
+	Bytes    int64  `json:"bytes,omitempty" example:"73400320" doc:"Bytes of the file; absent while the server still copies it"`
+	Video    string `json:"video" format:"uri" example:"http://localhost:8080/v1/videos/01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Where to follow the video"`
+}
+
+type completeInput struct {
+	ID string `path:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The upload's id"`
+}
+
+type completeOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"Where to follow the video"`
+	Body     Completed
+}
+
 type grantInput struct {
 	Body UploadRequest
 }
@@ -49,12 +70,60 @@ func (s *service) routeUploads() {
 	route(s, needs(account.UploadsWrite), huma.Operation{OperationID: "createUpload", Method: http.MethodPost, Path: "/v1/uploads", Tags: []string{"uploads"},
 		Summary: "Ask for the right to put one source",
 		Description: "Answers with an address to PUT the file to, which needs no token, and with the id of the video that it will become. " +
-			"The video waits until the file is there. An upload that has expired without a file is of no use: ask for another.",
+			"The video waits until the file is there; after the PUT, POST /v1/uploads/{id}/complete has the server look at once. An upload that has expired without a file is of no use: ask for another.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusRequestEntityTooLarge: {"too_large"}, http.StatusUnsupportedMediaType: {"unsupported_type"},
 			http.StatusForbidden:           {codeForbidden},
 			http.StatusUnprocessableEntity: {"bad_filename", "bad_content_type", codeNoWorkspace}, http.StatusServiceUnavailable: {"disk_full", "storage_unavailable"}}, s.grant)
+	route(s, needs(account.UploadsWrite), huma.Operation{OperationID: "completeUpload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete", Tags: []string{"uploads"},
+		Summary: "Say that the file of an upload was PUT",
+		Description: "The server looks for the file at once and records it as the source of its video. Call it after the PUT was answered with 2xx, as often as needed: " +
+			"once the file is recorded, each call answers 200. 202 says that the server has begun to copy a large file and goes on. " +
+			"On the embedded storage the PUT itself records the file. On another S3 storage the server also looks for the file by itself; see waiting of the video. " +
+			"It takes the same credentials as POST /v1/uploads: an upload into a workspace that the caller may not put videos into is answered as one that does not exist.",
+		Responses: map[string]*huma.Response{"202": {Description: "The server still copies the file, and goes on", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Completed](), true, "Completed")}}}}},
+		problems{http.StatusNotFound: {codeNoUpload}, http.StatusConflict: {"not_uploaded", "wrong_size"}, http.StatusGone: {"upload_expired"},
+			http.StatusServiceUnavailable: {"storage_unavailable", "storage_refused"}}, s.complete)
 }
+
+func (s *service) complete(ctx context.Context, in *completeInput) (*completeOutput, error) {
+	id, ok := video.ParseID(in.ID)
+	if !ok {
+		return nil, noUpload()
+	}
+	v, err := s.Videos.Video(ctx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && !who(ctx).MayPut(v.Workspace) {
+		return nil, noUpload()
+	}
+	if err != nil {
+		return nil, err
+	}
+	received, err := s.Uploads.Complete(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil, noUpload()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v, err = s.Videos.Video(ctx, id); fault.Is(err, fault.NotFound) {
+		return nil, noUpload() // deleted meanwhile
+	} else if err != nil {
+		return nil, err
+	}
+	out := &completeOutput{Status: http.StatusAccepted, Location: s.follow(id)}
+	out.Body = Completed{ID: string(id), Status: string(v.Status), Received: Time(v.Received), Video: out.Location}
+	if v.Source != nil {
+		out.Body.Bytes = v.Source.Size
+	}
+	if received {
+		out.Status = http.StatusOK
+	}
+	return out, nil
+}
+
+// follow is where a video is followed.
+func (s *service) follow(id video.ID) string { return s.PublicURL + "/v1/videos/" + string(id) }
 
 func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, error) {
 	r := upload.Request{Filename: in.Body.Filename, ContentType: in.Body.ContentType, Size: in.Body.Size}
@@ -71,7 +140,7 @@ func (s *service) grant(ctx context.Context, in *grantInput) (*grantOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	follow := s.PublicURL + "/v1/videos/" + string(up.Video)
+	follow := s.follow(up.Video)
 	headers := up.Header
 	if headers == nil {
 		headers = map[string]string{}

@@ -108,13 +108,15 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	page := VideoPage{Items: make([]Video, 0, len(found))}
+	page, waiting := VideoPage{Items: make([]Video, 0, len(found))}, s.looker(ctx)
 	for i, v := range found {
 		if i == in.Limit {
 			page.Next = cursor(found[i-1].ID)
 			break
 		}
-		page.Items = append(page.Items, s.shown(ctx, v))
+		item := s.shown(ctx, v)
+		item.Waiting = waiting(v)
+		page.Items = append(page.Items, item)
 	}
 	return &listOutput{Body: page}, nil
 }
@@ -134,7 +136,9 @@ func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error
 			shown[i].Attempts = []Attempt{}
 		}
 	}
-	return &detailOutput{Body: VideoDetail{Video: s.shown(ctx, v), Steps: shown}}, nil
+	out := s.shown(ctx, v)
+	out.Waiting = s.looker(ctx)(v)
+	return &detailOutput{Body: VideoDetail{Video: out, Steps: shown}}, nil
 }
 
 // shown tells v as JSON to who asks, without what failed where that is not for them.
@@ -143,6 +147,13 @@ func (s *service) shown(ctx context.Context, v video.Video) Video {
 	if !who(ctx).MaySeeWork(subject(v)) {
 		out.Error = nil
 	}
+	return out
+}
+
+// whole tells v as JSON to who may change it.
+func (s *service) whole(ctx context.Context, v video.Video) Video {
+	out := s.view(v)
+	out.Waiting = s.looker(ctx)(v)
 	return out
 }
 
@@ -161,7 +172,7 @@ func (s *service) edit(ctx context.Context, in *editInput) (*videoOutput, error)
 	if v, err = s.Videos.Edit(ctx, v.ID, edit); err != nil {
 		return nil, err
 	}
-	return &videoOutput{Body: s.view(v)}, nil
+	return &videoOutput{Body: s.whole(ctx, v)}, nil
 }
 
 func (s *service) remove(ctx context.Context, in *videoInput) (*struct{}, error) {
@@ -192,7 +203,7 @@ func (s *service) encode(ctx context.Context, in *encodeInput) (*videoOutput, er
 	if v, err = s.Videos.Encode(ctx, v.ID, settings, func(generation int) []engine.Job { return s.Encode(v.ID, generation) }); err != nil {
 		return nil, err
 	}
-	return &videoOutput{Body: s.view(v)}, nil
+	return &videoOutput{Body: s.whole(ctx, v)}, nil
 }
 
 // limits of one entry of metadata, in characters.
