@@ -25,12 +25,23 @@ import (
 type script struct {
 	mu    sync.Mutex
 	asked []string // "METHOD path?query body"
-	serve func(n int, w http.ResponseWriter, r *http.Request)
+	told  int      // complete calls, which asked leaves out
+	// complete answers those: with 404 where it is nil.
+	complete func(n int, w http.ResponseWriter)
+	serve    func(n int, w http.ResponseWriter, r *http.Request)
 }
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, "/complete") {
+		if s.told++; s.complete == nil {
+			refuse(w, http.StatusNotFound, "no_upload")
+			return
+		}
+		s.complete(s.told, w)
+		return
+	}
 	if r.Method != http.MethodPut { // an upload's body is for serve to read, or to leave
 		b, _ := io.ReadAll(r.Body)
 		s.asked = append(s.asked, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), b)))

@@ -84,6 +84,7 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 		err = c.put(ctx, g, io.NewSectionReader(file, 0, info.Size()), progress)
 		switch {
 		case err == nil:
+			c.announce(ctx, g.ID)
 			return g.ID, nil
 		case ctx.Err() != nil:
 			return "", ctx.Err()
@@ -98,6 +99,11 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 		if unknown == nil && !v.Received.IsZero() { // its PUT ended and the answer was lost; sent again, it would become a second video
 			return g.ID, nil
 		}
+		if !errors.Is(err, errExpired) { // a storage that reports nothing may have it, and the server not know it yet
+			if _, failed := c.CompleteUpload(ctx, g.ID); failed == nil {
+				return g.ID, nil
+			}
+		}
 		if errors.Is(err, errExpired) || time.Now().After(g.Expires) {
 			if unknown == nil {
 				_ = c.Delete(ctx, g.ID) // nothing can come to it any more; left behind, it waits and harms nobody
@@ -108,6 +114,37 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 		}
 	}
 }
+
+// CompleteUpload tells the server that the file of an upload was PUT: it looks for the file at once. received is false while the server still copies it, which it goes on
+// with. It may be called as often as needed. Upload does so by itself.
+func (c *Client) CompleteUpload(ctx context.Context, id string) (received bool, err error) {
+	var done struct {
+		Received time.Time `json:"received"`
+	}
+	err = c.call(ctx, http.MethodPost, "/v1/uploads/"+url.PathEscape(id)+"/complete", nil, &done)
+	return !done.Received.IsZero(), err
+}
+
+// announceLimit bounds what Upload spends on telling the server of a file that is stored.
+const announceLimit = 15 * time.Second
+
+// announce tells the server that a file was PUT. The file is stored, so a failure is none of the upload: the server finds the file later by itself.
+func (c *Client) announce(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, announceLimit)
+	defer cancel()
+	_ = c.repeat(ctx, true, func() error {
+		_, err := c.CompleteUpload(ctx, id)
+		var e *Error
+		if errors.As(err, &e) && e.Code == notUploaded {
+			// The storage may show an object some time after it has answered its PUT; Error.Temporary has what repeat tries again.
+			return &Error{Status: http.StatusServiceUnavailable, Code: e.Code, Detail: e.Detail, cause: err}
+		}
+		return err
+	})
+}
+
+// notUploaded is the Code of the Error that CompleteUpload answers with where the server finds no file.
+const notUploaded = "not_uploaded"
 
 // grant asks for the right to put one source. Asking twice only leaves a video that waits, so it may be repeated.
 func (c *Client) grant(ctx context.Context, want grantRequest) (grant, error) {

@@ -210,3 +210,60 @@ func TestUpload_StorageDoesNotAnswer_NamesTheStorage(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestUpload_StoredFile_IsAnnouncedUntilTheServerFindsIt(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 1 {
+			answerGrant(w, r, 1, time.Minute)
+		}
+	})
+	s.complete = func(n int, w http.ResponseWriter) {
+		switch n {
+		case 1:
+			refuse(w, http.StatusConflict, "not_uploaded")
+		case 2:
+			refuse(w, http.StatusServiceUnavailable, "storage_unavailable")
+		default:
+			fmt.Fprint(w, `{"id":"v1","status":"waiting","received":"2026-03-09T14:05:06.789Z"}`)
+		}
+	}
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || s.told != 3 {
+		t.Errorf("%q %v after %d calls", id, err, s.told)
+	}
+}
+
+func TestUpload_ServerThatFindsNothing_FailsNoStoredFile(t *testing.T) {
+	for code, answer := range map[string]struct{ status, calls int }{"not_uploaded": {409, tries}, "internal": {500, tries}, "wrong_size": {409, 1}, "not_found": {404, 1}} {
+		c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n == 1 {
+				answerGrant(w, r, 1, time.Minute)
+			}
+		})
+		s.complete = func(_ int, w http.ResponseWriter) { refuse(w, answer.status, code) }
+		if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || s.told != answer.calls {
+			t.Errorf("%s: %q %v after %d calls, want %d", code, id, err, s.told, answer.calls)
+		}
+	}
+}
+
+// A storage that reports nothing has the file, and the answer to its PUT was lost: the video still waits, and a second PUT would make a second video.
+func TestUpload_LostAnswerOfASilentStorage_IsNotSentAgain(t *testing.T) {
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch n {
+		case 1:
+			answerGrant(w, r, 1, time.Minute)
+		case 2:
+			_, _ = io.Copy(io.Discard, r.Body)
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			_ = conn.Close()
+		default:
+			fmt.Fprint(w, `{"id":"v1","status":"waiting"}`)
+		}
+	})
+	s.complete = func(_ int, w http.ResponseWriter) {
+		fmt.Fprint(w, `{"id":"v1","status":"waiting","received":"2026-03-09T14:05:06.789Z"}`)
+	}
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || len(s.requests()) != 3 {
+		t.Errorf("%q %v; asked %q", id, err, s.requests())
+	}
+}

@@ -22,9 +22,10 @@ type Video struct {
 	Description    string            `json:"description"`
 	Tags           []string          `json:"tags"`
 	Metadata       map[string]string `json:"metadata"`
-	Status         string            `json:"status"`   // "waiting", "processing", "ready" or "failed"
-	Playable       bool              `json:"playable"` // playback can start now
-	Progress       float64           `json:"progress"` // of the newest generation, 0 to 1
+	Status         string            `json:"status"`            // "waiting", "processing", "ready" or "failed"
+	Waiting        *Waiting          `json:"waiting,omitempty"` // what it waits for; nil unless Status is "waiting"
+	Playable       bool              `json:"playable"`          // playback can start now
+	Progress       float64           `json:"progress"`          // of the newest generation, 0 to 1
 	ETA            *int64            `json:"eta_ms,omitempty"`
 	Error          *Failure          `json:"error,omitempty"`    // why the newest generation failed
 	Playback       *Playback         `json:"playback,omitempty"` // nil until playable
@@ -41,6 +42,12 @@ type Video struct {
 	Settings       Settings          `json:"settings"`
 	Source         *Source           `json:"source,omitempty"` // nil until the object is there
 	Steps          []Step            `json:"steps,omitempty"`  // of the newest generation; in lists always empty
+}
+
+// Waiting is what a video waits for.
+type Waiting struct {
+	For      string    `json:"for"`                // "source" or "worker"
+	NextLook time.Time `json:"next_look,omitzero"` // when the server looks for the source by itself; zero where the PUT itself records it
 }
 
 // Settings are what may be chosen for one encode.

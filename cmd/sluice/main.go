@@ -43,6 +43,7 @@ type commands struct {
 	Restore       Restore       `cmd:"" help:"Make a data folder from a backup, or check one."`
 	Purge         PurgeCopies   `cmd:"" help:"Have the CDN drop its copies of videos."`
 	Sweep         SweepUp       `cmd:"" help:"Show what nobody needs any more, and remove it with --delete."`
+	Reconcile     Compare       `cmd:"" help:"Show when the storage is next compared with the records, and compare them now with --now."`
 	Move          Move          `cmd:"" help:"Move a stopped installation from its data folder to PostgreSQL and S3."`
 	Config        ShowConfig    `cmd:"" help:"Print the configuration in force and where each value came from."`
 	Version       VersionFlag   `cmd:"" help:"Print the version."`

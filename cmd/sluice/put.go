@@ -247,6 +247,7 @@ type bar struct {
 	drawn *progressbar.ProgressBar // nil where there is no terminal
 	told  int                      // tenths that were told as lines, -1 for none
 	last  time.Time                // when the last line was told
+	look  time.Time                // the next look for the source that was told as a line
 }
 
 // upload shows a file that goes up, from now on: its speed counts from here.
@@ -289,6 +290,10 @@ func (b *bar) sent(sent, size int64) {
 
 // state tells how far the work on the video is.
 func (b *bar) state(v client.Video) {
+	if v.Waiting != nil && v.Waiting.For == "source" {
+		b.awaited(v.Waiting.NextLook)
+		return
+	}
 	left := ""
 	if v.ETA != nil {
 		left = fmt.Sprintf(", %s left", (time.Duration(*v.ETA) * time.Millisecond).Round(time.Second))
@@ -303,6 +308,26 @@ func (b *bar) state(v client.Video) {
 		b.line("%s: %s, %d%%%s", b.name, v.Status, int(100*v.Progress), left)
 	}
 }
+
+// awaited tells that the file is uploaded and the server has not found it yet.
+func (b *bar) awaited(next time.Time) {
+	said := "uploaded, and the server has not found it yet"
+	if !next.IsZero() {
+		said = fmt.Sprintf("uploaded, next look in %s", max(0, time.Until(next)).Round(time.Second))
+	}
+	if b.terminal {
+		b.drawn.Describe(b.name + " " + said)
+		return
+	}
+	if next.Equal(b.look) && b.told == toldAwaited {
+		return
+	}
+	b.look, b.told = next, toldAwaited
+	b.line("%s: %s", b.name, said)
+}
+
+// toldAwaited is no tenth, so that the next one is told.
+const toldAwaited = -2
 
 // done takes the bar off the screen.
 func (b *bar) done() {

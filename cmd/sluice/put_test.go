@@ -126,8 +126,14 @@ type fate struct {
 	tokens []string
 }
 
+// idle is a reconciler that never runs.
+type idle struct{}
+
+func (idle) Reconciliation(context.Context) (engine.DutyState, error) { return engine.DutyState{}, nil }
+func (idle) Reconcile(context.Context) error                          { return nil }
+
 func (s *fate) handler() http.Handler {
-	a := api.New(api.Config{Videos: s, History: s, Uploads: s, Giver: s, LongestGrant: time.Hour, EdgeURL: "http://edge.test", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	a := api.New(api.Config{Videos: s, History: s, Uploads: s, Reconciler: idle{}, Giver: s, LongestGrant: time.Hour, EdgeURL: "http://edge.test", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		URL: func(edge, key string) string { return edge + "/" + key }})
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /bucket/{id}", s.receive)
@@ -176,6 +182,12 @@ func (s *fate) find(id video.ID) (*video.Video, error) {
 		}
 	}
 	return nil, fault.New(fault.NotFound, "test", "no_video", "There is no video with this id.", nil)
+}
+
+// Complete finds what was put.
+func (s *fate) Complete(_ context.Context, id video.ID) (bool, error) {
+	v, err := s.find(id)
+	return err == nil && v.Source != nil, err
 }
 
 func (s *fate) Grant(_ context.Context, r upload.Request) (video.Upload, error) {
