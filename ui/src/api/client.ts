@@ -68,6 +68,7 @@ export interface Video {
   tags?: string[] | null;
   metadata?: Record<string, string> | null;
   status: Status;
+  waiting?: { for: 'source' | 'worker'; next_look?: string } | null; // absent unless status is waiting
   playable: boolean;
   progress: number; // 0..1
   eta_ms?: number | null;
@@ -399,6 +400,11 @@ export class Client {
 
   revokePlayback(id: string, playback: string): Promise<void> {
     return this.call('DELETE', `/v1/videos/${encodeURIComponent(id)}/playbacks/${encodeURIComponent(playback)}`);
+  }
+
+  // complete tells the server that the file of an upload was PUT: it looks for the file at once. It throws a Problem, code "not_uploaded", where there is none.
+  complete(id: string): Promise<{ received?: string }> {
+    return this.call('POST', `/v1/uploads/${encodeURIComponent(id)}/complete`);
   }
 
   // grant asks for the right to put a file into a workspace, the caller's first one where it is empty.

@@ -52,6 +52,11 @@ export function left(ms: number): string {
   return `about ${Math.max(1, Math.round(s / 3600))}\u00a0h left`;
 }
 
+// inSeconds writes when the server looks for a file by itself, from now (ms).
+export function inSeconds(time: string, now: number): string {
+  return `next look in ${Math.max(0, Math.ceil((Date.parse(time) - now) / 1000))}\u00a0s`;
+}
+
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
 // ago writes how long ago a time was, from now (ms).

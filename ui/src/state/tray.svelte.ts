@@ -1,10 +1,13 @@
 // The uploads of this page: a few at a time, each with its progress, each to be canceled or tried again.
 
-import { Problem, sentence, type Client, type Grant } from '../api/client';
+import { Problem, sentence, type Client, type Grant, type Video } from '../api/client';
 import { put, type Transfer } from '../api/put';
+import { inSeconds } from '../api/words';
 
 const together = 2; // uploads at a time: more only share the same line
 const margin = 10_000; // ms a presigned URL must still be good for
+
+const announcements = 4; // calls that tell the server of one stored file
 
 export type Phase = 'queued' | 'sending' | 'sent' | 'failed';
 
@@ -15,6 +18,7 @@ export class Upload {
   sent = $state(0); // bytes
   rate = $state(0); // bytes a second, smoothed
   problem = $state('');
+  look = $state(''); // when the server looks for the stored file by itself, in words; empty where it has found it or that isn't known
   grant = $state.raw<Grant | null>(null);
   transfer: Transfer | null = null;
 
@@ -96,6 +100,15 @@ export class Tray {
     if (rest.length !== this.items.length) this.items = rest;
   }
 
+  // look notes, of uploads that are stored, when the server looks for them by itself.
+  look(videos: Video[]) {
+    for (const upload of this.items) {
+      const video = videos.find((v) => v.id === upload.grant?.id);
+      const next = upload.phase === 'sent' && video?.waiting?.for === 'source' ? video.waiting.next_look : '';
+      upload.look = next ? inSeconds(next, Date.now()) : '';
+    }
+  }
+
   stop() {
     for (const upload of this.items) upload.transfer?.cancel();
     this.items = [];
@@ -131,6 +144,7 @@ export class Tray {
       upload.transfer = put(grant, upload.file, upload.track());
       await upload.transfer.done;
       this.#sent(upload);
+      void this.#announce(grant.id);
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.code === 'canceled') return;
       upload.phase = 'failed';
@@ -146,10 +160,31 @@ export class Tray {
   async #arrivedAfterAll(grant: Grant): Promise<boolean> {
     try {
       const video = await this.#client.video(grant.id);
-      return video.received !== undefined || video.status !== 'waiting';
+      if (video.received !== undefined || video.status !== 'waiting') return true;
+      // The storage may have it, and the server not know it yet.
+      return await this.#client.complete(grant.id).then(
+        () => true,
+        () => false,
+      );
     } catch (thrown) {
       if (thrown instanceof Problem && (thrown.status === 404 || thrown.status === 410)) return false; // it was removed: the grant runs out
       throw thrown;
+    }
+  }
+
+  // announce tells the server that a file is stored. A failure is none of the upload: the server finds the file later by itself.
+  async #announce(id: string) {
+    for (let pause = 250, n = 1; ; n++, pause *= 2) {
+      try {
+        await this.#client.complete(id);
+        this.#arrived();
+        return;
+      } catch (thrown) {
+        // The storage may show a file some time after it has answered its PUT.
+        const again = thrown instanceof Problem && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500 || thrown.code === 'not_uploaded');
+        if (!again || n === announcements) return;
+        await new Promise((done) => setTimeout(done, pause));
+      }
     }
   }
 
