@@ -161,7 +161,8 @@ func (s duties) TakeDuty(ctx context.Context, d Duty, due bool) (taken bool, err
 				return err
 			}
 		}
-		result, err := tx.ExecContext(ctx, `UPDATE duty SET due = CASE WHEN due < 0 THEN 0 ELSE due END, holder = $2, held = `+now+` + $3 WHERE name = $1 AND due <= `+now+` AND held <= `+now,
+		result, err := tx.ExecContext(ctx, `UPDATE duty SET due = CASE WHEN due < 0 THEN 0 ELSE due END, holder = $2, held = `+now+` + $3
+			WHERE name = $1 AND due <= `+now+` AND held <= `+now,
 			d.Name, s.id, dutyHeld.Milliseconds())
 		if err != nil {
 			return err

@@ -147,6 +147,9 @@ func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err er
 			return nil, err
 		}
 		defer d.completion.slots.Release(1)
+		if err := d.completion.failed(id, d.Now()); err != nil { // by a look that ended since the caller asked
+			return nil, err
+		}
 		err := d.find(ctx, up)
 		d.completion.remember(id, err, d.Now())
 		return nil, err
@@ -199,7 +202,8 @@ func (d *Door) find(ctx context.Context, up video.Upload) error {
 	const op = "upload.complete"
 	found, _, err := d.take(ctx, up.Bucket, up.Key, func(o bucket.Object) error {
 		if up.Size > 0 && o.Size != up.Size {
-			return fault.New(fault.Conflict, op, "wrong_size", fmt.Sprintf("The file has %d bytes and the upload was granted for %d; ask for another upload and PUT the whole file.", o.Size, up.Size), nil)
+			return fault.New(fault.Conflict, op, "wrong_size",
+				fmt.Sprintf("The file has %d bytes and the upload was granted for %d; ask for another upload and PUT the whole file.", o.Size, up.Size), nil)
 		}
 		return nil
 	})
