@@ -35,7 +35,9 @@ const (
 // "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
 //
 // Cost: the file is read once from end to end (MP4 as well, so that its samples are known to be there), and a few
-// pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s.
+// pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s: a source that needs more is
+// refused as "too_costly" if the tools used the processor for a good part of that time, else the machine is busy or its disk is
+// slow, and the error is fault.Unavailable "probe_timeout".
 func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts, error) {
 	path, err := filepath.Abs(src.Path) // the tools run in another folder
 	if err != nil {
@@ -58,8 +60,7 @@ func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts,
 	facts, err := p.run(bounded, file)
 	t.log.DebugContext(ctx, "probed", "source", name, "container", facts.Container, "took", time.Since(began), "refused", err != nil)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		err = fault.New(fault.TooLarge, opProbe, "too_costly",
-			"Looking into the file took longer than the server allows. Upload a simpler version, made with a common program.", err)
+		err = outOfTime(p.cpu, limit, err)
 	}
 	if src.Partial && ctx.Err() == nil && (err != nil && !fault.Is(err, fault.Unavailable) || len(facts.Warnings) > 0) {
 		err = errors.Join(ErrPartial, err)
@@ -68,6 +69,20 @@ func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts,
 		return video.Facts{}, err
 	}
 	return facts, nil
+}
+
+// costlyShare is the part of a probe's time limit that its tools must have computed for the source to be at fault: on two cores that eight processes
+// share, a tool gets a quarter of a core.
+const costlyShare = 4
+
+// outOfTime tells a source that costs too much from a machine that is too busy to look into it.
+func outOfTime(cpu, limit time.Duration, cause error) error {
+	if cpu >= limit/costlyShare {
+		return fault.New(fault.TooLarge, opProbe, "too_costly",
+			"Reading the file's structure takes longer than the server allows. Upload a simpler version, made with a common program.", cause)
+	}
+	return fault.New(fault.Unavailable, opProbe, "probe_timeout",
+		"The server was too busy to read the file's structure in time. It tries again by itself.", cause)
 }
 
 // probe is one source under examination.
@@ -83,6 +98,7 @@ type probe struct {
 	pace    int64     // ticks between its first decoded frames
 	audio   []*stream // those that decode
 	scan    scan
+	cpu     time.Duration // of the tools so far
 }
 
 func (p *probe) run(ctx context.Context, file io.ReaderAt) (video.Facts, error) {
@@ -125,7 +141,14 @@ func (p *probe) checkLayout(context.Context) error {
 // ffprobe runs ffprobe on the source with args and returns what it wrote.
 func (p *probe) ffprobe(ctx context.Context, stdout io.Writer, args ...string) (result, error) {
 	all := append(guardArgs(p.tool.config.Limits), args...)
-	return p.tool.run(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, partial: p.partial, stdout: stdout})
+	return p.exec(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, partial: p.partial, stdout: stdout})
+}
+
+// exec runs one process of the probe and adds up what it cost.
+func (p *probe) exec(ctx context.Context, s spec) (result, error) {
+	r, err := p.tool.run(ctx, s)
+	p.cpu += r.CPU
+	return r, err
 }
 
 func (p *probe) readHeader(ctx context.Context) error {

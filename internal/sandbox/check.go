@@ -15,7 +15,7 @@ const checkProgram = "sandbox-check"
 // Check starts a confined child that tries to read a file and to open a socket, and returns fault.Unavailable
 // "sandbox_unavailable" unless both are refused. Call it at boot.
 func Check() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // a busy machine is slow to start a process
 	defer cancel()
 	cmd, err := Command(ctx, Policy{}, checkProgram)
 	if err != nil {
