@@ -30,8 +30,9 @@ const unbuilt = `<!doctype html>
 // Config says which other origins the page may talk to. Values are URLs of which scheme and host count; empty ones, and
 // any that has no host, add nothing: the page's own origin is always allowed.
 type Config struct {
-	PublicURL string // where presigned uploads go
-	EdgeURL   string // where playlists, segments and pictures come from
+	PublicURL  string // of the API
+	StorageURL string // where presigned uploads go
+	EdgeURL    string // where playlists, segments and pictures come from
 }
 
 // Handler serves / and /reference, and the files they need. It answers GET and HEAD; other paths are 404.
@@ -149,9 +150,11 @@ const permissions = "accelerometer=(), bluetooth=(), camera=(), display-capture=
 // policy is the Content-Security-Policy of the page, or of the looser reference: Swagger UI sets style attributes. Neither takes a script or a style sheet
 // that isn't a file of the build.
 func policy(c Config, reference bool) string {
-	public, edge := origin(c.PublicURL), origin(c.EdgeURL)
-	if public == edge {
-		public = "" // named once is enough
+	edge, connect := origin(c.EdgeURL), ""
+	for _, to := range []string{edge, origin(c.PublicURL), origin(c.StorageURL)} {
+		if !strings.Contains(connect+" ", to+" ") { // named once is enough
+			connect += to
+		}
 	}
 	attributes := "'none'"
 	if reference {
@@ -165,7 +168,7 @@ func policy(c Config, reference bool) string {
 		"font-src 'self'",
 		"img-src 'self' data:" + edge,
 		"media-src 'self' blob:" + edge,
-		"connect-src 'self'" + edge + public,
+		"connect-src 'self'" + connect,
 		"worker-src 'self' blob:",
 		"object-src 'none'",
 		"base-uri 'none'",

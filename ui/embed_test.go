@@ -112,6 +112,10 @@ func TestThePolicyNamesTheOtherOriginsAndNoMore(t *testing.T) {
 			"one address for both", Config{PublicURL: "http://127.0.0.1:8080", EdgeURL: "http://127.0.0.1:8080"},
 			"connect-src 'self' http://127.0.0.1:8080;", "media-src 'self' blob: http://127.0.0.1:8080;",
 		},
+		{
+			"a storage of its own", Config{PublicURL: "https://video.example", StorageURL: "https://s3.example:9000/base", EdgeURL: "https://video.example"},
+			"connect-src 'self' https://video.example https://s3.example:9000;", "media-src 'self' blob: https://video.example;",
+		},
 		{"an address that would add a rule", Config{EdgeURL: "https://a;script-src *"}, "connect-src 'self';", "media-src 'self' blob:;"},
 		{"an address of another scheme", Config{EdgeURL: "data:text/html,x"}, "connect-src 'self';", "media-src 'self' blob:;"},
 	} {

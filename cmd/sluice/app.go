@@ -279,7 +279,7 @@ func (a *App) openAPI() (err error) {
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
 		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
 	})
-	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL})
+	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage()})
 	a.s3 = bucket.Elsewhere(s.publicStorage())
 	if a.embedded != nil {
 		a.s3 = bucket.CORS(a.origins(), bucket.Gate(a.room.check, a.embedded.Handler()))
