@@ -131,8 +131,8 @@ func (f folder) putFile(bucket, key, source, contentType string) (there Object, 
 	return there, put, err
 }
 
-// replace links the file of the object from over the object key: a link under another name is renamed, because rename(2) alone replaces.
-func (f folder) replace(bucket, from, key string) error {
+// relink links the file of the object from over the object key: a link under another name is renamed, because rename(2) alone replaces.
+func (f folder) relink(bucket, from, key string) error {
 	const op = "bucket.replace"
 	name, ok := f.path(bucket, from)
 	target, fits := f.path(bucket, key)

@@ -203,7 +203,7 @@ func (s *Store) putAbsent(ctx context.Context, bucket, key, path, contentType st
 // On another endpoint the storage copies, up to 5 GiB. fault.NotFound where from is gone.
 func (s *Store) Replace(ctx context.Context, bucket, from, key string) error {
 	if s.embedded != nil {
-		return s.embedded.disk.replace(bucket, from, key)
+		return s.embedded.disk.relink(bucket, from, key)
 	}
 	_, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: source(Object{Bucket: bucket, Key: from})})
 	return s.absent(ctx, "bucket.replace", bucket, from, err)

@@ -459,3 +459,55 @@ func TestOnlySignedRequestsSpeakS3(t *testing.T) {
 		t.Error("a bearer token was taken for S3")
 	}
 }
+
+func TestPutOwn_OtherBytesUnderTheKey_LeavesThemUntilReplace(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.store
+		put := func(key, body string, want bool) {
+			t.Helper()
+			if own, err := s.PutOwn(t.Context(), "media", key, write(t, body), "video/mp4"); err != nil || own != want {
+				t.Errorf("%s put as %q: own %v, %v", key, body, own, err)
+			}
+		}
+		holds := func(key, want string) {
+			t.Helper()
+			body, o, err := s.Get(t.Context(), "media", key, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer body.Close()
+			if got, err := io.ReadAll(body); err != nil || string(got) != want || o.ContentType != "video/mp4" {
+				t.Errorf("%s holds %q as %s, %v", key, got, o.ContentType, err)
+			}
+		}
+		const key, beside = "streams/a-1/1/720p/1.m4s", "streams/a-1/attempts/1/encode-0-2-x/720p/1.m4s"
+		put(key, "first", true)
+		put(key, "first", true)  // a repeat, or another attempt that made the same
+		put(key, "other", false) // as long
+		holds(key, "first")
+		put(beside, "other", true)
+		for range 2 { // it may be repeated
+			if err := s.Replace(t.Context(), "media", beside, key); err != nil {
+				t.Fatal(err)
+			}
+			holds(key, "other")
+			holds(beside, "other")
+		}
+		put(key, "first", false)
+		if err := s.Replace(t.Context(), "media", "streams/a-1/none", key); !fault.Is(err, fault.NotFound) {
+			t.Errorf("an object that is not there: %v", err)
+		}
+		sizes, err := s.Sizes(t.Context(), "media", "streams/a-1/1/")
+		if err != nil || len(sizes) != 1 || sizes[key] != 5 {
+			t.Errorf("sizes %v, %v", sizes, err)
+		}
+		if sizes, err := s.Sizes(t.Context(), "media", "streams/none/1/"); err != nil || len(sizes) != 0 {
+			t.Errorf("of nothing: %v, %v", sizes, err)
+		}
+		if n, err := s.DeletePrefix(t.Context(), "media", "streams/a-1/attempts/1/"); err != nil || n != 1 {
+			t.Errorf("%d removed, %v", n, err)
+		}
+		holds(key, "other")
+	})
+}
