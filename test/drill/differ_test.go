@@ -65,7 +65,7 @@ func TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep(t *test
 			other := another(t, c.options, c.word, c.by)
 			for _, at := range c.kills {
 				o.Env = []string{other, "SLUICE_FAILPOINT=" + at}
-				s = rig.Start(t, o)
+				s = rig.Launch(t, o) // it may be killed before it is up
 				killed(at)
 			}
 			o.Env = []string{other}
