@@ -85,6 +85,7 @@ func shared(t *testing.T, o *rig.Options) func(*rig.Keeper) site {
 	t.Helper()
 	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
 	o.Env, o.Args = append(o.Env, "SLUICE_DATABASE="+dsn), append(o.Args, storage.Flags()...)
+	o.Token = "a-token-that-all-members-share" // a start on shared records asks for it, and for the secret that goes with it
 	return func(*rig.Keeper) site {
 		return site{rig.World{Database: dsn, Objects: rig.Remote{Client: storage.Client(), List: storage.Keys}}, storage.Client()}
 	}
