@@ -19,6 +19,7 @@ drill ./test/drill
 drill ./internal/upload -run Flood
 drill ./test/topology
 drill ./test/s3suite
+drill ./test/accept
 
 echo
 grep '^took: ' "$log"

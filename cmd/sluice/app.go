@@ -299,6 +299,7 @@ func (a *App) openWorker(checks map[string]func(context.Context) error) error {
 		Store: stageRecords(a.store), Results: a.store, Remover: stageRecords(a.store), Objects: stageBlobs(a.objects), Tool: tool, Media: s.S3.MediaBucket, Scratch: a.scratch(),
 		Resolution: s.MaxResolution, Workers: s.Workers.Encode, RetireAfter: s.RetireAfter, Now: now, Log: a.log, At: failpoint,
 		Space: a.room.space, Spare: a.spare, Wake: a.hasten, Alone: !s.shared(),
+		Arrived: a.uploads.Created,
 	})
 	a.inUse = way.InUse
 	machine, err := os.Hostname()

@@ -178,6 +178,11 @@ func (s stagedBlobs) Delete(ctx context.Context, from, key string) error {
 	return around("Delete.object", func() error { return s.blobs.Delete(ctx, from, key) })
 }
 
+func (s stagedBlobs) DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error) {
+	err = around("DeleteWrite", func() error { other, err = s.blobs.DeleteWrite(ctx, o); return err })
+	return other, err
+}
+
 func (s stagedBlobs) DeletePrefix(ctx context.Context, from, prefix string) (n int, err error) {
 	err = around("DeletePrefix", func() error { n, err = s.blobs.DeletePrefix(ctx, from, prefix); return err })
 	return n, err

@@ -36,6 +36,18 @@ func refused(err error, codes ...string) bool {
 	return false
 }
 
+// replaced puts the object "a" again, which a request has removed; it is false.
+func replaced(t *testing.T, c *s3.Client, err error) bool {
+	t.Helper()
+	if err != nil {
+		t.Logf("refused by another error: %v", err)
+	}
+	if _, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("media"), Key: aws.String("a"), Body: strings.NewReader("first")}); err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
 // abilities are what Sluice asks of an S3 server, or would like to. Each test begins with the object "a" of the bucket media, which holds "first".
 var abilities = []struct {
 	says string
@@ -82,6 +94,15 @@ var abilities = []struct {
 		_, err = c.UploadPartCopy(t.Context(), &s3.UploadPartCopyInput{Bucket: aws.String("media"), Key: aws.String("parts"), UploadId: up.UploadId, PartNumber: aws.Int32(1),
 			CopySource: aws.String("media/a"), CopySourceIfMatch: aws.String(`"` + md5hex(nil) + `"`)})
 		return refused(err, "PreconditionFailed")
+	}},
+	{"`If-Match` on DELETE keeps other bytes", func(t *testing.T, _ place, c *s3.Client) bool {
+		_, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("media"), Key: aws.String("a"), IfMatch: aws.String(`"` + md5hex(nil) + `"`)})
+		return refused(err, "PreconditionFailed") || replaced(t, c, err)
+	}},
+	{"`x-amz-if-match-last-modified-time` on DELETE keeps a later write of the same bytes", func(t *testing.T, _ place, c *s3.Client) bool {
+		_, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("media"), Key: aws.String("a"), IfMatch: aws.String(`"` + md5hex([]byte("first")) + `"`),
+			IfMatchLastModifiedTime: aws.Time(time.Now().Add(-time.Hour))})
+		return refused(err, "PreconditionFailed") || replaced(t, c, err)
 	}},
 	{"an object's ETag is its MD5", func(t *testing.T, p place, _ *s3.Client) bool {
 		o, err := p.store.Head(t.Context(), "media", "a")

@@ -41,6 +41,11 @@ type Object struct {
 	ContentType string    // empty from List
 }
 
+// SameWrite reports whether two descriptions of a key name one write: the same ETag in the same second. Amazon S3's HEAD tells writes apart no better.
+func (o Object) SameWrite(other Object) bool {
+	return o.ETag == other.ETag && second(o.Modified).Equal(second(other.Modified))
+}
+
 // Credentials sign requests.
 type Credentials struct{ Access, Secret string }
 

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -39,6 +40,8 @@ type Store struct {
 	embedded *Embedded // nil for a foreign endpoint
 	options  s3.Options
 	cache    *cache // nil where there is none
+
+	condition atomic.Int32 // of conditions: the strictest ones that the server takes
 }
 
 // Open makes a Store. It makes no request yet, so storage that is away shows at the first use.

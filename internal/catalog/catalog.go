@@ -33,7 +33,9 @@ type Store struct {
 	jobs *engine.Engine // inserts, completes and cancels; runs nothing
 	log  *slog.Logger
 	now  func() time.Time
-	mail MailJob // nil where no mail is sent, as is letter
+	// apart is how old the fact of a video must be before the video is deleted. See Delete.
+	apart time.Duration
+	mail  MailJob // nil where no mail is sent, as is letter
 
 	letter LetterJob
 	purge  PurgeJob // nil where no CDN is told
@@ -50,7 +52,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db: db, jobs: jobs, log: cmp.Or(log, slog.New(slog.DiscardHandler)), now: time.Now}, nil
+	return &Store{db: db, jobs: jobs, log: cmp.Or(log, slog.New(slog.DiscardHandler)), now: time.Now, apart: apart}, nil
 }
 
 // DB is the database, for the engine that runs the jobs.

@@ -45,9 +45,13 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 	err = s.write(ctx, func(t tx) error {
 		id, fresh = v.ID, false
 		fact := sqlc.FactVideoParams{Bucket: src.Bucket, Key: src.Key, Etag: src.ETag, Modified: src.Modified.UnixMilli()}
+		recorded, err := t.raw.Clock(ctx) // by which Delete tells how old the fact is, on whatever machine
+		if err != nil {
+			return err
+		}
 		// The fact comes first: of several transactions with the same one, all but the first wait here, and then find it.
 		rows, err := t.InsertFact(ctx, sqlc.InsertFactParams{
-			Bucket: fact.Bucket, Key: fact.Key, Etag: fact.Etag, Modified: fact.Modified, Video: string(id), Size: src.Size, Recorded: t.now,
+			Bucket: fact.Bucket, Key: fact.Key, Etag: fact.Etag, Modified: fact.Modified, Video: string(id), Size: src.Size, Recorded: recorded.UnixMilli(),
 		})
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"sluice/internal/account"
 	"sluice/internal/catalog/sqlc"
@@ -207,33 +208,76 @@ func (t tx) inWorkspace(ctx context.Context, op, workspace string) error {
 	return fault.New(fault.Invalid, op, "no_workspace", "There is no such workspace; look at the list of workspaces.", nil)
 }
 
+// apart is longer than the second by which an S3 server tells two writes of the same bytes apart, by more than a file system's clock lags behind (10 ms
+// where the kernel ticks 100 times a second).
+const apart = 1100 * time.Millisecond
+
 // Delete marks a video deleted, cancels its jobs and inserts next. A deleted video is fault.NotFound.
+//
+// It waits, 1.1 s at most, until the second in which the video's source was written is over: what is put under the same key once Delete has returned is then
+// another write, also where its bytes are the same, and the removal of this video's source does not touch it.
 func (s *Store) Delete(ctx context.Context, id video.ID, next []engine.Job) error {
-	return s.write(ctx, func(t tx) error {
-		row, err := t.lock(ctx, "catalog.delete", id)
-		if err != nil {
+	for least := s.apart; ; least = 0 { // it waits once: a database's clock may be set back
+		var wait time.Duration
+		err := s.write(ctx, func(t tx) error {
+			row, err := t.lock(ctx, "catalog.delete", id)
+			if err != nil {
+				return err
+			}
+			if wait, err = t.young(ctx, row.ID, least); err != nil || wait > 0 {
+				return err
+			}
+			return t.delete(ctx, row, next)
+		})
+		if err != nil || wait == 0 {
 			return err
 		}
-		if err := t.SetStatus(ctx, sqlc.SetStatusParams{ID: row.ID, Status: string(video.Deleting)}); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
 		}
-		if _, err := t.EndGeneration(ctx, sqlc.EndGenerationParams{Video: row.ID, N: row.Newest, State: canceled, Updated: t.now}); err != nil {
-			return err
-		}
-		if err := t.CancelSteps(ctx, sqlc.CancelStepsParams{Video: row.ID, Generation: row.Newest, Finished: t.now}); err != nil {
-			return err
-		}
-		if err := s.jobs.CancelGroup(ctx, t.raw, row.ID); err != nil {
-			return err
-		}
-		if err := t.insert(ctx, row.Owner, next); err != nil {
-			return err
-		}
-		if err := t.dropVideo(ctx, row); err != nil {
-			return err
-		}
-		return t.event(ctx, row.ID, event.VideoDeleted, nil)
-	})
+	}
+}
+
+// young returns how much longer it takes until the fact of a video is as old as least; 0 where it is.
+func (t tx) young(ctx context.Context, id string, least time.Duration) (time.Duration, error) {
+	if least == 0 {
+		return 0, nil
+	}
+	now, err := t.raw.Clock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var recorded int64
+	err = t.raw.QueryRowContext(ctx, `SELECT coalesce(max(recorded), 0) FROM fact WHERE video = $1`, id).Scan(&recorded)
+	if err != nil {
+		return 0, err
+	}
+	return max(0, least-max(0, now.Sub(time.UnixMilli(recorded)))), nil
+}
+
+// delete is Delete of a video that is locked.
+func (t tx) delete(ctx context.Context, row sqlc.Video, next []engine.Job) error {
+	if err := t.SetStatus(ctx, sqlc.SetStatusParams{ID: row.ID, Status: string(video.Deleting)}); err != nil {
+		return err
+	}
+	if _, err := t.EndGeneration(ctx, sqlc.EndGenerationParams{Video: row.ID, N: row.Newest, State: canceled, Updated: t.now}); err != nil {
+		return err
+	}
+	if err := t.CancelSteps(ctx, sqlc.CancelStepsParams{Video: row.ID, Generation: row.Newest, Finished: t.now}); err != nil {
+		return err
+	}
+	if err := t.store.jobs.CancelGroup(ctx, t.raw, row.ID); err != nil {
+		return err
+	}
+	if err := t.insert(ctx, row.Owner, next); err != nil {
+		return err
+	}
+	if err := t.dropVideo(ctx, row); err != nil {
+		return err
+	}
+	return t.event(ctx, row.ID, event.VideoDeleted, nil)
 }
 
 // Encode begins a new generation with settings. fault.Conflict, code "no_source", where nothing was received yet, and "busy" where the newest generation is

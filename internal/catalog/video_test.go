@@ -219,3 +219,28 @@ func TestWhatStepsTookLeavesOutFailuresAndOutages(t *testing.T) {
 		}
 	})
 }
+
+// A write of the same bytes is told from the one before by its second alone: so that is over before a deletion counts. How old a fact is, the database's clock
+// says, and not that of the machine, which here stands in another year.
+func TestDelete_SourceWrittenThisSecond_WaitsUntilTheSecondIsOver(t *testing.T) {
+	each(t, func(w *world) {
+		for name, c := range map[string]struct{ ago, apart, least time.Duration }{
+			"just now":                    {0, apart, apart / 2},
+			"in the future, by the clock": {-time.Hour, apart, apart},
+			"long ago":                    {2 * time.Hour, time.Hour, 0}, // where it waited, the test would
+		} {
+			w.apart = c.apart
+			id := w.received(name)
+			w.must(w.db.InTx(t.Context(), func(raw engine.Tx) error {
+				_, err := raw.ExecContext(t.Context(), `UPDATE fact SET recorded = recorded - $1 WHERE video = $2`, c.ago.Milliseconds(), string(id))
+				return err
+			}))
+			begun := time.Now()
+			w.must(w.Delete(t.Context(), id, nil))
+			if took := time.Since(begun); took < c.least {
+				w.t.Errorf("a source recorded %s was deleted after %s", name, took)
+			}
+			w.events(id, event.SourceReceived, event.VideoDeleted)
+		}
+	})
+}

@@ -55,6 +55,9 @@ var (
 // epoch is one of River's times as epoch milliseconds, 0 for none.
 func (d dialect) epoch(column string) string { return fmt.Sprintf(d.time, column) }
 
+// Clock reads the database's clock, the one that all processes share, within a transaction.
+func (tx Tx) Clock(ctx context.Context) (time.Time, error) { return clock(ctx, tx) }
+
 // clock reads the database's clock.
 func clock(ctx context.Context, tx Tx) (time.Time, error) {
 	var now int64

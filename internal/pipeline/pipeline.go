@@ -49,7 +49,10 @@ type Objects interface {
 	Replace(ctx context.Context, bucket, from, key string) error
 	// Sizes returns the sizes of the objects below a prefix, by key.
 	Sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error)
+	// Delete removes an object; that there is none is no error.
 	Delete(ctx context.Context, bucket, key string) error
+	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there afterwards.
+	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	DeletePrefix(ctx context.Context, bucket, prefix string) (int, error)
 }
 
@@ -70,8 +73,10 @@ type Config struct {
 	Wake        func(job int64)       // has a job that waits tried now; may be nil
 	Alone       bool                  // no other process takes the steps that this one leaves
 	Now         func() time.Time
-	At          func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
-	Log         *slog.Logger
+	// Arrived accepts the object that lies under a key of the uploads, as upload.Door.Created does; nil leaves it to the reconciler.
+	Arrived func(ctx context.Context, o bucket.Object) error
+	At      func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
+	Log     *slog.Logger
 }
 
 // Pipeline runs the steps.

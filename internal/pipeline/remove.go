@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 
+	"sluice/internal/bucket"
 	"sluice/internal/engine"
 	"sluice/internal/fault"
 	"sluice/internal/video"
@@ -33,7 +34,7 @@ func (p *Pipeline) retire(ctx context.Context, a engine.Attempt) error {
 	return p.Remover.Retire(ctx, what.Video, what.Generation, a.Handle)
 }
 
-// delete removes a deleted video: outputs, the pinned source, the upload where it is still that source, and the rows.
+// delete removes a deleted video: outputs, the upload if it is still the write that the video's fact names, the pinned source, and the rows.
 func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 	var what deletion
 	if err := json.Unmarshal(a.Job.Args, &what); err != nil || what.Prefix == "" {
@@ -53,29 +54,28 @@ func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 		p.sources.forget(v.ID, generation)
 	}
 	if src := v.Source; src != nil {
-		if err := p.removeSource(ctx, *src); err != nil {
+		if err := p.removeSource(ctx, v.ID, *src); err != nil {
 			return err
 		}
 	}
 	return p.Remover.Remove(ctx, v.ID, a.Handle)
 }
 
-// removeSource removes the pin, and the upload unless another write has taken its key.
-func (p *Pipeline) removeSource(ctx context.Context, src video.Source) error {
-	head, err := p.Objects.Head(ctx, src.Bucket, src.Key)
-	switch {
-	case fault.Is(err, fault.NotFound):
-	case err != nil:
+// removeSource removes the pin, and the upload if it is still the write that the video was made from. A newer write of the same key is handed over before
+// anything else goes: it is a video of its own, whatever its bytes are.
+func (p *Pipeline) removeSource(ctx context.Context, id video.ID, src video.Source) error {
+	write := bucket.Object{Bucket: src.Bucket, Key: src.Key, ETag: src.ETag, Modified: src.Modified}
+	newer, err := p.Objects.DeleteWrite(ctx, write)
+	if err != nil {
 		return err
-	case head.ETag == src.ETag:
-		if err := p.Objects.Delete(ctx, src.Bucket, src.Key); err != nil {
-			return err
+	}
+	if newer && p.Arrived != nil {
+		// It stays where it is either way, so the reconciler finds what can't be accepted now.
+		if err := p.Arrived(ctx, bucket.Object{Bucket: src.Bucket, Key: src.Key}); err != nil {
+			p.Log.Warn("a newer upload under the key of a deleted video waits for the reconciler", "video", id, "key", src.Key, "error", err)
 		}
 	}
-	if err := p.Objects.Delete(ctx, p.Media, src.Pin); err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	return nil
+	return p.Objects.Delete(ctx, p.Media, src.Pin)
 }
 
 // Clean empties the scratch folder of what an earlier process left. Nothing there is a fact: all of it can be made again.

@@ -25,8 +25,8 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 		}
 		for _, o := range unknown {
 			fresh, failed := d.receive(ctx, o.Bucket, o.Key)
-			if errors.Is(failed, video.ErrStale) {
-				failed = d.Objects.Delete(ctx, o.Bucket, o.Key)
+			if stale := (staleWrite{}); errors.As(failed, &stale) { // that write and no other: once the video's rows are gone, its key makes videos again
+				_, failed = d.Objects.DeleteWrite(ctx, stale.write)
 			}
 			if fresh {
 				found++

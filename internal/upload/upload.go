@@ -8,7 +8,7 @@
 //
 // Failure. When Created returns an error nothing was promised to the client, who tries again; Reconcile finds what that
 // left, a stored object without a video, and StrayPins a pin without one. Two writes of the same bytes to one key within one second
-// are one write: S3 tells them apart no better.
+// are one write: S3 tells them apart no better. A video is deleted once that second is over, so that a write after its deletion is another one.
 //
 // In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.
 package upload
@@ -41,6 +41,8 @@ type Objects interface {
 	Pin(ctx context.Context, src bucket.Object, bucket, key string) (bucket.Object, error)
 	// Delete removes an object; that there is none is no error.
 	Delete(ctx context.Context, bucket, key string) error
+	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there afterwards.
+	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	// PresignPut returns a URL that takes one PUT, and the header that the PUT must carry.
 	PresignPut(ctx context.Context, r bucket.PresignRequest) (string, map[string]string, error)
 }
@@ -171,7 +173,16 @@ func (d *Door) Created(ctx context.Context, o bucket.Object) error {
 // glimpses is how often an object may be replaced while it is being pinned, before its client is told to try again.
 const glimpses = 5
 
-// receive is video.ErrStale where the object is the source of a video that was deleted before.
+// staleWrite is the video.ErrStale of one write: it came for a video that was deleted before.
+type staleWrite struct{ write bucket.Object }
+
+func (staleWrite) Error() string {
+	return "the video of this upload was deleted before its source came"
+}
+
+func (staleWrite) Unwrap() error { return video.ErrStale }
+
+// receive is a staleWrite where the object came for a video that was deleted before.
 func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
 	_, fresh, err = d.take(ctx, from, key, func(bucket.Object) error { return nil })
 	return fresh, err
@@ -222,7 +233,7 @@ func (d *Door) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, e
 	if errors.Is(err, video.ErrStale) {
 		// The object stays: its writer may hold its key. The reconciler removes it.
 		d.Logger.Info("the source of a deleted video is passed over", "key", o.Key, "bytes", o.Size)
-		return false, errors.Join(err, d.Objects.Delete(ctx, d.MediaBucket, pin))
+		return false, errors.Join(staleWrite{o}, d.Objects.Delete(ctx, d.MediaBucket, pin))
 	}
 	if err != nil {
 		return false, err

@@ -33,7 +33,7 @@ var purgeMutants = func() []mutant {
 		one("what the CDN took is not told again", "purge.go", "if last[i] < told {", "if last[i] < 0 {", "NotToldAgainBecause"),
 		one("what the CDN did not take is told again", "purge.go", "if last[i] < told {", "if last[i] <= told {", "NotToldAgainBecause"),
 
-		records("a deletion is told", "video.go", "		if err := t.dropVideo(ctx, row); err != nil {\n			return err\n		}\n		return t.event(ctx, row.ID, event.VideoDeleted, nil)", "		return t.event(ctx, row.ID, event.VideoDeleted, nil)"),
+		records("a deletion is told", "video.go", "	if err := t.dropVideo(ctx, row); err != nil {\n		return err\n	}\n	return t.event(ctx, row.ID, event.VideoDeleted, nil)", "	return t.event(ctx, row.ID, event.VideoDeleted, nil)"),
 		records("another policy is told", "video.go", "if changed.Playback != row.Playback {", "if changed.Playback == row.Owner {"),
 		records("another policy of a playback is told", "playback.go", "form.Policy != was.Policy || ", ""),
 		records("another cap of a playback is told", "playback.go", "form.MaxResolution != was.MaxResolution || ", ""),

@@ -28,7 +28,7 @@ var moves = []string{
 	"Begin.encode", "Begin.audio", "Begin.stills", "PutFile", "PutOwn", "Finish.encode", "Finish.audio", "Finish.stills",
 	"Begin.publish", "Publish.publish",
 	"Fail", "Edit", "Encode", "Retirable", "Retire",
-	"Delete.record", "DeletePrefix", "Delete.object", "Remove",
+	"Delete.record", "DeletePrefix", "DeleteWrite", "Delete.object", "Remove",
 	"SetQueue", "CancelStep", "Redrive", "Retry",
 	"Subscribe", "Claim", "Delay", "Settle", "Wake", "Unsubscribe",
 	"DropCopies", "DueCopies", "CopiesDropped", "WakePurge",
@@ -111,7 +111,7 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 	for kind := range handlers {
 		ends := map[string][]string{
 			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
-			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "look": {"Received", "Looked"}, "mail": {"Claim", "Settle"},
+			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "DeleteWrite", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "look": {"Received", "Looked"}, "mail": {"Claim", "Settle"},
 			"letter": {"ClaimLetter", "SettleLetter"}, "forgot": {"OfferCode"},
 			"purge": {"DueCopies", "CopiesDropped"},
 		}[kind]
