@@ -254,7 +254,7 @@ func (a *App) uploadRoom() func(int64) error {
 	if a.settings.remote() {
 		return nil
 	}
-	return a.room.check
+	return a.room.admit
 }
 
 // openAPI wires what clients and people ask.
@@ -282,7 +282,7 @@ func (a *App) openAPI() (err error) {
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage()})
 	a.s3 = bucket.Elsewhere(s.publicStorage())
 	if a.embedded != nil {
-		a.s3 = bucket.CORS(a.origins(), bucket.Gate(a.room.check, a.embedded.Handler()))
+		a.s3 = bucket.CORS(a.origins(), bucket.Gate(a.room.admit, a.embedded.Handler()))
 	}
 	a.queue, err = openQueue(s.Events, a.uploads, a.log)
 	return err

@@ -63,6 +63,24 @@ func (r *room) check(bytes int64) error {
 	return nil
 }
 
+// admit is check for a source of so many bytes that arrives. It keeps the room free that working on the source takes: otherwise the
+// door could fill the disk with sources of which none can be worked on, and nothing of ours would be left to free. A source that
+// does not fit on the empty disk either is admitted as long as its bytes fit: ingest fails it with "disk_too_small".
+func (r *room) admit(bytes int64) error {
+	if err := r.check(bytes); err != nil || bytes == 0 || r.least == 0 {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	need := bytes + pipeline.WorkRoom(bytes)
+	if need+r.least > r.whole || r.left-need >= r.least {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "disk", "disk_full",
+		fmt.Sprintf("The server's disk has %s left and keeps %s free; %s and the room to work on them do not fit. Free some space, or try again later.",
+			roughly(r.left), roughly(r.least), roughly(bytes)), nil)
+}
+
 // space asks the filesystems now: who reserves room, or has freed some, can't use an answer from before.
 func (r *room) space() (pipeline.Space, error) {
 	r.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/internal/fault"
+	"sluice/internal/pipeline"
 )
 
 func TestADiskIsLowUntilItHasAQuarterMoreRoom(t *testing.T) {
@@ -42,6 +43,31 @@ func TestADiskIsLowUntilItHasAQuarterMoreRoom(t *testing.T) {
 	free["b"] = 0
 	if err := r.check(0); err != nil {
 		t.Error("the filesystem is asked again at once")
+	}
+}
+
+func TestAdmit_SourcesThatFillTheDisk_LeaveRoomToWorkOnEach(t *testing.T) {
+	t.Parallel()
+	const mb = 1 << 20
+	left := int64(900 * mb)
+	now := time.Unix(1, 0)
+	r := newRoom(100*mb, slog.New(slog.DiscardHandler), "a")
+	r.free = func(string) (int64, int64, error) { return left, 900 * mb, nil }
+	r.now = func() time.Time { return now }
+	admitted := 0
+	for ; r.admit(83*mb) == nil; now = now.Add(time.Second) {
+		left -= 83 * mb
+		admitted++
+	}
+	if room := left - 100*mb; admitted < 7 || room < pipeline.WorkRoom(83*mb) {
+		t.Errorf("%d sources were admitted, and %d MB are left for work", admitted, room/mb)
+	}
+	if err := r.admit(83 * mb); fault.Of(err).Code != "disk_full" {
+		t.Errorf("%v", err)
+	}
+	left, now = 900*mb, now.Add(time.Second)
+	if err := r.admit(700 * mb); err != nil {
+		t.Errorf("a source that ingest refuses with disk_too_small is turned away at the door: %v", err)
 	}
 }
 
