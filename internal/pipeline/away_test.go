@@ -62,7 +62,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func newMill(t *testing.T, dsn string, at func(point string)) *mill {
+func newMill(t *testing.T, dsn string, at func(point string), change ...func(*pipeline.Config)) *mill {
 	t.Helper()
 	ctx := t.Context()
 	must := func(err error) {
@@ -98,7 +98,7 @@ func newMill(t *testing.T, dsn string, at func(point string)) *mill {
 	t.Cleanup(network.Close)
 	var address string
 	m.storage, address = away.BeforeURL(t, network.URL)
-	remote, err := bucket.Open(ctx, bucket.Config{Endpoint: address, Region: "us-east-1", Credentials: keys})
+	remote, err := bucket.Open(ctx, bucket.Config{Endpoint: address, Region: "us-east-1", Credentials: keys, Cache: filepath.Join(t.TempDir(), "cache"), CacheBytes: 1 << 30})
 	must(err)
 	door = upload.New(upload.Config{
 		Store: m.store, Objects: m.objects, Bucket: "uploads", MediaBucket: "media", PublicURL: network.URL, Logger: log, Ingest: pipeline.IngestJob,
@@ -107,10 +107,14 @@ func newMill(t *testing.T, dsn string, at func(point string)) *mill {
 	must(err)
 	scratch := t.TempDir()
 	must(pipeline.Clean(scratch))
-	way := pipeline.New(pipeline.Config{
+	config := pipeline.Config{
 		Store: m.store, Results: m.store, Remover: m.store, Objects: split{remote, m.objects}, Tool: tool, Media: "media", Scratch: scratch,
 		Resolution: 240, Workers: 1, RetireAfter: time.Hour, Now: time.Now, At: at, Log: log,
-	})
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	way := pipeline.New(config)
 	jobs, err := engine.New(m.store.DB(), engine.Config{
 		Workers: way.Handlers(), Logger: log, Backoff: engine.Backoff{First: 200 * time.Millisecond, Max: time.Second},
 		Queues: []engine.Queue{{Name: pipeline.EncodeQueue, Workers: 1}, {Name: pipeline.StillQueue, Workers: 1}, {Name: pipeline.IngestQueue, Workers: 1}, {Name: pipeline.ControlQueue, Workers: 1}},
@@ -130,11 +134,23 @@ func newMill(t *testing.T, dsn string, at func(point string)) *mill {
 // put uploads a short clip.
 func (m *mill) put() {
 	m.t.Helper()
-	clip := filepath.Join(m.t.TempDir(), "clip.mp4")
-	if out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=2",
-		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", clip).CombinedOutput(); err != nil {
-		m.t.Fatalf("%v: %s", err, out)
+	m.upload(clip(m.t, "clip.mp4", "testsrc2=size=160x90:rate=25:duration=2"))
+}
+
+// clip encodes pictures into a file of the given name.
+func clip(t *testing.T, name, pictures string, options ...string) string {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), name)
+	args := append([]string{"-nostdin", "-v", "error", "-f", "lavfi", "-i", pictures, "-c:v", "libx264", "-preset", "ultrafast"}, options...)
+	if out, err := exec.Command("ffmpeg", append(args, "-pix_fmt", "yuv420p", name)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
+	return name
+}
+
+// upload puts a file under its name.
+func (m *mill) upload(clip string) {
+	m.t.Helper()
 	file, err := os.Open(clip)
 	if err != nil {
 		m.t.Fatal(err)
@@ -144,7 +160,7 @@ func (m *mill) put() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	if _, err := m.objects.Put(m.t.Context(), "uploads", "clip.mp4", file, info.Size(), "video/mp4"); err != nil {
+	if _, err := m.objects.Put(m.t.Context(), "uploads", filepath.Base(clip), file, info.Size(), ""); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -301,6 +317,28 @@ func TestStepsWaitForAStorageThatIsAway(t *testing.T) {
 		if waited == 0 {
 			t.Error("no step met the storage away")
 		}
+		m.counted()
+	})
+}
+
+// TestIngest_RemoteMatroska_NeedsNoRoomForACopy has a file that is read whole, and never copied, on a disk that holds it
+// once, but not twice.
+func TestIngest_RemoteMatroska_NeedsNoRoomForACopy(t *testing.T) {
+	film := clip(t, "clip.mkv", "testsrc2=size=320x180:rate=25:duration=2,noise=alls=90:allf=t+u", "-qp", "1")
+	info, err := os.Stat(film)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := info.Size()
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		m := newMill(t, dsn, nil, func(c *pipeline.Config) {
+			c.Objects = c.Objects.(split).Store
+			c.Space = func() (pipeline.Space, error) {
+				return pipeline.Space{Free: 2 * size, Total: 2 * size, Least: size / 10}, nil
+			}
+		})
+		m.upload(film)
+		m.ready()
 		m.counted()
 	})
 }

@@ -12,7 +12,11 @@ import (
 // ingest probes the source, plans, and makes the steps of the generation.
 func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 	if p.sources.waits(r.ref.Video, r.ref.Generation) { // known to need a copy: the room is asked for before the work
-		if err := p.reserve(ctx, r); err != nil {
+		file, err := p.pinned(ctx, r)
+		if err != nil {
+			return err
+		}
+		if err := p.reserve(r, file, copyNeed(file.Size)); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,15 @@ const (
 // errNoRoom is why a step waits that has not met a full disk, and is kept from it.
 var errNoRoom = errors.New("no room is left that may be used")
 
+// demand is the room that a step asks for.
+type demand struct {
+	bytes int64
+	kept  int64 // bytes of the source that are on this disk by then and stay there
+	copy  bool  // for a copy; otherwise only for the fetch of a remote source
+	begun bool  // the step is of a generation that has begun, not an ingest
+	job   int64 // is woken when the room is there
+}
+
 // copyNeed is the room that a copy needs: remuxing keeps the streams and adds an index, which takes less than a
 // sixteenth of any source but the smallest.
 func copyNeed(source int64) int64 { return source + source/16 + 1<<20 }
@@ -96,6 +105,7 @@ type copied struct {
 	made     time.Time
 	used     time.Time
 	want     int64 // room that it waits for; 0 where it waits for none
+	copies   bool  // it waits for room for a copy, not only for the fetch of its source
 	begun    bool  // what waits is a generation that has begun, not an ingest
 	job      int64 // that waits
 }
@@ -136,12 +146,12 @@ func (s *sources) read(g generation, size int64) (done func()) {
 	})
 }
 
-// waits reports whether a generation waits for room.
+// waits reports whether a generation waits for room for its copy.
 func (s *sources) waits(id video.ID, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.all[generation{id, n}]
-	return c != nil && c.want > 0
+	return c != nil && c.want > 0 && c.copies
 }
 
 // have reports whether the copy is there. The caller reads it.
@@ -156,25 +166,24 @@ func (s *sources) have(g generation, path string) bool {
 	return c != nil && c.there
 }
 
-// reserve promises need bytes of room to the job that makes the copy of g, which has noted itself as a reader, until
-// it ends. kept is what the source itself takes on this disk for as long as its video exists.
-func (s *sources) reserve(g generation, need, kept int64, begun bool, job int64) error {
+// reserve promises room to the steps of g, of which the caller has noted itself as a reader, until the copy is made, the
+// source is fetched (fetched) or no step reads g.
+func (s *sources) reserve(g generation, d demand) error {
 	if s.space == nil {
 		return nil
 	}
-	err := s.promise(g, need, kept, begun, job)
+	err := s.promise(g, d)
 	if fault.Is(err, fault.Unavailable) && s.spare != nil {
 		s.spare()
-		err = s.promise(g, need, kept, begun, job)
+		err = s.promise(g, d)
 	}
-	for begun && fault.Is(err, fault.Unavailable) && s.dropOne(idleCopy) {
-		err = s.promise(g, need, kept, begun, job)
+	for d.begun && fault.Is(err, fault.Unavailable) && s.dropOne(idleCopy) {
+		err = s.promise(g, d)
 	}
 	return err
 }
 
-func (s *sources) promise(g generation, need, kept int64, begun bool, job int64) error {
-	const op = "pipeline.room"
+func (s *sources) promise(g generation, d demand) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	space, err := s.space() // under the mutex: a copy that is whole by then no longer has its room reserved
@@ -182,22 +191,49 @@ func (s *sources) promise(g generation, need, kept int64, begun bool, job int64)
 		return err
 	}
 	c := s.all[g]
-	if c.reserved >= need {
+	if c.reserved >= d.bytes {
 		return nil
 	}
-	if space.Total-kept-need < space.Least {
+	if space.Total-d.kept-d.bytes < space.Least {
 		c.want = 0
-		return fault.New(fault.Invalid, op, "disk_too_small", fmt.Sprintf("A file without an index is copied before it is encoded; the copy needs %d MB, and the "+
-			"server's disk has %d MB in all, of which %d MB are kept free. Upload an MP4, MOV, Matroska or WebM file, or give the server a larger disk.",
-			need>>20, space.Total>>20, space.Least>>20), nil)
+		return tooSmall(d, space)
 	}
-	if !s.fits(c, space, need, begun) {
-		c.want, c.begun, c.job = need, begun, job
-		return fault.New(fault.Unavailable, op, "disk_full", fmt.Sprintf("The copy of a file without an index needs %d MB of the server's disk, which has %d MB left and "+
-			"keeps %d MB free; it waits for room. Free some space.", need>>20, space.Free>>20, space.Least>>20), errNoRoom)
+	c.copies = d.copy
+	if !s.fits(c, space, d.bytes, d.begun) {
+		c.want, c.begun, c.job = d.bytes, d.begun, d.job
+		return noRoom(d, space)
 	}
-	c.want, c.reserved = 0, need
+	c.want, c.reserved = 0, d.bytes
 	return nil
+}
+
+// tooSmall is the failure of what never fits.
+func tooSmall(d demand, space Space) error {
+	what, use := "A file without an index is copied before it is encoded; the copy needs", "an MP4, MOV, Matroska or WebM file"
+	if !d.copy {
+		what, use = "A file of this kind is fetched whole before it is encoded, which needs", "an MP4 or MOV file that is not fragmented"
+	}
+	return fault.New(fault.Invalid, "pipeline.room", "disk_too_small", fmt.Sprintf("%s %d MB, and the server's disk has %d MB in all, of which "+
+		"%d MB are kept free. Upload %s, or give the server a larger disk.", what, d.bytes>>20, space.Total>>20, space.Least>>20, use), nil)
+}
+
+// noRoom is why a step waits for room.
+func noRoom(d demand, space Space) error {
+	what := "The copy of a file without an index"
+	if !d.copy {
+		what = "A file that is fetched whole"
+	}
+	return fault.New(fault.Unavailable, "pipeline.room", "disk_full", fmt.Sprintf("%s needs %d MB of the server's disk, which has %d MB left and "+
+		"keeps %d MB free; the step waits for room. Free some space.", what, d.bytes>>20, space.Free>>20, space.Least>>20), errNoRoom)
+}
+
+// fetched ends the promise of so many bytes: the source is in the cache, and counts there.
+func (s *sources) fetched(g generation, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.all[g]; c != nil {
+		c.reserved = max(0, c.reserved-bytes)
+	}
 }
 
 // fits reports whether c's copy, of need bytes, may be made now. The mutex is held.
@@ -217,7 +253,7 @@ func (s *sources) fits(c *copied, space Space, need int64, begun bool) bool {
 	switch {
 	case !begun && space.Low:
 		return false
-	case !begun && others > 0:
+	case !begun && others > 0 && c.copies:
 		need += outputs + c.source
 	case begun && others == 0:
 		floor /= 4
@@ -251,7 +287,7 @@ func (s *sources) forget(id video.ID, n int) {
 // held.
 func (s *sources) drop(c *copied) {
 	_ = os.RemoveAll(s.folder(c.generation))
-	c.there, c.want, c.begun = false, copyNeed(c.source), true
+	c.there, c.want, c.copies, c.begun = false, copyNeed(c.source), true, true
 	c.used = s.now()
 }
 
@@ -395,7 +431,7 @@ func (s *sources) mayGoOn(c *copied, space Space) bool {
 	if c.there {
 		return space.Free >= space.Least/4
 	}
-	return c.want > 0 && c.begun && space.Free-c.want >= space.Least/4
+	return c.want > 0 && c.copies && c.begun && space.Free-c.want >= space.Least/4
 }
 
 func rank(c *copied) int {

@@ -25,15 +25,6 @@ func (p *Pipeline) pinned(ctx context.Context, r *run) (*bucket.File, error) {
 	return file, err
 }
 
-// original is the file of the whole source.
-func (p *Pipeline) original(ctx context.Context, r *run) (string, error) {
-	file, err := p.pinned(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	return file.Path, file.Fetch(ctx)
-}
-
 // read has do read the source, or its copy in the container that the plan names. Of a remote source with an index, do first gets a file of which only part is
 // there; where that turns out not to be enough, it gets the whole.
 func (p *Pipeline) read(ctx context.Context, r *run, part func(*ffmpeg.Index) []video.Extent, do func(ffmpeg.Source) error) error {
@@ -64,15 +55,24 @@ func (p *Pipeline) read(ctx context.Context, r *run, part func(*ffmpeg.Index) []
 			r.log.Info("the whole source is fetched", "bytes", file.Size, "why", err)
 		}
 	}
-	if file.Missing() > 0 {
-		if err := p.reserve(ctx, r); err != nil {
-			return err
-		}
+	if err := p.fetch(ctx, r, file, 0); err != nil {
+		return err
+	}
+	return do(ffmpeg.Whole(file.Path))
+}
+
+// fetch has the whole source on this machine. It asks for room for what is missing, and for a copy that takes so many
+// bytes more; the room for what was missing is given back.
+func (p *Pipeline) fetch(ctx context.Context, r *run, file *bucket.File, copied int64) error {
+	missing := file.Missing()
+	if err := p.reserve(r, file, copied); err != nil {
+		return err
 	}
 	if err := file.Fetch(ctx); err != nil {
 		return err
 	}
-	return do(ffmpeg.Whole(file.Path))
+	p.sources.fetched(generation{r.ref.Video, r.ref.Generation}, missing)
+	return nil
 }
 
 // prepared is the copy of the source in the container that the plan names.
@@ -91,15 +91,15 @@ func (p *Pipeline) copied(ctx context.Context, r *run, container string, f *vide
 			return nil, nil
 		}
 		p.sources.sweep()
-		if err := p.reserve(ctx, r); err != nil {
-			return nil, err
-		}
-		original, err := p.original(ctx, r)
+		original, err := p.pinned(ctx, r)
 		if err != nil {
 			return nil, err
 		}
+		if err := p.fetch(ctx, r, original, copyNeed(original.Size)); err != nil {
+			return nil, err
+		}
 		if f == nil {
-			facts, err := p.Tool.Probe(ctx, ffmpeg.Whole(original), path.Base(r.Video.Name))
+			facts, err := p.Tool.Probe(ctx, ffmpeg.Whole(original.Path), path.Base(r.Video.Name))
 			if err != nil {
 				return nil, err
 			}
@@ -109,7 +109,7 @@ func (p *Pipeline) copied(ctx context.Context, r *run, container string, f *vide
 			return nil, err
 		}
 		part := filepath.Join(r.dir, filepath.Base(name))
-		if err := p.Tool.Remux(ctx, original, part, *f, container); err != nil {
+		if err := p.Tool.Remux(ctx, original.Path, part, *f, container); err != nil {
 			return nil, err
 		}
 		if err := os.Rename(part, name); err != nil {
@@ -128,17 +128,15 @@ func (p *Pipeline) reads(r *run) {
 	}
 }
 
-// reserve has room for the copy of the source, and for what of the source has to be fetched first, or makes the step
+// reserve has room for what is missing of the source, and for a copy that takes so many bytes more, or makes the step
 // wait.
-func (p *Pipeline) reserve(ctx context.Context, r *run) error {
-	file, err := p.pinned(ctx, r)
-	if err != nil {
-		return err
-	}
-	kept := int64(0)
-	if !file.Remote() {
-		kept = file.Size
+func (p *Pipeline) reserve(r *run, file *bucket.File, copied int64) error {
+	missing := file.Missing()
+	if missing+copied == 0 {
+		return nil
 	}
 	p.reads(r)
-	return p.sources.reserve(generation{r.ref.Video, r.ref.Generation}, copyNeed(file.Size)+file.Missing(), kept, r.ref.Name != video.Ingest, r.done.ID())
+	return p.sources.reserve(generation{r.ref.Video, r.ref.Generation}, demand{
+		bytes: missing + copied, kept: file.Size - missing, copy: copied > 0, begun: r.ref.Name != video.Ingest, job: r.done.ID(),
+	})
 }

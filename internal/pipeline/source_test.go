@@ -66,7 +66,7 @@ func (d *drive) copy(id string, size int64, begun bool, job int64) (done func(),
 	if d.way.sources.have(g, name) {
 		return done, nil
 	}
-	if err := d.way.sources.reserve(g, copyNeed(size), size, begun, job); err != nil {
+	if err := d.way.sources.reserve(g, demand{bytes: copyNeed(size), kept: size, copy: true, begun: begun, job: job}); err != nil {
 		done()
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func TestReserve_RoomBesideOthers_DecidesWhoWaits(t *testing.T) {
 		{"and what has begun does not wait for that", 700 * mb, func(d *drive) { d.taken = 200 * mb; d.made("other", 100*mb) }, 100 * mb, true, ""},
 		{"a copy that is being made counts", 450 * mb, func(d *drive) {
 			d.way.sources.read(generation{"other", 1}, 100*mb)
-			if err := d.way.sources.reserve(generation{"other", 1}, 250*mb, 0, true, 0); err != nil {
+			if err := d.way.sources.reserve(generation{"other", 1}, demand{bytes: 250 * mb, copy: true, begun: true}); err != nil {
 				d.t.Fatal(err)
 			}
 		}, 100 * mb, true, "disk_full"},
@@ -172,6 +172,56 @@ func TestReserve_RoomBesideOthers_DecidesWhoWaits(t *testing.T) {
 		if code(err) != c.want || err != nil && fault.Permanent(err) != (c.want == "disk_too_small") {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// fetch promises the room for the fetch of a remote source.
+func (d *drive) fetch(id string, size int64, begun bool) (done func(), err error) {
+	d.t.Helper()
+	g := generation{video.ID(id), 1}
+	done = d.way.sources.read(g, size)
+	return done, d.way.sources.reserve(g, demand{bytes: size, begun: begun})
+}
+
+func TestReserve_Fetch_NeedsOnlyWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		total  int64
+		others func(*drive)
+		want   string
+	}{
+		{"a source that fits once", 250 * mb, func(*drive) {}, ""},
+		{"beside a copy that is there", 400 * mb, func(d *drive) { d.made("other", 100*mb) }, ""},
+		{"no room now", 250 * mb, func(d *drive) { d.taken = 100 * mb }, "disk_full"},
+		{"a source that never fits", 190 * mb, func(*drive) {}, "disk_too_small"},
+	} {
+		d := newDrive(t, c.total, 100*mb)
+		c.others(d)
+		if _, err := d.fetch("it", 100*mb, false); code(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if d.way.sources.waits("it", 1) {
+			t.Errorf("%s: the generation waits for a copy that no step makes", c.name)
+		}
+	}
+}
+
+func TestFetched_ReaderGoesOn_GivesItsRoomToOthers(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 400*mb, 100*mb)
+	done, err := d.fetch("first", 120*mb, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if _, err := d.fetch("second", 270*mb, false); code(err) != "disk_full" {
+		t.Errorf("room that is promised is promised again: %v", err)
+	}
+	d.taken = 120 * mb // the source is in the cache
+	d.way.sources.fetched(generation{"first", 1}, 120*mb)
+	if _, err := d.fetch("third", 120*mb, false); err != nil {
+		t.Errorf("bytes that are on the disk count twice: %v", err)
 	}
 }
 
