@@ -203,7 +203,7 @@ func (d *disk) make(ctx context.Context, in *s3.CompleteMultipartUploadInput, fo
 		}
 	}
 	step("Complete.described")
-	if err := d.replace(joined, *in.Bucket, *in.Key); err != nil {
+	if _, err := d.replace(joined, *in.Bucket, *in.Key); err != nil {
 		return err
 	}
 	step("Complete.placed")

@@ -75,13 +75,12 @@ func (d *disk) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s
 			return out, err
 		}
 	}
-	stored, err := d.PutObject(ctx, put)
+	stored, placed, err := d.store(ctx, put)
 	if err != nil {
 		return out, err
 	}
-	now := time.Now()
 	out.CopyObjectResult = &s3response.CopyObjectResult{
-		ETag: &stored.ETag, LastModified: &now, ChecksumType: stored.ChecksumType, ChecksumCRC32: stored.ChecksumCRC32,
+		ETag: &stored.ETag, LastModified: &placed, ChecksumType: stored.ChecksumType, ChecksumCRC32: stored.ChecksumCRC32,
 		ChecksumCRC32C: stored.ChecksumCRC32C, ChecksumCRC64NVME: stored.ChecksumCRC64NVME, ChecksumSHA1: stored.ChecksumSHA1,
 		ChecksumSHA256: stored.ChecksumSHA256, ChecksumSHA512: stored.ChecksumSHA512, ChecksumMD5: stored.ChecksumMD5,
 		ChecksumXXHASH64: stored.ChecksumXXHASH64, ChecksumXXHASH3: stored.ChecksumXXHASH3, ChecksumXXHASH128: stored.ChecksumXXHASH128,

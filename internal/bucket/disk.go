@@ -147,25 +147,31 @@ func (d *disk) fits(length *int64) error {
 
 // PutObject stores a body. The key is locked once the body is staged, so a slow client holds up nobody.
 func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	out, _, err := d.store(ctx, in)
+	return out, err
+}
+
+// store is PutObject that also returns the object's modification time.
+func (d *disk) store(ctx context.Context, in s3response.PutObjectInput) (_ s3response.PutObjectOutput, placed time.Time, _ error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
-		return s3response.PutObjectOutput{}, err
+		return s3response.PutObjectOutput{}, placed, err
 	}
 	if err := d.fits(in.ContentLength); err != nil {
-		return s3response.PutObjectOutput{}, err
+		return s3response.PutObjectOutput{}, placed, err
 	}
 	bucket, key := *in.Bucket, *in.Key
 	if err := d.admits(bucket, key); err != nil {
-		return s3response.PutObjectOutput{}, err
+		return s3response.PutObjectOutput{}, placed, err
 	}
 	in.Bucket = dir
 	if strings.HasSuffix(key, "/") { // a folder marker, without bytes
 		out, err := d.posix.PutObject(ctx, in)
-		return out, refusal(err)
+		return out, time.Now(), refusal(err)
 	}
 	match, noneMatch := in.IfMatch, in.IfNoneMatch
 	if err := d.expects(bucket, key, match, noneMatch); err != nil { // now rather than after the body; the lock decides
-		return s3response.PutObjectOutput{}, err
+		return s3response.PutObjectOutput{}, placed, err
 	}
 	name := stagedName(putName)
 	staged := filepath.Join(*dir, name)
@@ -180,26 +186,26 @@ func (d *disk) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3r
 	})
 	switch {
 	case broken != nil:
-		return out, broken
+		return out, placed, broken
 	case errors.Is(err, s3err.GetAPIError(s3err.ErrExistingObjectIsDirectory)): // whatever kept it from being linked
-		return out, d.unlinked()
+		return out, placed, d.unlinked()
 	case err != nil:
-		return out, refusal(err)
+		return out, placed, refusal(err)
 	}
 	defer d.lockKey(&bucket, &key)()
 	if err := d.expects(bucket, key, match, noneMatch); err != nil {
-		return out, err
+		return out, placed, err
 	}
 	step("Put.staged")
-	if err := d.replace(staged, bucket, key); err != nil {
-		return out, err
+	if placed, err = d.replace(staged, bucket, key); err != nil {
+		return out, placed, err
 	}
 	step("Put.placed")
 	if err := d.accept(bucket, key); err != nil {
-		return out, err
+		return out, placed, err
 	}
 	step("Put.accepted")
-	return out, nil
+	return out, placed, nil
 }
 
 // unlinked is the error for a staged file that got no name.

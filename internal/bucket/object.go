@@ -37,7 +37,7 @@ type Object struct {
 	Key         string
 	ETag        string    // without quotes
 	Size        int64     // bytes
-	Modified    time.Time // UTC, whole seconds: what every S3 call agrees on (HEAD has no finer clock)
+	Modified    time.Time // when it was placed under its key. UTC, whole seconds: HEAD has no finer clock
 	ContentType string    // empty from List
 }
 

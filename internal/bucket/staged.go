@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/s3err"
@@ -73,17 +74,21 @@ func (d *disk) expects(bucket, key string, match, noneMatch *string) error {
 	return backend.EvaluateObjectPutPreconditions(there.ETag, match, noneMatch, err == nil)
 }
 
-// replace renames a finished file of the staging folder to the object at key, over the object that is there. The file is on the disk
-// before it is visible. The caller holds the key's lock, and syncs the folders (accept).
-func (d *disk) replace(staged, bucket, key string) error {
+// replace renames a finished file of the staging folder to the object at key, over the object that is there, and returns the object's
+// modification time. The file and that time are on the disk before the object is visible. The caller holds the key's lock, and syncs the
+// folders (accept).
+func (d *disk) replace(staged, bucket, key string) (time.Time, error) {
 	target, ok := d.path(bucket, key)
 	if !ok {
-		return s3err.GetAPIError(s3err.ErrBadRequest)
+		return time.Time{}, s3err.GetAPIError(s3err.ErrBadRequest)
 	}
-	if err := syncPath(staged); err != nil {
-		return refusal(err)
+	if err := syncPath(staged); err != nil { // the bytes of a long object take longer than a second
+		return time.Time{}, refusal(err)
 	}
-	var err error
+	placed, err := stamp(staged)
+	if err != nil {
+		return time.Time{}, refusal(err)
+	}
 	for range 3 { // a deletion removes the folders that it leaves empty
 		if err = d.mkdir(filepath.Dir(target)); err == nil {
 			err = os.Rename(staged, target)
@@ -92,7 +97,31 @@ func (d *disk) replace(staged, bucket, key string) error {
 			break
 		}
 	}
-	return refusal(err)
+	return placed, refusal(err)
+}
+
+// stamp sets the modification time of a staged file to now, makes it durable and returns it as the filesystem stores it. SameWrite and
+// the catalog identify a write by its ETag and second, so the time is when the object gets its key: a file can be staged or joined long
+// before that, while its PUT waits for the key's lock or until an interrupted completion is repeated. A sync that outlasts the second
+// is repeated with the new time, twice at most.
+func stamp(staged string) (time.Time, error) {
+	var placed time.Time
+	for range 3 {
+		if err := os.Chtimes(staged, time.Time{}, time.Now()); err != nil { // the zero time leaves the access time
+			return time.Time{}, err
+		}
+		if err := syncPath(staged); err != nil {
+			return time.Time{}, err
+		}
+		info, err := os.Stat(staged)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if placed = info.ModTime(); second(placed).Equal(second(time.Now())) {
+			break
+		}
+	}
+	return placed, nil
 }
 
 // refusal returns the S3 error for what the disk refuses.

@@ -63,6 +63,8 @@ var mutants = []mutant{
 		"unix.Fsetxattr(int(j.layout.Fd()), joinedSoFar, strconv.AppendInt(nil, at, 10), 0)", "error(nil)"}}, "./internal/bucket", "InterruptedInTheMiddle"},
 	{"a deletion removes the write of its fact alone", []edit{{"internal/bucket/object.go", "o.ETag == other.ETag && second(o.Modified).Equal(second(other.Modified))", "o.ETag == other.ETag"}},
 		"./internal/bucket", "AnotherWriteOfTheKey"},
+	{"an object is dated when it is placed under its key", []edit{{"internal/bucket/staged.go",
+		"os.Chtimes(staged, time.Time{}, time.Now())", "error(nil)"}}, "./internal/bucket", "ObjectIsDatedWhenPlaced"},
 	{"a deletion's removal carries its conditions", []edit{{"internal/bucket/delete.go", "		conditions[n](in, o)\n", ""}}, "./internal/bucket", "LandsAfterTheLook"},
 	{"a delete marker hides no other write", []edit{{"internal/bucket/delete.go", "err == nil && aws.ToBool(out.DeleteMarker)", "err == nil && false"}}, "./internal/bucket", "VersionedBucket"},
 	{"a deletion waits for the second of its source", []edit{{"internal/catalog/video.go", "max(0, least-max(0, now.Sub(time.UnixMilli(recorded))))", "0*now.Sub(time.UnixMilli(recorded))"}},
