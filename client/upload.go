@@ -100,8 +100,14 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 			return g.ID, nil
 		}
 		if !errors.Is(err, errExpired) { // a storage that reports nothing may have it, and the server not know it yet
-			if _, failed := c.CompleteUpload(ctx, g.ID); failed == nil {
+			received, failed := c.confirm(ctx, g.ID)
+			switch {
+			case received:
 				return g.ID, nil
+			case ctx.Err() != nil:
+				return "", ctx.Err()
+			case failed != nil:
+				return "", failed
 			}
 		}
 		if errors.Is(err, errExpired) || time.Now().After(g.Expires) {
@@ -115,14 +121,42 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 	}
 }
 
-// CompleteUpload tells the server that the file of an upload was PUT: it looks for the file at once. received is false while the server still copies it, which it goes on
-// with. It may be called as often as needed. Upload does so by itself.
+// CompleteUpload tells the server that the file of an upload was PUT: the server looks for the file at once. received is
+// true once the file is recorded. It is false, without an error, while the server copies a file that it has found; the
+// server continues the copy, which can still fail, so only received proves that the file is stored. Repeated calls are
+// harmless. Upload calls it by itself.
 func (c *Client) CompleteUpload(ctx context.Context, id string) (received bool, err error) {
 	var done struct {
 		Received time.Time `json:"received"`
 	}
 	err = c.call(ctx, http.MethodPost, "/v1/uploads/"+url.PathEscape(id)+"/complete", nil, &done)
 	return !done.Received.IsZero(), err
+}
+
+// copyAsks bounds how often Upload asks about a copy after a failed PUT. A server waits 10 s before it answers that it still
+// copies, so the bound is about ten minutes.
+const copyAsks = 60
+
+// UploadUnconfirmed is the Code of the Error for a file whose PUT failed while the server still copies what it has found.
+const UploadUnconfirmed = "upload_unconfirmed"
+
+// confirm asks, after a failed PUT, whether the server has the file nevertheless. While the server copies a file that it has
+// found, a second PUT would make a second video, so confirm waits for the end of the copy. It returns false without an error
+// where the file must be sent again.
+func (c *Client) confirm(ctx context.Context, id string) (received bool, err error) {
+	for n := 1; ; n++ {
+		received, err := c.CompleteUpload(ctx, id)
+		switch {
+		case received || err != nil:
+			return received, nil
+		case n == copyAsks:
+			return false, &Error{Status: http.StatusAccepted, Code: UploadUnconfirmed,
+				Detail: fmt.Sprintf("The PUT of the file failed, and the server still copies what it found of it; see later whether video %s has its source, "+
+					"and upload the file again if it does not", id)}
+		case !sleep(ctx, c.pause):
+			return false, nil
+		}
+	}
 }
 
 // announceLimit bounds what Upload spends on telling the server of a file that is stored.

@@ -267,3 +267,66 @@ func TestUpload_LostAnswerOfASilentStorage_IsNotSentAgain(t *testing.T) {
 		t.Errorf("%q %v; asked %q", id, err, s.requests())
 	}
 }
+
+// refusing answers the grant of v1, and refuses each PUT with 503.
+func refusing(t *testing.T) (*Client, *script, *int) {
+	puts := new(int)
+	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch {
+		case n == 1:
+			answerGrant(w, r, 1, time.Minute)
+		case r.Method == http.MethodPut:
+			*puts++
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			fmt.Fprint(w, `{"id":"v1","status":"waiting"}`)
+		}
+	})
+	return c, s, puts
+}
+
+// accepted is the answer to a complete call while the server copies a file.
+func accepted(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusAccepted)
+	fmt.Fprint(w, `{"id":"v1","status":"waiting"}`)
+}
+
+func TestUpload_FailedPutAndEndlessCopy_IsNoSuccess(t *testing.T) {
+	c, s, puts := refusing(t)
+	s.complete = func(_ int, w http.ResponseWriter) { accepted(w) }
+	id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Code != UploadUnconfirmed || !strings.Contains(e.Detail, "v1") || *puts != 1 || s.told != copyAsks {
+		t.Errorf("%q %v after %d PUTs and %d complete calls", id, err, *puts, s.told)
+	}
+}
+
+func TestUpload_FailedPutAndCopyThatEnds_IsNotSentAgain(t *testing.T) {
+	c, s, puts := refusing(t)
+	s.complete = func(n int, w http.ResponseWriter) {
+		if n < 4 {
+			accepted(w)
+			return
+		}
+		fmt.Fprint(w, `{"id":"v1","status":"waiting","received":"2026-03-09T14:05:06.789Z"}`)
+	}
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err != nil || id != "v1" || *puts != 1 || s.told != 4 {
+		t.Errorf("%q %v after %d PUTs and %d complete calls", id, err, *puts, s.told)
+	}
+}
+
+// The copy fails, and the server finds no file afterwards: the file must be sent again.
+func TestUpload_FailedPutAndCopyThatFails_IsSentAgain(t *testing.T) {
+	c, s, puts := refusing(t)
+	c.pause = time.Microsecond // doubles with each PUT
+	s.complete = func(n int, w http.ResponseWriter) {
+		if n%2 == 1 {
+			accepted(w)
+			return
+		}
+		refuse(w, http.StatusConflict, "not_uploaded")
+	}
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil); err == nil || *puts != putTries {
+		t.Errorf("%q %v after %d PUTs", id, err, *puts)
+	}
+}
