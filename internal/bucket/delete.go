@@ -44,22 +44,19 @@ func (s *Store) DeleteWrite(ctx context.Context, o Object) (other bool, err erro
 // deleteWrite is DeleteWrite on the embedded endpoint: writes of the key wait, and those before are accepted.
 func (d *disk) deleteWrite(ctx context.Context, o Object) (other bool, err error) {
 	const op = "bucket.delete_write"
-	dir, err := d.at(&o.Bucket, &o.Key)
-	if err != nil {
+	if _, err := d.at(&o.Bucket, &o.Key); err != nil {
 		return false, storageFault(op, err)
 	}
 	defer d.lockKey(&o.Bucket, &o.Key)()
 	now, err := d.describe(o.Bucket, o.Key)
-	if fault.Is(err, fault.NotFound) {
-		return false, nil
+	if fault.Is(err, fault.NotFound) { // the process may have died before the removal was durable and its folders were gone
+		return false, storageFaultOf(op, d.prune(o.Bucket, o.Key))
 	}
 	if err != nil || !now.SameWrite(o) {
 		return err == nil, err
 	}
-	if _, err := d.posix.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: dir, Key: &o.Key}); err != nil {
-		return false, storageFault(op, err)
-	}
-	return false, nil
+	_, err = d.remove(ctx, &s3.DeleteObjectInput{Bucket: &o.Bucket, Key: &o.Key})
+	return false, storageFaultOf(op, err)
 }
 
 // The conditions that a removal carries, strictest first. A server that refuses a header it does not know is asked with the next.

@@ -307,11 +307,19 @@ func (d *disk) joinable(folder string, length *int64) error {
 
 // DeleteObject removes an object and the folders it leaves empty.
 func (d *disk) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	if _, err := d.at(in.Bucket, in.Key); err != nil {
+		return nil, err
+	}
+	defer d.lockKey(in.Bucket, in.Key)()
+	return d.remove(ctx, in)
+}
+
+// remove removes an object and the folders it leaves empty, durably. The caller holds the key's lock. It can be repeated after any failure.
+func (d *disk) remove(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
 		return nil, err
 	}
-	defer d.lockKey(in.Bucket, in.Key)()
 	step("Remove.before")
 	inside := *in
 	inside.Bucket = dir

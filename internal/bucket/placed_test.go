@@ -135,3 +135,27 @@ func TestWrite_PlacedObject_CreatedAndAnswersNameOneTime(t *testing.T) {
 		t.Errorf("stored at %v, answered %v, Created received %v", info.ModTime(), answered, told.Modified)
 	}
 }
+
+// TestDeleteWrite_RepeatedAfterItsObjectWasUnlinked_RemovesEmptyFolders repeats a deletion whose process was killed after the unlink.
+func TestDeleteWrite_RepeatedAfterItsObjectWasUnlinked_RemovesEmptyFolders(t *testing.T) {
+	t.Parallel()
+	d := endpoint(t, t.TempDir()).disk
+	if err := put(t, d, "films/new/a.mp4", "bytes"); err != nil {
+		t.Fatal(err)
+	}
+	o, err := d.describe("uploads", "films/new/a.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(d.root, "uploads", o.Key)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if other, err := d.deleteWrite(t.Context(), o); other || err != nil {
+			t.Errorf("the deletion repeated: another write is there %v, %v", other, err)
+		}
+	}
+	if err := put(t, d, "films", "bytes"); err != nil {
+		t.Errorf("the name of the removed folder can't be written: %v", err)
+	}
+}
