@@ -129,9 +129,15 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		r.log = p.Log.With("video", r.ref.Video, "generation", r.ref.Generation, "step", r.ref.Name, "n", r.ref.N)
 		err := p.attempt(ctx, a, r, do)
 		switch {
-		case err == nil, errors.Is(err, video.ErrStale):
+		case err == nil:
+			return nil
+		case errors.Is(err, video.ErrStale):
+			if r.Attempt == 0 || r.ref.Name != video.Ingest { // a plan whose commit's answer was lost still needs the copy
+				p.sources.left(r.ref.Video, r.ref.Generation)
+			}
 			return nil
 		case ctx.Err() != nil: // canceled, or the server is stopping: the engine knows which
+			p.sources.left(r.ref.Video, r.ref.Generation)
 			return err
 		case r.Attempt == 0: // it could not be begun: there is no attempt to end, and the job has to come again
 			return fault.New(fault.Unavailable, "pipeline.step", "database_unavailable", "The step could not be begun; it is tried again.", err)
@@ -148,6 +154,7 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "waits", failure.Waits, "error", err)
 		switch ferr := p.Store.Fail(ctx, r.ref, failure, []engine.Job{RetireJob(r.ref.Video, r.ref.Generation, p.Now().Add(p.RetireAfter))}, r.done); {
 		case errors.Is(ferr, video.ErrStale):
+			p.sources.left(r.ref.Video, r.ref.Generation)
 			return nil
 		case ferr != nil:
 			return ferr

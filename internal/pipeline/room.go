@@ -35,6 +35,9 @@ const (
 	// lastWanted is how long room is left to a generation that waits for it: each try renews that, and tries are at
 	// most 6 minutes apart (engine.Backoff).
 	lastWanted = 10 * time.Minute
+	// sureWakes is how often a job is woken while the room is kept for it; then others get the room, since what waited
+	// may have ended on another machine.
+	sureWakes = 3
 	// longestLow is how long a low disk holds work. From then on work is tried again and its tries count, as where
 	// any other part is away (engine.Config.LongestWait).
 	longestLow = 24 * time.Hour
@@ -66,20 +69,14 @@ type generation struct {
 // It can be made again from the source at any time, so a crash costs only the copying. It also keeps the copies from
 // filling the disk:
 //
-// - A copy is made only where it fits beside those that are being made; else the step waits (fault.Unavailable,
-// "disk_full").
-// - Generations that have begun come first: ingest also leaves room for the copies that they wait for, and for the
-// outputs of
-//
-//	those that have one.
-//
-// - A low disk keeps no copy that no step reads, but one: that generation goes on, because its end frees the copy. A
-// generation that
-//
-//	has begun and is alone may use three quarters of what is kept free.
-//
-// - A copy that does not fit on a disk that holds nothing but its source fails its generation (fault.Invalid,
-// "disk_too_small").
+//   - A copy is made only where it fits beside those that are being made; else the step waits (fault.Unavailable,
+//     "disk_full").
+//   - Generations that have begun come first: ingest also leaves room for the copies that they wait for, and for the
+//     outputs of those that have one.
+//   - A low disk keeps no copy that no step reads, but one: that generation goes on, its ingest too, because its end
+//     frees the copy. A generation that has begun and is alone may use three quarters of what is kept free.
+//   - A copy that does not fit on a disk that holds nothing but its source fails its generation (fault.Invalid,
+//     "disk_too_small"). So does a remote source that has to be fetched whole and never fits.
 type sources struct {
 	dir   string
 	space func() (Space, error) // nil: there is room
@@ -87,6 +84,8 @@ type sources struct {
 	now   func() time.Time
 	wake  func(job int64) // has a job that waits tried now; may be nil
 	woke  time.Time       // when that was last looked for
+	low   bool            // the disk is low, as Hold last saw it
+	lowAt time.Time       // when it last was
 
 	under singleflight.Group
 	mu    sync.Mutex
@@ -108,6 +107,10 @@ type copied struct {
 	copies   bool  // it waits for room for a copy, not only for the fetch of its source
 	begun    bool  // what waits is a generation that has begun, not an ingest
 	job      int64 // that waits
+	wakes    int   // how often that was woken since it was refused room
+	woken    time.Time
+	last     time.Time // when it was last chosen to go on while the disk is low
+	turn     time.Time // when it was first chosen since its last use
 }
 
 func (s *sources) path(id video.ID, n int, container string) string {
@@ -200,7 +203,7 @@ func (s *sources) promise(g generation, d demand) error {
 	}
 	c.copies = d.copy
 	if !s.fits(c, space, d.bytes, d.begun) {
-		c.want, c.begun, c.job = d.bytes, d.begun, d.job
+		c.want, c.begun, c.job, c.wakes = d.bytes, d.begun, d.job, 0
 		return noRoom(d, space)
 	}
 	c.want, c.reserved = 0, d.bytes
@@ -324,15 +327,44 @@ func (s *sources) clear() {
 	}
 }
 
-// sweep forgets what has not been used for keepCopy: its generation went on, or ended, on another machine.
-func (s *sources) sweep() {
+// note keeps when the disk was low.
+func (s *sources) note(space Space) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.low = space.Low; s.low {
+		s.lowAt = s.now()
+	}
+}
+
+// sweep forgets what has not been used for keepCopy, and reports whether that was any: its generation went on, or ended,
+// on another machine. While the disk is low a generation cannot use its copy before its turn, so its time begins there.
+func (s *sources) sweep() (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for g, c := range s.all {
-		if c.readers == 0 && s.now().Sub(c.used) > keepCopy {
-			_ = os.RemoveAll(s.folder(g))
-			delete(s.all, g)
+		since := later(c.used, s.lowAt)
+		if s.low {
+			since = later(c.used, c.turn)
 		}
+		if c.readers > 0 || s.low && !c.turn.After(c.used) || s.now().Sub(since) <= keepCopy {
+			continue
+		}
+		_ = os.RemoveAll(s.folder(g))
+		delete(s.all, g)
+		any = true
+	}
+	return any
+}
+
+// left forgets the copy of a generation of which a step found nothing to do, or was canceled. Another step may read it
+// still; then that one forgets it.
+func (s *sources) left(id video.ID, n int) {
+	g := generation{id, n}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.all[g]; c != nil && c.readers == 0 {
+		_ = os.RemoveAll(s.folder(g))
+		delete(s.all, g)
 	}
 }
 
@@ -353,7 +385,11 @@ func (p *Pipeline) room(r *run) error {
 // Hold says which jobs of a queue wait because the disk is low. It removes first what nobody reads and what would end
 // that.
 func (p *Pipeline) Hold(queue string) engine.Hold {
-	if !NeedsRoom(queue) || p.Space == nil {
+	if !NeedsRoom(queue) {
+		return engine.Hold{}
+	}
+	if p.Space == nil {
+		p.sources.sweep()
 		return engine.Hold{}
 	}
 	space, err := p.Space()
@@ -364,6 +400,12 @@ func (p *Pipeline) Hold(queue string) engine.Hold {
 		space, err = p.sources.shrink(space)
 	}
 	p.sources.rouse(space)
+	if err == nil {
+		p.sources.note(space)
+	}
+	if p.sources.sweep() && err == nil {
+		space, err = p.Space()
+	}
 	switch {
 	case err != nil:
 		return engine.Hold{Held: true}
@@ -371,9 +413,7 @@ func (p *Pipeline) Hold(queue string) engine.Hold {
 		return engine.Hold{}
 	case p.Alone && space.For > longestLow:
 		return engine.Hold{Count: true}
-	case queue == IngestQueue:
-		return engine.Hold{Held: true}
-	default:
+	default: // ingest too: where it made the copy and its try ended, only its next try leads to what frees the copy
 		return engine.Hold{Held: true, Except: p.sources.favored(space)}
 	}
 }
@@ -402,9 +442,9 @@ func (s *sources) shrink(space Space) (_ Space, err error) {
 	return space, err
 }
 
-// choose sets first, the generation that goes on while the disk is low: one that is read now, else the one whose copy
-// was made first, else one that waits to have its own again. One without a reader for idleCopy leaves its turn to the
-// next. The mutex is held.
+// choose sets first, the generation that goes on while the disk is low: one that is read now, else one whose copy is
+// there, else one that waits to have its own again; of several, the one whose last turn is longest ago, then the oldest
+// copy. One without a reader for idleCopy leaves its turn to the next. The mutex is held.
 func (s *sources) choose(space Space) {
 	now := s.now()
 	if f := s.first; f != nil && s.all[f.generation] == f && s.mayGoOn(f, space) && (f.readers > 0 || now.Sub(later(f.used, s.since)) < idleCopy) {
@@ -417,11 +457,15 @@ func (s *sources) choose(space Space) {
 		}
 	}
 	slices.SortFunc(all, func(a, b *copied) int {
-		return cmp.Or(bit(a == s.first)-bit(b == s.first), rank(a)-rank(b), a.made.Compare(b.made), cmp.Compare(a.video, b.video))
+		return cmp.Or(bit(a == s.first)-bit(b == s.first), rank(a)-rank(b), a.last.Compare(b.last), a.made.Compare(b.made), cmp.Compare(a.video, b.video))
 	})
 	s.first, s.since = nil, now
 	if len(all) > 0 {
 		s.first = all[0]
+		s.first.last = now
+		if !s.first.turn.After(s.first.used) {
+			s.first.turn = now
+		}
 	}
 }
 
@@ -470,7 +514,7 @@ func (s *sources) favored(space Space) []string {
 }
 
 // rouse has those tried whose copies fit by now: first what has begun, then what has waited longest. A job whose
-// refusal is not recorded yet is woken a second later.
+// refusal is not recorded yet is woken again a second later, then after twice as long each time, at most 256 s.
 func (s *sources) rouse(space Space) {
 	s.mu.Lock()
 	now := s.now()
@@ -488,8 +532,15 @@ func (s *sources) rouse(space Space) {
 	slices.SortFunc(waiting, func(a, b *copied) int { return cmp.Or(bit(b.begun)-bit(a.begun), a.made.Compare(b.made)) })
 	var jobs []int64
 	for _, c := range waiting {
-		if s.fits(c, space, c.want, c.begun) {
+		if !s.fits(c, space, c.want, c.begun) {
+			continue
+		}
+		if c.wakes == 0 || now.Sub(c.woken) >= time.Second<<min(c.wakes-1, 8) {
+			c.wakes++
+			c.woken = now
 			jobs = append(jobs, c.job)
+		}
+		if c.wakes <= sureWakes {
 			space.Free -= c.want
 		}
 	}

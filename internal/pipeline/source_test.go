@@ -249,7 +249,7 @@ func TestHold_LowDisk_KeepsTheOldestCopyAndItsGenerationGoesOn(t *testing.T) {
 	if h := d.way.Hold(EncodeQueue); !h.Held || !slices.Equal(h.Except, []string{"c"}) || !slices.Equal(d.there(), []string{"c"}) {
 		t.Errorf("hold is %+v and there are copies of %v", h, d.there())
 	}
-	if h := d.way.Hold(IngestQueue); !h.Held || h.Except != nil {
+	if h := d.way.Hold(IngestQueue); !h.Held || !slices.Equal(h.Except, []string{"c"}) {
 		t.Errorf("ingest: %+v", h)
 	}
 	busy()
@@ -316,6 +316,134 @@ func TestHold_RoomFreed_WakesWhoWaitsForIt(t *testing.T) {
 	d.now = d.now.Add(2 * time.Second)
 	if d.way.Hold(EncodeQueue); !slices.Equal(d.awoken, []int64{1, 2}) {
 		t.Errorf("%v are woken", d.awoken)
+	}
+}
+
+func TestHold_CopyOfAnIngestMakesTheDiskLow_ItsIngestGoesOn(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 400*mb)
+	d.way.Alone = false
+	d.made("a", 150*mb) // the try ends after that
+	d.taken = 480 * mb  // 370 are free: low, and without the copy it would not be
+	if h := d.way.Hold(IngestQueue); !h.Held || !slices.Equal(h.Except, []string{"a"}) {
+		t.Fatalf("hold is %+v", h)
+	}
+	if done, err := d.copy("a", 150*mb, false, 1); err != nil {
+		t.Error(err)
+	} else {
+		done()
+	}
+}
+
+func TestHold_LowDiskByACopyThatNobodyUses_EndsAfterAnHour(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{true, false} {
+		d := newDrive(t, 1000*mb, 400*mb)
+		d.way.Alone = alone
+		d.made("ended elsewhere", 150*mb)
+		d.taken = 480 * mb
+		for began := d.now; d.way.Hold(EncodeQueue).Held; d.now = d.now.Add(time.Minute) {
+			if d.now.Sub(began) > keepCopy+5*time.Minute {
+				t.Fatalf("alone %v: still held, by the copies of %v", alone, d.there())
+			}
+		}
+	}
+}
+
+func TestHold_GenerationHeldForHours_KeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 400*mb)
+	d.made("busy", 50*mb)
+	d.made("waits", 50*mb)
+	done, err := d.copy("busy", 50*mb, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.taken = 640 * mb // low even without the copies
+	for range 5 * 60 {
+		if h := d.way.Hold(EncodeQueue); !slices.Equal(h.Except, []string{"busy"}) {
+			t.Fatalf("hold is %+v", h)
+		}
+		d.now = d.now.Add(time.Minute)
+	}
+	done()
+	d.way.sources.forget("busy", 1)
+	if h := d.way.Hold(EncodeQueue); !h.Held || !slices.Equal(h.Except, []string{"waits"}) {
+		t.Errorf("hold is %+v", h)
+	}
+}
+
+func TestHold_TwoGenerationsThatEndedElsewhere_LeaveTurnsToTheThird(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 400*mb)
+	for _, id := range []string{"ended1", "ended2", "waits"} {
+		d.made(id, 20*mb)
+	}
+	d.way.sources.clear()
+	d.taken = 700 * mb
+	turns := map[string]int{}
+	for range 40 {
+		for _, id := range d.way.Hold(EncodeQueue).Except {
+			turns[id]++
+		}
+		d.now = d.now.Add(15 * time.Second)
+	}
+	if len(turns) != 3 || turns["waits"] < 8 {
+		t.Errorf("turns: %v", turns)
+	}
+}
+
+func TestHold_CopyUnusedForAnHour_IsRemoved(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 100*mb)
+	d.made("a", 300*mb)
+	d.now = d.now.Add(keepCopy + time.Second)
+	if d.way.Hold(EncodeQueue); len(d.there()) > 0 {
+		t.Errorf("there are copies of %v", d.there())
+	}
+	d.made("b", 300*mb)
+	d.way.Space = nil // nothing is kept free
+	d.now = d.now.Add(keepCopy + time.Second)
+	if d.way.Hold(EncodeQueue); len(d.there()) > 0 {
+		t.Errorf("without a limit there are copies of %v", d.there())
+	}
+}
+
+func TestRouse_GenerationThatEndedElsewhere_LeavesRoomToOthers(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 100*mb)
+	d.taken = 800 * mb
+	for i, id := range []string{"ended", "waits"} {
+		if _, err := d.copy(id, 300*mb, id == "ended", int64(i+1)); code(err) != "disk_full" {
+			t.Fatal(err)
+		}
+		d.now = d.now.Add(time.Second)
+	}
+	d.taken = 400 * mb // room for one
+	for began := d.now; !slices.Contains(d.awoken, 2); d.now = d.now.Add(time.Second) {
+		if d.way.Hold(IngestQueue); d.now.Sub(began) > lastWanted+time.Minute {
+			t.Fatalf("woken are %v", d.awoken)
+		}
+	}
+	if len(d.awoken) > 20 {
+		t.Errorf("%d writes wake a job that is gone", len(d.awoken))
+	}
+}
+
+func TestLeft_StepOfAnEndedGeneration_RemovesWhatNobodyReads(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, 1000*mb, 100*mb)
+	d.made("a", 100*mb)
+	done, err := d.copy("a", 100*mb, true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.way.sources.left("a", 1); len(d.there()) != 1 {
+		t.Error("a copy that another step reads is removed")
+	}
+	done()
+	if d.way.sources.left("a", 1); len(d.there()) != 0 || len(d.way.sources.all) != 0 {
+		t.Errorf("there are copies of %v", d.there())
 	}
 }
 
