@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -341,4 +342,60 @@ func TestIngest_RemoteMatroska_NeedsNoRoomForACopy(t *testing.T) {
 		m.ready()
 		m.counted()
 	})
+}
+
+// late is a storage whose listings show some objects late or with their former size. HEAD and GET see them at once.
+type late struct {
+	split
+	change func(sizes map[string]int64)
+}
+
+func (l late) Sizes(ctx context.Context, in, prefix string) (map[string]int64, error) {
+	all, err := l.split.Sizes(ctx, in, prefix)
+	l.change(all)
+	return all, err
+}
+
+// TestPublish_ListingIsLate_AsksForTheObjects has listings that never show what was put.
+func TestPublish_ListingIsLate_AsksForTheObjects(t *testing.T) {
+	for name, change := range map[string]func(map[string]int64){
+		"without the objects": func(sizes map[string]int64) { clear(sizes) },
+		"with other sizes": func(sizes map[string]int64) {
+			for key := range sizes {
+				sizes[key]++
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMill(t, filepath.Join(t.TempDir(), "sluice.db"), nil, func(c *pipeline.Config) {
+				c.Objects = late{c.Objects.(split), change}
+			})
+			m.put()
+			m.ready()
+			m.counted()
+		})
+	}
+}
+
+// TestPublish_ObjectIsGone_FailsForGood removes an output before publish looks for it.
+func TestPublish_ObjectIsGone_FailsForGood(t *testing.T) {
+	var m *mill
+	m = newMill(t, filepath.Join(t.TempDir(), "sluice.db"), onceAt("publish.begun", func() {
+		for key := range m.made(m.only().ID) {
+			if err := m.objects.Delete(context.Background(), "media", path.Join(m.only().Prefix, "1", key)); err != nil {
+				t.Error(err)
+			}
+			break
+		}
+	}))
+	m.put()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		all, err := m.store.Videos(t.Context(), video.Query{Within: video.Everywhere(), Limit: 2})
+		if err == nil && len(all) == 1 && all[0].Status == video.Failed && all[0].Failure.Code == "output_unfit" {
+			return
+		}
+		if time.Now().After(deadline) || len(all) == 1 && all[0].Status == video.Ready {
+			t.Fatalf("the video did not fail: %+v, %v", all, err)
+		}
+	}
 }

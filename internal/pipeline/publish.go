@@ -163,7 +163,7 @@ func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, sti
 	if err != nil {
 		return err
 	}
-	if err := p.whole(r, sizes, tracks, stills); err != nil {
+	if err := p.whole(ctx, r, sizes, tracks, stills); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -186,19 +186,39 @@ func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, sti
 	return group.Wait()
 }
 
-// whole checks that every object is there with its size.
-func (p *Pipeline) whole(r *run, sizes map[string]int64, tracks []video.Track, stills []video.Object) error {
+// whole checks that every object is there with its size. A storage may list an object some time after it answered its
+// PUT, or with its former size: each object that the listing does not show as it was made is asked for by itself before
+// the generation fails for good.
+func (p *Pipeline) whole(ctx context.Context, r *run, sizes map[string]int64, tracks []video.Track, stills []video.Object) error {
 	objects := slices.Clone(stills)
 	for _, t := range tracks {
 		objects = append(objects, objectsOf(t)...)
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(settleAtOnce)
 	for _, o := range objects {
-		switch size, there := sizes[outputKey(r.Video, r.ref.Generation, o.Name)]; {
-		case !there:
-			return unfit("%s is not in the bucket", o.Name)
-		case size != o.Bytes:
-			return unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, size, o.Bytes)
+		key := outputKey(r.Video, r.ref.Generation, o.Name)
+		if size, listed := sizes[key]; listed && size == o.Bytes {
+			continue
 		}
+		if ctx.Err() != nil { // one is missing
+			break
+		}
+		group.Go(func() error { return p.present(ctx, key, o) })
+	}
+	return group.Wait()
+}
+
+// present checks that one object is there with its size.
+func (p *Pipeline) present(ctx context.Context, key string, o video.Object) error {
+	there, err := p.Objects.Head(ctx, p.Media, key)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return unfit("%s is not in the bucket", o.Name)
+	case err != nil:
+		return err
+	case there.Size != o.Bytes:
+		return unfit("%s has %d bytes in the bucket and had %d when it was made", o.Name, there.Size, o.Bytes)
 	}
 	return nil
 }
