@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -287,7 +288,7 @@ func partsOf(folder string, named []types.CompletedPart) ([]joinPart, error) {
 
 // removeUpload removes the folder of an upload, and that of its key where no other upload is in it.
 func removeUpload(folder string) error {
-	if err := os.RemoveAll(folder); err != nil {
+	if err := discard(folder); err != nil {
 		return err
 	}
 	key := filepath.Dir(folder)
@@ -301,6 +302,23 @@ func removeUpload(folder string) error {
 		return err
 	}
 	return syncPath(key)
+}
+
+// discard removes the folder of an upload, if there is one. The folder is renamed out of the uploads first, durably: a process that dies
+// while it removes the files one by one would else leave parts without the layout, which count as an open upload, although their joined
+// bytes are cut out of them. The start removes what has the other name (removeStaged).
+func discard(folder string) error {
+	key := filepath.Dir(folder)
+	top := filepath.Dir(filepath.Dir(key)) // the staging folder
+	gone := filepath.Join(top, removedName+rand.Text())
+	if err := os.Rename(folder, gone); err != nil {
+		return ignoreMissing(err)
+	}
+	if err := errors.Join(syncPath(top), syncPath(key)); err != nil {
+		return err
+	}
+	step("Upload.renamed")
+	return os.RemoveAll(gone)
 }
 
 // completion is the answer for an object that a multipart upload made. It is read from the object, so that it is the same each time.
@@ -391,7 +409,7 @@ func (f folder) recoverKey(bucket, dir string) error {
 		}
 		state, err := f.stateOf(name, bucket, key, id)
 		if err == nil && state != uploadOpen {
-			err = os.RemoveAll(name)
+			err = discard(name)
 		}
 		if err != nil {
 			return err

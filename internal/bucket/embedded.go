@@ -120,7 +120,8 @@ func makeBuckets(root string, names []string) error {
 	return nil
 }
 
-// removeStaged removes what a process that was killed had in hand: objects that were stored or copied, and attempts at a completion.
+// removeStaged removes what a process that was killed left behind: objects that were stored or copied, attempts at a completion, and
+// uploads that were being removed.
 func removeStaged(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

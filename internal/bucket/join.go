@@ -29,6 +29,8 @@ import (
 //	parts, layout                joinedName became the object: the upload is complete and the folder can go
 //	none                         complete or aborted
 //
+// It leaves the uploads whole, by one rename (discard).
+//
 // versitygw's own completion renames the folder first, which nobody undoes after kill -9, and writes all bytes a second time.
 const (
 	joinedName  = "joined"

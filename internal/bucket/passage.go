@@ -2,6 +2,8 @@ package bucket
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -93,18 +95,27 @@ func (d *disk) CreateMultipartUpload(ctx context.Context, in s3response.CreateMu
 	return out, refusal(d.sync(bucket, folder))
 }
 
-func (d *disk) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput) error {
-	dir, err := d.at(in.Bucket, in.Key)
+// AbortMultipartUpload removes an upload. versitygw's own would remove its files one by one under the upload's name (discard).
+func (d *disk) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput) error {
+	if _, err := d.at(in.Bucket, in.Key); err != nil {
+		return err
+	}
+	folder, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId)
 	if err != nil {
 		return err
 	}
-	if _, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId); err != nil {
+	defer d.lockKey(in.Bucket, in.Key)()
+	info, err := os.Stat(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s3err.GetNoSuchUploadErr(*in.UploadId)
+	}
+	if err != nil {
 		return err
 	}
-	defer d.lockKey(in.Bucket, in.Key)()
-	inside := *in
-	inside.Bucket = dir
-	return d.posix.AbortMultipartUpload(ctx, &inside)
+	if at := in.IfMatchInitiatedTime; at != nil && at.Unix() != info.ModTime().Unix() {
+		return s3err.GetPreconditionFailedErr(s3err.ConditionIfMatchInitiatedTime)
+	}
+	return removeUpload(folder)
 }
 
 func (d *disk) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUploadsInput) (s3response.ListMultipartUploadsResult, error) {

@@ -25,6 +25,7 @@ import (
 const (
 	putName     = "put-"  // an object that is being stored
 	attemptName = "join-" // the bucket in which versitygw checks a completion
+	removedName = "gone-" // the folder of an upload that is being removed
 )
 
 // longestElement is NAME_MAX of ext4, XFS, Btrfs and ZFS, in bytes.

@@ -24,7 +24,7 @@ import (
 var endpointPoints = map[string][]string{
 	"complete": {
 		"Complete.before", "Complete.checked", "Complete.begun", "Complete.copied", "Complete.noted", "Complete.freed", "Complete.joined",
-		"Complete.described", "Complete.placed", "Complete.removed", "Complete.accepted",
+		"Complete.described", "Complete.placed", "Upload.renamed", "Complete.removed", "Complete.accepted",
 	},
 	"put":    {"Put.staged", "Put.placed", "Put.accepted"},
 	"copy":   {"Put.staged", "Put.placed", "Put.accepted"},

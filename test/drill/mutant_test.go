@@ -61,6 +61,8 @@ var mutants = []mutant{
 	}, "./internal/bucket", "UploadAbortedOrNeverBegun"},
 	{"joined bytes are noted before they are cut out of their part", []edit{{"internal/bucket/join.go",
 		"unix.Fsetxattr(int(j.layout.Fd()), joinedSoFar, strconv.AppendInt(nil, at, 10), 0)", "error(nil)"}}, "./internal/bucket", "InterruptedInTheMiddle"},
+	{"an upload leaves the uploads before its files are removed", []edit{{"internal/bucket/complete.go",
+		"os.Rename(folder, gone)", "os.RemoveAll(folder)"}}, "./internal/bucket", "BeforeItsFilesGo"},
 	{"a deletion removes the write of its fact alone", []edit{{"internal/bucket/object.go", "o.ETag == other.ETag && second(o.Modified).Equal(second(other.Modified))", "o.ETag == other.ETag"}},
 		"./internal/bucket", "AnotherWriteOfTheKey"},
 	{"an object is dated when it is placed under its key", []edit{{"internal/bucket/staged.go",
