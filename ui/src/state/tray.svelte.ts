@@ -7,6 +7,9 @@ import { inSeconds } from '../api/words';
 const together = 2; // uploads at a time: more only share the same line
 const margin = 10_000; // ms a presigned URL must still be good for
 
+// copyAsks bounds the questions about a copy after a failed PUT: the server waits 10 s before it answers that it still copies,
+// so the bound is about ten minutes.
+const copyAsks = 60;
 const announcements = 4; // calls that tell the server of one stored file
 
 export type Phase = 'queued' | 'sending' | 'sent' | 'failed';
@@ -127,7 +130,7 @@ export class Tray {
 
   async #send(upload: Upload) {
     try {
-      if (upload.grant && (await this.#arrivedAfterAll(upload.grant))) {
+      if (upload.grant && (await this.#arrivedAfterAll(upload, upload.grant))) {
         this.#sent(upload);
         return;
       }
@@ -157,19 +160,29 @@ export class Tray {
   }
 
   // arrivedAfterAll asks whether the server has the file of an earlier try, whose answer was lost: it is not sent twice then.
-  async #arrivedAfterAll(grant: Grant): Promise<boolean> {
+  async #arrivedAfterAll(upload: Upload, grant: Grant): Promise<boolean> {
     try {
       const video = await this.#client.video(grant.id);
       if (video.received !== undefined || video.status !== 'waiting') return true;
-      // The storage may have it, and the server not know it yet.
-      return await this.#client.complete(grant.id).then(
-        () => true,
-        () => false,
-      );
+      return await this.#confirmed(upload, grant.id);
     } catch (thrown) {
       if (thrown instanceof Problem && (thrown.status === 404 || thrown.status === 410)) return false; // it was removed: the grant runs out
       throw thrown;
     }
+  }
+
+  // confirmed asks, after a failed PUT, whether the server records the file nevertheless. Only a recorded file counts: while
+  // the server copies what it has found, the copy can still fail, and a second PUT would make a second video, so confirmed
+  // waits for the end of the copy.
+  async #confirmed(upload: Upload, id: string): Promise<boolean> {
+    for (let n = 1; this.items.includes(upload); n++) {
+      const answer = await this.#client.complete(id).catch(() => null);
+      if (answer === null) return false;
+      if (answer.received !== undefined) return true;
+      if (n === copyAsks) throw new Problem('The server still copies what it found of the file; try again later.', 202, 'upload_unconfirmed');
+      await new Promise((done) => setTimeout(done, 250));
+    }
+    return false;
   }
 
   // announce tells the server that a file is stored. A failure is none of the upload: the server finds the file later by itself.
