@@ -91,8 +91,8 @@ type Config struct {
 // Granter gives the right to put a source.
 type Granter interface {
 	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
-	// Complete looks for the source of an upload at once. received is false where the look takes longer, and goes on. fault.NotFound for no upload; fault.Conflict,
-	// codes "not_uploaded" and "wrong_size"; fault.Gone, code "upload_expired".
+	// Complete looks for the source of an upload at once. received is false where the file is there and its copy continues. fault.NotFound for no upload; fault.Conflict,
+	// codes "not_uploaded" and "wrong_size"; fault.Gone, code "upload_expired"; fault.Unavailable, code "storage_slow".
 	Complete(ctx context.Context, id video.ID) (received bool, err error)
 }
 

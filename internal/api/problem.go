@@ -78,6 +78,7 @@ var meaning = map[string]string{
 	"not_uploaded":           "no file was PUT to the upload's URL yet",
 	"wrong_size":             "the file has another size than the upload was granted for",
 	"upload_expired":         "the upload's URL has expired, and no file was PUT to it",
+	"storage_slow":           "the storage did not say in time whether the file is there; try again after Retry-After seconds",
 	"storage_refused":        "the storage refuses the server's keys",
 	codeTimeout:              "the body came too slowly",
 	codeTooLarge:             "the body is over the limit",

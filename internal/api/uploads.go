@@ -78,13 +78,13 @@ func (s *service) routeUploads() {
 	route(s, needs(account.UploadsWrite), huma.Operation{OperationID: "completeUpload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete", Tags: []string{"uploads"},
 		Summary: "Say that the file of an upload was PUT",
 		Description: "The server looks for the file at once and records it as the source of its video. Call it after the PUT was answered with 2xx, as often as needed: " +
-			"once the file is recorded, each call answers 200. 202 says that the server has begun to copy a large file and goes on. " +
+			"once the file is recorded, each call answers 200. 202 says that the server has found the file and has not copied it completely: it continues, and the copy can still fail, so only 200 proves that the file is kept. " +
 			"On the embedded storage the PUT itself records the file. On another S3 storage the server also looks for the file by itself; see waiting of the video. " +
 			"It takes the same credentials as POST /v1/uploads: an upload into a workspace that the caller may not put videos into is answered as one that does not exist.",
-		Responses: map[string]*huma.Response{"202": {Description: "The server still copies the file, and goes on", Content: map[string]*huma.MediaType{
+		Responses: map[string]*huma.Response{"202": {Description: "The server has found the file and continues to copy it", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Completed](), true, "Completed")}}}}},
 		problems{http.StatusNotFound: {codeNoUpload}, http.StatusConflict: {"not_uploaded", "wrong_size"}, http.StatusGone: {"upload_expired"},
-			http.StatusServiceUnavailable: {"storage_unavailable", "storage_refused"}}, s.complete)
+			http.StatusServiceUnavailable: {"storage_unavailable", "storage_refused", "storage_slow"}}, s.complete)
 }
 
 func (s *service) complete(ctx context.Context, in *completeInput) (*completeOutput, error) {

@@ -17,7 +17,7 @@ func TestCompleteUpload_EachOutcome_HasItsStatusAndCode(t *testing.T) {
 	id := s.add(video.Video{Name: "a.mp4", Status: video.Waiting})
 	path := fmt.Sprintf("/v1/uploads/%s/complete", id)
 	for code, kind := range map[string]fault.Kind{"not_uploaded": fault.Conflict, "wrong_size": fault.Conflict, "upload_expired": fault.Gone,
-		"no_upload": fault.NotFound, "storage_unavailable": fault.Unavailable} {
+		"no_upload": fault.NotFound, "storage_unavailable": fault.Unavailable, "storage_slow": fault.Unavailable} {
 		s.complete = func(video.ID) (bool, error) { return false, fault.New(kind, "test", code, "Do something else.", nil) }
 		a := s.do(t, "POST", path, "")
 		if a.status != kind.Status() || a.object(t)["code"] != code || meaning[code] == "" {

@@ -19,7 +19,9 @@ import (
 )
 
 const (
-	// maxLooks bounds how often the server looks for the source of one grant by itself. A look that finds nothing costs one read of the records and one HEAD.
+	// maxLooks bounds how often the server looks for the source of one grant by itself. A look that finds nothing costs one
+	// read of the records, one HEAD and, on a storage of its own, one listing of one key, which tells a missing object from a
+	// missing bucket.
 	maxLooks = 9
 	// lastLook is how long after the expiry of a grant the server looks for the last time. A PUT that ends later is found by its complete call, its event or Reconcile.
 	lastLook = 5 * time.Minute
@@ -87,7 +89,7 @@ func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
 	case !up.Received.IsZero():
 		return nil
 	}
-	err = d.find(ctx, up)
+	err = d.find(ctx, up, d.head, func() error { return nil })
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -98,23 +100,28 @@ func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
 }
 
 const (
-	// completing is how many complete calls of one process look at the storage side by side.
+	// completing is how many complete calls of one process look at the storage at the same time, and how many copy.
 	completing = 16
-	// answerAfter is how long a complete call waits for its look: a pin on a foreign storage is a copy, which takes minutes for a large source.
+	// lookLimit bounds the wait for a turn to look, and after it the HEAD. Both together are shorter than answerAfter.
+	lookLimit = 4 * time.Second
+	// answerAfter is how long a complete call waits: a pin on a foreign storage is a copy, which takes minutes for a large source.
 	answerAfter = 10 * time.Second
-	// longestLook bounds a look that no call waits for any more.
-	longestLook = time.Hour
+	// longestCopy bounds the work for one complete call: a copy for which no caller waits, and its turn.
+	longestCopy = time.Hour
 	// lookAgain is how long the answer of a look that found nothing stands for further calls.
 	lookAgain = time.Second
 )
 
-// completion runs the looks that complete calls ask for: one at a time for each upload, at most completing in all.
+// completion runs the looks and copies for complete calls: one at a time for each upload, and at most completing of each kind.
+// They have separate limits, so that long copies delay no look, and the time of a look is bounded in seconds.
 type completion struct {
 	flights singleflight.Group
-	slots   *semaphore.Weighted
+	looks   *semaphore.Weighted
+	copies  *semaphore.Weighted
 
 	mu     sync.Mutex
 	recent map[video.ID]failedLook
+	found  map[video.ID]bool // uploads whose file a look has found and whose copy has not ended
 }
 
 // failedLook is the answer of a look that recorded nothing.
@@ -123,12 +130,15 @@ type failedLook struct {
 	until time.Time
 }
 
-// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source is recorded, however often it is called, and false
-// where the look takes longer than answerAfter: it goes on. Errors are fault.NotFound ("no_upload"), fault.Conflict ("not_uploaded", "wrong_size"), fault.Gone
-// ("upload_expired"), and those of storage and records.
+// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source is
+// recorded, however often it is called, and false without an error where the look has found the file and its copy takes longer
+// than answerAfter: the copy continues, and can still fail. Errors are fault.NotFound ("no_upload"), fault.Conflict
+// ("not_uploaded", "wrong_size"), fault.Gone ("upload_expired"), fault.Unavailable ("storage_slow") where the storage does not
+// say within seconds whether the file is there, and those of storage and records.
 //
-// It costs one read of the records; where the source isn't recorded, one look too. Calls for one upload share a look, and one that found nothing answers
-// for a second, so a client that calls in a loop costs the storage one request a second.
+// It costs one read of the records; where the source isn't recorded, one look too: a HEAD, and on a storage of its own a
+// listing of one key if the HEAD finds nothing. Calls for one upload share a look, and one that found nothing answers for a
+// second, so a client that calls in a loop costs the storage one look a second.
 func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err error) {
 	up, err := d.Store.Upload(ctx, id)
 	if err != nil {
@@ -141,16 +151,12 @@ func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err er
 		return false, err
 	}
 	result := d.completion.flights.DoChan(string(id), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestLook)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestCopy)
 		defer cancel()
-		if err := d.completion.slots.Acquire(ctx, 1); err != nil {
-			return nil, err
-		}
-		defer d.completion.slots.Release(1)
 		if err := d.completion.failed(id, d.Now()); err != nil { // by a look that ended since the caller asked
 			return nil, err
 		}
-		err := d.find(ctx, up)
+		err := d.complete(ctx, up)
 		d.completion.remember(id, err, d.Now())
 		return nil, err
 	})
@@ -160,10 +166,77 @@ func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err er
 	case r := <-result:
 		return r.Err == nil, r.Err
 	case <-wait.C:
+		if !d.completion.copying(id) {
+			return false, slow(nil)
+		}
 		return false, nil
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+}
+
+// complete looks for the source of an upload when it is its turn, and then copies and records it when it is its turn.
+func (d *Door) complete(ctx context.Context, up video.Upload) error {
+	c := &d.completion
+	head := func(ctx context.Context, from, key string) (bucket.Object, error) {
+		turn, cancel := context.WithTimeout(ctx, lookLimit)
+		defer cancel()
+		if err := c.looks.Acquire(turn, 1); err != nil {
+			return bucket.Object{}, slow(err)
+		}
+		defer c.looks.Release(1)
+		return d.head(ctx, from, key)
+	}
+	copies := false
+	defer func() {
+		c.note(up.Video, false)
+		if copies {
+			c.copies.Release(1)
+		}
+	}()
+	return d.find(ctx, up, head, func() (err error) {
+		c.note(up.Video, true)
+		if !copies { // take comes here again where the object was replaced meanwhile
+			err = c.copies.Acquire(ctx, 1)
+			copies = err == nil
+		}
+		return err
+	})
+}
+
+// head is Objects.Head with lookLimit.
+func (d *Door) head(ctx context.Context, from, key string) (bucket.Object, error) {
+	limited, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	o, err := d.Objects.Head(limited, from, key)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = slow(err)
+	}
+	return o, err
+}
+
+// slow is the error of a look that the storage did not answer in time.
+func slow(cause error) error {
+	return fault.New(fault.Unavailable, "upload.complete", "storage_slow",
+		"The storage did not say in time whether the file is there; try again after some seconds.", cause)
+}
+
+// note keeps whether a look has found the file of an upload whose copy has not ended.
+func (c *completion) note(id video.ID, found bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found {
+		c.found[id] = true
+		return
+	}
+	delete(c.found, id)
+}
+
+// copying reports whether a look has found the file of an upload and its copy has not ended.
+func (c *completion) copying(id video.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.found[id]
 }
 
 // failed is the error of a look for an upload that recorded nothing less than lookAgain ago.
@@ -197,15 +270,15 @@ func (c *completion) remember(id video.ID, err error, now time.Time) {
 	c.recent[id] = failedLook{err, now.Add(lookAgain)}
 }
 
-// find records the source of an upload if it is there.
-func (d *Door) find(ctx context.Context, up video.Upload) error {
+// find records the source of an upload if head finds it. It calls ready before it copies a file of the right size.
+func (d *Door) find(ctx context.Context, up video.Upload, head describe, ready func() error) error {
 	const op = "upload.complete"
-	found, _, err := d.take(ctx, up.Bucket, up.Key, func(o bucket.Object) error {
+	found, _, err := d.take(ctx, up.Bucket, up.Key, head, func(o bucket.Object) error {
 		if up.Size > 0 && o.Size != up.Size {
 			return fault.New(fault.Conflict, op, "wrong_size",
 				fmt.Sprintf("The file has %d bytes and the upload was granted for %d; ask for another upload and PUT the whole file.", o.Size, up.Size), nil)
 		}
-		return nil
+		return ready()
 	})
 	switch {
 	case errors.Is(err, video.ErrStale):

@@ -97,7 +97,8 @@ func New(c Config) *Door {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Door{Config: c, suffixes: map[string]bool{}}
-	d.completion.slots, d.completion.recent = semaphore.NewWeighted(completing), map[video.ID]failedLook{}
+	d.completion.looks, d.completion.copies = semaphore.NewWeighted(completing), semaphore.NewWeighted(completing)
+	d.completion.recent, d.completion.found = map[video.ID]failedLook{}, map[video.ID]bool{}
 	for _, s := range c.Suffixes {
 		d.suffixes["."+strings.ToLower(strings.TrimPrefix(s, "."))] = true
 	}
@@ -184,17 +185,21 @@ func (staleWrite) Unwrap() error { return video.ErrStale }
 
 // receive is a staleWrite where the object came for a video that was deleted before.
 func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
-	_, fresh, err = d.take(ctx, from, key, func(bucket.Object) error { return nil })
+	_, fresh, err = d.take(ctx, from, key, d.Objects.Head, func(bucket.Object) error { return nil })
 	return fresh, err
 }
 
-// take records an object that starts a video, if it is there (found) and fits says nothing against it. fresh is whether the write was not recorded before.
-func (d *Door) take(ctx context.Context, from, key string, fits func(bucket.Object) error) (found, fresh bool, err error) {
+// describe is Objects.Head, or it with a bound.
+type describe func(ctx context.Context, bucket, key string) (bucket.Object, error)
+
+// take records an object that starts a video, if head finds it (found) and fits returns no error. fresh is whether the write
+// was not recorded before.
+func (d *Door) take(ctx context.Context, from, key string, head describe, fits func(bucket.Object) error) (found, fresh bool, err error) {
 	if !d.starts(from, key) {
 		return false, false, nil
 	}
 	for range glimpses {
-		o, err := d.Objects.Head(ctx, from, key)
+		o, err := head(ctx, from, key)
 		if fault.Is(err, fault.NotFound) {
 			return false, false, nil
 		}
