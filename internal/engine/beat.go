@@ -91,6 +91,7 @@ type beat struct {
 
 	known bool         // this process is in job_process
 	seen  int64        // epoch ms of the last beat
+	clean int64        // epoch ms of the last removal of records of lost processes
 	grace int64        // epoch ms until which nobody is judged
 	heard atomic.Int64 // unix ns by our clock, for Ready
 }
@@ -113,6 +114,9 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 		if err := b.introduce(ctx, tx, now); err != nil {
 			return err
 		}
+		if err := b.forget(ctx, tx, now); err != nil {
+			return err
+		}
 		if err := b.offer(ctx, tx); err != nil {
 			return err
 		}
@@ -128,6 +132,9 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 		return nil, err
 	}
 	b.known = true
+	if b.forgets(now) {
+		b.clean = now
+	}
 	b.struck(now)
 	b.heard.Store(time.Now().UnixNano())
 	if rescued > 0 {
@@ -183,14 +190,17 @@ func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) 
 // lostKept is how long it can be looked up which attempts were lost with their process.
 const lostKept = 7 * 24 * time.Hour
 
-// introduce tells what this process is, once, and forgets processes that were lost long ago.
-func (b *beat) introduce(ctx context.Context, tx Tx, now int64) error {
-	if b.known {
+// forgetEvery is how often a process deletes the records of processes that were lost longer than lostKept ago.
+const forgetEvery = time.Hour
+
+func (b *beat) forgets(now int64) bool {
+	return b.clean == 0 || now-b.clean >= forgetEvery.Milliseconds()
+}
+
+// forget deletes the records of processes that were lost longer than lostKept ago, at the first beat and each forgetEvery.
+func (b *beat) forget(ctx context.Context, tx Tx, now int64) error {
+	if !b.forgets(now) {
 		return nil
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO job_process (worker, pid, roles, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		b.id, os.Getpid(), b.roles, now); err != nil {
-		return err
 	}
 	before := now - lostKept.Milliseconds()
 	if _, err := tx.ExecContext(ctx, `DELETE FROM job_lost WHERE seen <= $1`, before); err != nil {
@@ -198,6 +208,16 @@ func (b *beat) introduce(ctx context.Context, tx Tx, now int64) error {
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM job_process WHERE started <= $1 AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = job_process.worker)
 		AND NOT EXISTS (SELECT 1 FROM job_lost l WHERE l.worker = job_process.worker)`, before)
+	return err
+}
+
+// introduce records once what this process is.
+func (b *beat) introduce(ctx context.Context, tx Tx, now int64) error {
+	if b.known {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO job_process (worker, pid, roles, started) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		b.id, os.Getpid(), b.roles, now)
 	return err
 }
 

@@ -227,3 +227,42 @@ func TestADeadJobIsKeptWhenJobsThatEndedWellAreCleared(t *testing.T) {
 		}
 	})
 }
+
+// A process that was lost is listed for seven days, also where no process starts after them.
+func TestQueues_ProcessLostLongAgo_IsNotListed(t *testing.T) {
+	enginetest.Each(t, func(t *testing.T, dsn string) {
+		db := open(t, dsn)
+		add := func(id string, ago time.Duration) {
+			t.Helper()
+			if err := db.InTx(t.Context(), func(tx engine.Tx) error {
+				_, err := tx.ExecContext(t.Context(), `INSERT INTO job_lost (worker, queue, seen, attempts) VALUES ($1, 'default', $2, 3)`,
+					id, time.Now().Add(-ago).UnixMilli())
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const long, short = "media-8-abcdefghijkl", "media-9-abcdefghijkl"
+		add(long, 8*24*time.Hour)
+		add(short, 6*24*time.Hour)
+		looker, err := engine.New(db, engine.Config{LostAfter: lostAfter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := looker.Queues(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var listed []string
+		for _, q := range all {
+			for _, m := range q.Machines {
+				for _, p := range m.Processes {
+					listed = append(listed, p.ID)
+				}
+			}
+		}
+		if len(listed) != 1 || listed[0] != short {
+			t.Errorf("listed are %v, want %s", listed, short)
+		}
+	})
+}

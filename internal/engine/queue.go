@@ -167,7 +167,7 @@ func (e *Engine) queues(ctx context.Context, st Statements, d dialect) ([]QueueS
 	if err := e.readMachines(ctx, st, d, set, queue); err != nil {
 		return nil, err
 	}
-	if err := readLost(ctx, st, queue); err != nil {
+	if err := readLost(ctx, st, d, queue); err != nil {
 		return nil, err
 	}
 	for name, q := range byName {
@@ -270,10 +270,11 @@ func (e *Engine) readMachines(ctx context.Context, st Statements, d dialect, set
 	return rows.Err()
 }
 
-// readLost reads which processes were lost with attempts under way, or were taken for lost and are back.
-func readLost(ctx context.Context, st Statements, queue func(string) *QueueState) error {
+// readLost reads which processes were lost with attempts under way within lostKept, or were taken for lost and are back.
+func readLost(ctx context.Context, st Statements, d dialect, queue func(string) *QueueState) error {
 	rows, err := st.QueryContext(ctx, `SELECT l.queue, l.worker, l.seen, l.attempts, coalesce(p.pid, 0), coalesce(p.roles, '')
-		FROM job_lost l LEFT JOIN job_process p ON p.worker = l.worker WHERE l.attempts > 0 ORDER BY l.queue, l.seen`)
+		FROM job_lost l LEFT JOIN job_process p ON p.worker = l.worker WHERE l.attempts > 0 AND l.seen > `+d.millis+` - $1
+		ORDER BY l.queue, l.seen`, lostKept.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("list lost attempts: %w", err)
 	}

@@ -70,3 +70,56 @@ func TestOutage_DatabaseAwayForAMinute_IsLoggedOnceAndItsEndOnce(t *testing.T) {
 		}
 	})
 }
+
+// flaky is an engine whose log lines out has.
+func flaky(out *bytes.Buffer) *Engine {
+	text := slog.New(slog.NewTextHandler(out, nil))
+	e := &Engine{log: text}
+	e.away.log, e.said.last = text, map[string]time.Time{}
+	e.away.over() // the first beat
+	return e
+}
+
+// Claims reach their limit, 10 s, and beats succeed.
+func TestOutage_SlowDatabaseWhoseBeatsSucceed_IsLoggedOnceAndItsEndOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		e := flaky(&out)
+		for second := range 600 {
+			if second%5 == 0 {
+				e.complain("jobs could not be taken; trying again", context.DeadlineExceeded)
+			}
+			time.Sleep(time.Second)
+			e.away.over()
+		}
+		if n := strings.Count(out.String(), "\n"); n != 1 || !strings.Contains(out.String(), "level=WARN") {
+			t.Errorf("ten minutes wrote %d lines, want one warning:\n%s", n, out.String())
+		}
+		for range 120 {
+			time.Sleep(time.Second)
+			e.away.over()
+		}
+		if n := strings.Count(out.String(), "\n"); n != 2 || strings.Contains(out.String(), "level=ERROR") {
+			t.Errorf("with its end it wrote %d lines, want 2 without an error:\n%s", n, out.String())
+		}
+	})
+}
+
+func TestOutage_BeatsEnd_IsLoggedOnceAndItsEndOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		e := flaky(&out)
+		for range 240 {
+			time.Sleep(250 * time.Millisecond)
+			e.complain("jobs could not be taken; trying again", context.DeadlineExceeded)
+		}
+		e.away.over()
+		for range 120 {
+			time.Sleep(time.Second)
+			e.away.over()
+		}
+		if n := strings.Count(out.String(), "\n"); n != 2 || strings.Count(out.String(), "level=ERROR") != 1 || !strings.Contains(out.String(), "work continues") {
+			t.Errorf("want one line for the outage and one for its end, got %d:\n%s", n, out.String())
+		}
+	})
+}
