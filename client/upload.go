@@ -121,7 +121,8 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 	}
 }
 
-// CompleteUpload tells the server that the file of an upload was PUT: the server looks for the file at once. received is
+// CompleteUpload tells the server that the file of an upload was PUT: the server looks for the file at once. received
+// is
 // true once the file is recorded. It is false, without an error, while the server copies a file that it has found; the
 // server continues the copy, which can still fail, so only received proves that the file is stored. Repeated calls are
 // harmless. Upload calls it by itself.
@@ -133,15 +134,19 @@ func (c *Client) CompleteUpload(ctx context.Context, id string) (received bool, 
 	return !done.Received.IsZero(), err
 }
 
-// copyAsks bounds how often Upload asks about a copy after a failed PUT. A server waits 10 s before it answers that it still
+// copyAsks bounds how often Upload asks about a copy after a failed PUT. A server waits 10 s before it answers that it
+// still
 // copies, so the bound is about ten minutes.
 const copyAsks = 60
 
-// UploadUnconfirmed is the Code of the Error for a file whose PUT failed while the server still copies what it has found.
+// UploadUnconfirmed is the Code of the Error for a file whose PUT failed while the server still copies what it has
+// found.
 const UploadUnconfirmed = "upload_unconfirmed"
 
-// confirm asks, after a failed PUT, whether the server has the file nevertheless. While the server copies a file that it has
-// found, a second PUT would make a second video, so confirm waits for the end of the copy. It returns false without an error
+// confirm asks, after a failed PUT, whether the server has the file nevertheless. While the server copies a file that
+// it has
+// found, a second PUT would make a second video, so confirm waits for the end of the copy. It returns false without an
+// error
 // where the file must be sent again.
 func (c *Client) confirm(ctx context.Context, id string) (received bool, err error) {
 	for n := 1; ; n++ {
@@ -162,7 +167,8 @@ func (c *Client) confirm(ctx context.Context, id string) (received bool, err err
 // announceLimit bounds what Upload spends on telling the server of a file that is stored.
 const announceLimit = 15 * time.Second
 
-// announce tells the server that a file was PUT. The file is stored, so a failure is none of the upload: the server finds the file later by itself.
+// announce tells the server that a file was PUT. The file is stored, so a failure is none of the upload: the server
+// finds the file later by itself.
 func (c *Client) announce(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
@@ -170,7 +176,8 @@ func (c *Client) announce(ctx context.Context, id string) {
 		_, err := c.CompleteUpload(ctx, id)
 		var e *Error
 		if errors.As(err, &e) && e.Code == notUploaded {
-			// The storage may show an object some time after it has answered its PUT; Error.Temporary has what repeat tries again.
+			// The storage may show an object some time after it has answered its PUT; Error.Temporary has what repeat
+			// tries again.
 			return &Error{Status: http.StatusServiceUnavailable, Code: e.Code, Detail: e.Detail, cause: err}
 		}
 		return err
@@ -240,7 +247,8 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 // StorageUnreachable is the Code of the Error for a storage, apart from the server, that does not answer.
 const StorageUnreachable = "storage_unreachable"
 
-// storageOf is where a presigned URL leads, without its secrets, and whether that is another place than the server's own.
+// storageOf is where a presigned URL leads, without its secrets, and whether that is another place than the server's
+// own.
 func (c *Client) storageOf(presigned string) (address string, foreign bool) {
 	to, err := url.Parse(presigned)
 	if err != nil {

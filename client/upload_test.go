@@ -246,7 +246,8 @@ func TestUpload_ServerThatFindsNothing_FailsNoStoredFile(t *testing.T) {
 	}
 }
 
-// A storage that reports nothing has the file, and the answer to its PUT was lost: the video still waits, and a second PUT would make a second video.
+// A storage that reports nothing has the file, and the answer to its PUT was lost: the video still waits, and a second
+// PUT would make a second video.
 func TestUpload_LostAnswerOfASilentStorage_IsNotSentAgain(t *testing.T) {
 	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		switch n {

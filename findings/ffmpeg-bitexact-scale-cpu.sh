@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# ffmpeg's bicubic scaler makes other bytes on another kind of CPU, and "-flags +bitexact" does not change that; the scaler's own flags do.
+# ffmpeg's bicubic scaler makes other bytes on another kind of CPU, and "-flags +bitexact" does not change that; the
+# scaler's own flags do.
 #
 # Version: ffmpeg 5.1.9 (Debian 12), x86_64 with AVX2, seen on 2026-11-30.
-# Input:   one second of testsrc2, 640x360, yuv420p, scaled to 426x240; once with all CPU extensions and once with "-cpuflags 0".
+# Input:   one second of testsrc2, 640x360, yuv420p, scaled to 426x240; once with all CPU extensions and once with
+# "-cpuflags 0".
 # Seen:    default flags           the bytes differ
 #          -flags +bitexact        the bytes differ: the option is the codecs', the scaler does not read it
 #          scale=flags=bicubic+accurate_rnd+bitexact   the bytes are the same
-#          libx264 with asm=1 and asm=0                the bytes are the same once the SEI that names the options is removed
-# A good engineer would guess that bitexact covers the whole command. A segment that a second machine makes again would then replace one of other bytes.
+# libx264 with asm=1 and asm=0                the bytes are the same once the SEI that names the options is removed
+# A good engineer would guess that bitexact covers the whole command. A segment that a second machine makes again would
+# then replace one of other bytes.
 # Exits 0 while ffmpeg behaves so, and not 0 if that changes.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # A listener of Go takes no socket filter (SO_ATTACH_FILTER): it is an MPTCP socket.
 #
-# Version: Go 1.24 and newer with Linux 5.6 and newer; seen on 2026-11-30 with the Go of this machine on Linux 6.18 (net.mptcp.enabled=1).
+# Version: Go 1.24 and newer with Linux 5.6 and newer; seen on 2026-11-30 with the Go of this machine on Linux 6.18
+# (net.mptcp.enabled=1).
 # Input:   net.Listen("tcp", "127.0.0.1:0"), and a classic BPF filter of one instruction that accepts everything.
-# Seen:    setsockopt answers EOPNOTSUPP ("operation not supported"). By net.ListenConfig with SetMultipathTCP(false) the same call succeeds.
-# A good engineer would guess that a *net.TCPListener is a TCP socket, for which Linux documents the option (socket(7)). Documented in the release notes of Go
+# Seen:    setsockopt answers EOPNOTSUPP ("operation not supported"). By net.ListenConfig with SetMultipathTCP(false)
+# the same call succeeds.
+# A good engineer would guess that a *net.TCPListener is a TCP socket, for which Linux documents the option (socket(7)).
+# Documented in the release notes of Go
 # 1.24 ("ListenConfig now uses MPTCP by default on systems where it is supported"), but not with what it takes away.
 # Exits 0 while that is so, and not 0 if it changes.
 set -euo pipefail

@@ -2,9 +2,12 @@
 # nginx answers 502 while a server of the upstream is up, if both were restarted within fail_timeout.
 #
 # Version: nginx 1.22.1 (Debian 12 nginx-light), seen on 2026-11-30.
-# Input:   an upstream of two servers with default parameters (max_fails=1 fail_timeout=10s), restarted one after the other as a rolling restart does.
-# Seen:    the first refused connection to each marks it as unavailable for 10 s, although it is back at once. While the second restarts, nginx does not try
-#          the first: "no live upstreams while connecting to upstream", 502. proxy_next_upstream does not help. With max_fails=0 every request is answered 200.
+# Input:   an upstream of two servers with default parameters (max_fails=1 fail_timeout=10s), restarted one after the
+# other as a rolling restart does.
+# Seen:    the first refused connection to each marks it as unavailable for 10 s, although it is back at once. While the
+# second restarts, nginx does not try
+# the first: "no live upstreams while connecting to upstream", 502. proxy_next_upstream does not help. With max_fails=0
+# every request is answered 200.
 # A good engineer would guess that a server which is up is tried before 502 is sent.
 # Exits 0 while nginx behaves so, and not 0 if that changes.
 set -euo pipefail

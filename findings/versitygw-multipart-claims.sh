@@ -1,10 +1,13 @@
 #!/bin/sh
-# versitygw 1.8.0 (posix backend): a CompleteMultipartUpload that is answered 200 is not always one that made an object, and a key can be
+# versitygw 1.8.0 (posix backend): a CompleteMultipartUpload that is answered 200 is not always one that made an object,
+# and a key can be
 # stored once and not again.
 #
-#   1. Completing an upload that was aborted answers 200 with a fresh ETag wherever an object is under the key; the object is the old one.
+# 1. Completing an upload that was aborted answers 200 with a fresh ETag wherever an object is under the key; the object
+# is the old one.
 #      S3 answers 404 NoSuchUpload (API reference, CompleteMultipartUpload).
-#   2. A key whose last element has 228 to 255 bytes can be PUT once; the second PUT answers 409 ExistingObjectIsDirectory, for the name under which
+# 2. A key whose last element has 228 to 255 bytes can be PUT once; the second PUT answers 409
+# ExistingObjectIsDirectory, for the name under which
 #      the new object is linked first is 28 bytes longer.
 #
 # Seen 2026-11-30 with versitygw v1.8.0, Debian 12, ext4:

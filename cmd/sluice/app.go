@@ -373,7 +373,8 @@ func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
 // origins are the pages that may call the S3 endpoint from a browser.
 func (a *App) origins() []string { return append(a.pages(), a.settings.CORSOrigins...) }
 
-// Serve answers requests and runs jobs until ctx ends; then it gives running jobs back, leaves its load balancers, and lets requests finish.
+// Serve answers requests and runs jobs until ctx ends; then it gives running jobs back, leaves its load balancers, and
+// lets requests finish.
 func (a *App) Serve(ctx context.Context) error {
 	c := a.settings.Connections
 	server := &http.Server{

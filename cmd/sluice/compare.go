@@ -13,7 +13,8 @@ import (
 	"sluice/client"
 )
 
-// Compare is the command that shows when the storage is compared with the records, and has it done. Results go to stdout, all else to stderr.
+// Compare is the command that shows when the storage is compared with the records, and has it done. Results go to
+// stdout, all else to stderr.
 type Compare struct {
 	Reach `embed:""`
 	Now   bool `help:"Compare now. The command does not wait for the end."`

@@ -38,8 +38,10 @@ func (s *Settings) grace() time.Duration {
 	return s.Drain.Grace
 }
 
-// drain ends a server without failing a request that a load balancer has sent or is about to send. In order: /readyz answers 503, and each response closes
-// its connection; after the grace, new connections are refused, those that are already made are accepted; requests in flight are finished.
+// drain ends a server without failing a request that a load balancer has sent or is about to send. In order: /readyz
+// answers 503, and each response closes
+// its connection; after the grace, new connections are refused, those that are already made are accepted; requests in
+// flight are finished.
 type drain struct {
 	leaving atomic.Bool
 	log     *slog.Logger
@@ -59,7 +61,8 @@ func (d *drain) readyz(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// closing has clients open their next connection elsewhere. Idle connections stay open during the grace: to close one as a request arrives on it would
+// closing has clients open their next connection elsewhere. Idle connections stay open during the grace: to close one
+// as a request arrives on it would
 // fail that request. HTTP/2 connections get a GOAWAY frame by the same header (RFC 9113 §6.8).
 func (d *drain) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +73,8 @@ func (d *drain) closing(next http.Handler) http.Handler {
 	})
 }
 
-// openListener listens by plain TCP. Go listens by MPTCP where the kernel has it (Go 1.24), and Linux takes no socket filter for that: refuse needs one.
+// openListener listens by plain TCP. Go listens by MPTCP where the kernel has it (Go 1.24), and Linux takes no socket
+// filter for that: refuse needs one.
 func openListener(ctx context.Context, address string) (net.Listener, error) {
 	var c net.ListenConfig
 	c.SetMultipathTCP(false)
@@ -94,10 +98,14 @@ func (d *drain) stop(ctx context.Context, grace time.Duration, listener net.List
 	return shutdown(within, server)
 }
 
-// refuse has the kernel drop the SYN of every new connection to a listener, while handshakes under way complete and are accepted. Closing a listener resets
-// what waits in its accept queue, where a client may already have sent a request that must not be repeated, such as a POST (listen(2); inet_csk_listen_stop
-// in Linux). A client whose SYN was dropped sends it again after a second (RFC 6298 §2), is refused by the closed port, and goes to another process without
-// having sent anything. The filter sees the segment from its TCP header on (socket(7), SO_ATTACH_FILTER); it needs no privilege.
+// refuse has the kernel drop the SYN of every new connection to a listener, while handshakes under way complete and are
+// accepted. Closing a listener resets
+// what waits in its accept queue, where a client may already have sent a request that must not be repeated, such as a
+// POST (listen(2); inet_csk_listen_stop
+// in Linux). A client whose SYN was dropped sends it again after a second (RFC 6298 §2), is refused by the closed port,
+// and goes to another process without
+// having sent anything. The filter sees the segment from its TCP header on (socket(7), SO_ATTACH_FILTER); it needs no
+// privilege.
 func refuse(l net.Listener) error {
 	conn, ok := l.(syscall.Conn)
 	if !ok {

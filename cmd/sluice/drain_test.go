@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestDrain_RequestInFlight_IsFinishedWhileOthersAreSentElsewhere follows a server from SIGTERM to its end: readiness, the grace, and a request that outlives both.
+// TestDrain_RequestInFlight_IsFinishedWhileOthersAreSentElsewhere follows a server from SIGTERM to its end: readiness,
+// the grace, and a request that outlives both.
 func TestDrain_RequestInFlight_IsFinishedWhileOthersAreSentElsewhere(t *testing.T) {
 	t.Parallel()
 	d := &drain{log: slog.New(slog.DiscardHandler)}
@@ -88,7 +89,8 @@ func TestDrain_RequestInFlight_IsFinishedWhileOthersAreSentElsewhere(t *testing.
 	}
 }
 
-// TestRefuse_ConnectionInAcceptQueue_IsStillAccepted has a client that has connected and sent its request before the server accepts it, and one that connects
+// TestRefuse_ConnectionInAcceptQueue_IsStillAccepted has a client that has connected and sent its request before the
+// server accepts it, and one that connects
 // later.
 func TestRefuse_ConnectionInAcceptQueue_IsStillAccepted(t *testing.T) {
 	t.Parallel()

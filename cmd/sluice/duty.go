@@ -34,13 +34,15 @@ func (r reconciler) Reconcile(ctx context.Context) error {
 	return r.app.engine.Hurry(ctx, reconcileDuty)
 }
 
-// The first look for the source of a grant, on a storage of its own. Where the storage sends events, they come within seconds, and a look is only for those that are late or lost.
+// The first look for the source of a grant, on a storage of its own. Where the storage sends events, they come within
+// seconds, and a look is only for those that are late or lost.
 const (
 	firstLook     = 5 * time.Second
 	lateEventLook = time.Minute
 )
 
-// firstLook is how long after a grant the server first looks for its source by itself; 0 on the embedded storage, which records a source before its PUT is answered.
+// firstLook is how long after a grant the server first looks for its source by itself; 0 on the embedded storage, which
+// records a source before its PUT is answered.
 func (s *Settings) firstLook() time.Duration {
 	switch {
 	case !s.remote():

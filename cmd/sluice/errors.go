@@ -121,7 +121,8 @@ func (e *Errors) count(ctx context.Context, c *client.Client, table, out io.Writ
 	return nil
 }
 
-// none says on stderr that there is nothing to print, so that an empty answer and a command that did nothing look different.
+// none says on stderr that there is nothing to print, so that an empty answer and a command that did nothing look
+// different.
 func (e *Errors) none(since time.Time) {
 	what := "There are no errors"
 	if e.Video+e.Step+e.Code != "" {

@@ -12,7 +12,8 @@ import (
 	"sluice/internal/fault"
 )
 
-// health keeps the state of the parts that this server needs to take work. Each is checked in a goroutine and by a clock of its own, so that one that hangs
+// health keeps the state of the parts that this server needs to take work. Each is checked in a goroutine and by a
+// clock of its own, so that one that hangs
 // hides neither the others nor itself.
 type health struct {
 	log *slog.Logger

@@ -82,7 +82,8 @@ func TestAPartThatHangsHidesNoOther(t *testing.T) {
 	}
 }
 
-// TestReadyz_PartHangsAndIsPolledEachSecond_NamesIt polls as a load balancer does. One part ignores its context, another returns its context's error.
+// TestReadyz_PartHangsAndIsPolledEachSecond_NamesIt polls as a load balancer does. One part ignores its context,
+// another returns its context's error.
 func TestReadyz_PartHangsAndIsPolledEachSecond_NamesIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

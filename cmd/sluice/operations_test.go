@@ -9,10 +9,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// commandLine is a command in code of a page: at the begin of a code span or of a line, perhaps behind bin/, up to a comment.
+// commandLine is a command in code of a page: at the begin of a code span or of a line, perhaps behind bin/, up to a
+// comment.
 var commandLine = regexp.MustCompile("(?m)(?:`|^\\s*(?:bin/)?)(sluice [a-z][^`#\\n]*)")
 
-// TestOperations_EveryCommand_ParsesAsWritten reads the commands that docs/OPERATIONS.md shows: each is one of the program, with flags that it has.
+// TestOperations_EveryCommand_ParsesAsWritten reads the commands that docs/OPERATIONS.md shows: each is one of the
+// program, with flags that it has.
 func TestOperations_EveryCommand_ParsesAsWritten(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/OPERATIONS.md")

@@ -63,8 +63,10 @@ func (r *room) check(bytes int64) error {
 	return nil
 }
 
-// admit is check for a source of so many bytes that arrives. It keeps the room free that working on the source takes: otherwise the
-// door could fill the disk with sources of which none can be worked on, and nothing of ours would be left to free. A source that
+// admit is check for a source of so many bytes that arrives. It keeps the room free that working on the source takes:
+// otherwise the
+// door could fill the disk with sources of which none can be worked on, and nothing of ours would be left to free. A
+// source that
 // does not fit on the empty disk either is admitted as long as its bytes fit: ingest fails it with "disk_too_small".
 func (r *room) admit(bytes int64) error {
 	if err := r.check(bytes); err != nil || bytes == 0 || r.least == 0 {

@@ -49,8 +49,10 @@ func missingSeal() error {
 		"made them into this one, or what it holds into seal_key. Where it is lost, start once with --forget-sealed: what they signed stays good, and they sign no more.", nil)
 }
 
-// requireShared refuses to make a secret that other processes need too. Each process would make one of its own without a word: the admin token of one would
-// be refused by the next, and the first restart after a private key is sealed would fail, days later. A secret that is in the data folder already counts: the
+// requireShared refuses to make a secret that other processes need too. Each process would make one of its own without
+// a word: the admin token of one would
+// be refused by the next, and the first restart after a private key is sealed would fail, days later. A secret that is
+// in the data folder already counts: the
 // others may have been given what it holds.
 func (s *Settings) requireShared() error {
 	if !s.shared() {

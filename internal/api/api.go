@@ -43,7 +43,8 @@ type Config struct {
 	Reconciler    Reconciler
 	// ReconcileEvery is the time between two comparisons.
 	ReconcileEvery time.Duration
-	// Looks says that the server has to look for sources: the storage does not report each object before its client has an answer.
+	// Looks says that the server has to look for sources: the storage does not report each object before its client has
+	// an answer.
 	Looks    bool
 	Identity Identity
 	// Mail says whether letters to users are sent; LetterText is what one says.
@@ -91,7 +92,8 @@ type Config struct {
 // Granter gives the right to put a source.
 type Granter interface {
 	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
-	// Complete looks for the source of an upload at once. received is false where the file is there and its copy continues. fault.NotFound for no upload; fault.Conflict,
+	// Complete looks for the source of an upload at once. received is false where the file is there and its copy
+	// continues. fault.NotFound for no upload; fault.Conflict,
 	// codes "not_uploaded" and "wrong_size"; fault.Gone, code "upload_expired"; fault.Unavailable, code "storage_slow".
 	Complete(ctx context.Context, id video.ID) (received bool, err error)
 }

@@ -43,7 +43,8 @@ func (f folder) absent(op, bucket string, cause error) error {
 	return noSuchObject(op, cause)
 }
 
-// present returns an error where the folder of a bucket is away. The staging folder in it is the mark: every start makes
+// present returns an error where the folder of a bucket is away. The staging folder in it is the mark: every start
+// makes
 // it, so an empty mount point is not taken for a bucket without objects.
 func (f folder) present(op, bucket string) error {
 	_, err := os.Stat(filepath.Join(f.root, bucket, staging))

@@ -118,7 +118,8 @@ func TestEveryOperation_BucketIsAway_IsUnavailable(t *testing.T) {
 	}
 }
 
-// TestEveryOperation_FolderOfBucketIsAway_IsUnavailable takes the folder of a bucket of the embedded storage away, as a disk that is not mounted does: once its
+// TestEveryOperation_FolderOfBucketIsAway_IsUnavailable takes the folder of a bucket of the embedded storage away, as a
+// disk that is not mounted does: once its
 // place is empty, once an empty folder is there, as a mount point is.
 func TestEveryOperation_FolderOfBucketIsAway_IsUnavailable(t *testing.T) {
 	t.Parallel()

@@ -143,9 +143,11 @@ func (c *cache) shrink() error {
 	return nil
 }
 
-// fetch returns once all of wanted is in the file. It waits for what others are fetching, and fetches that itself where they fail.
+// fetch returns once all of wanted is in the file. It waits for what others are fetching, and fetches that itself where
+// they fail.
 //
-// Cost: wanted is bridged before it is compared with the file, so that what runs under the cache's mutex, which all objects share, compares a few
+// Cost: wanted is bridged before it is compared with the file, so that what runs under the cache's mutex, which all
+// objects share, compares a few
 // thousand extents and not the million of a long index.
 func (c *cache) fetch(ctx context.Context, e *entry, wanted spans) error {
 	wanted = wanted.bridged(gap, mostRequests)
@@ -173,7 +175,8 @@ func (c *cache) fetch(ctx context.Context, e *entry, wanted spans) error {
 	}
 }
 
-// await returns when nobody fetches anything of wanted any more, or when somebody failed to. It looks at each extent in turn: comparing all of wanted after
+// await returns when nobody fetches anything of wanted any more, or when somebody failed to. It looks at each extent in
+// turn: comparing all of wanted after
 // each piece would cost the product of both.
 func (c *cache) await(ctx context.Context, e *entry, wanted spans) error {
 	for _, x := range wanted {
@@ -197,7 +200,8 @@ func (c *cache) await(ctx context.Context, e *entry, wanted spans) error {
 	return nil
 }
 
-// download fetches extents that nobody else is fetching, and records each piece as it comes. It begins no piece after the first failure or the end of ctx.
+// download fetches extents that nobody else is fetching, and records each piece as it comes. It begins no piece after
+// the first failure or the end of ctx.
 func (c *cache) download(ctx context.Context, e *entry, mine spans) error {
 	defer c.end(e, mine)
 	group, gctx := errgroup.WithContext(ctx)

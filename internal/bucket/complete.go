@@ -24,13 +24,15 @@ import (
 	"sluice/internal/fault"
 )
 
-// uploadsFolder is where versitygw keeps the parts, below the staging folder: a folder for each key (its SHA-256), in it one for each upload.
+// uploadsFolder is where versitygw keeps the parts, below the staging folder: a folder for each key (its SHA-256), in
+// it one for each upload.
 const uploadsFolder = "multipart"
 
 // keyAttribute is versitygw's attribute of the folder of a key: the key.
 const keyAttribute = "user.objname"
 
-// uploadFolder returns the folder of an upload's parts, NoSuchUpload where the id is none of ours: versitygw makes a path of it unchecked.
+// uploadFolder returns the folder of an upload's parts, NoSuchUpload where the id is none of ours: versitygw makes a
+// path of it unchecked.
 func (d *disk) uploadFolder(bucket, key, id *string) (string, error) {
 	if len(deref(id)) != 36 || strings.Trim(*id, "0123456789abcdef-") != "" { // a UUID
 		return "", s3err.GetNoSuchUploadErr(deref(id))
@@ -44,8 +46,10 @@ func partsFolder(dir, key, id string) string {
 	return filepath.Join(dir, staging, uploadsFolder, hex.EncodeToString(sum[:]), id)
 }
 
-// CompleteMultipartUpload makes an object of the parts. A client may repeat it, as after an answer that was lost: the answer is the same
-// as long as the object is the one that this upload made, and so is what Created is told. After any failure the upload is as usable as
+// CompleteMultipartUpload makes an object of the parts. A client may repeat it, as after an answer that was lost: the
+// answer is the same
+// as long as the object is the one that this upload made, and so is what Created is told. After any failure the upload
+// is as usable as
 // before.
 func (d *disk) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	var out s3response.CompleteMultipartUploadResult
@@ -146,7 +150,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// madeBy returns the id of the multipart upload that made the object at key; empty where another write made it, or there is none.
+// madeBy returns the id of the multipart upload that made the object at key; empty where another write made it, or
+// there is none.
 func (f folder) madeBy(bucket, key string) (string, error) {
 	const op = "bucket.made_by"
 	name, ok := f.path(bucket, key)
@@ -176,7 +181,8 @@ func (f folder) madeBy(bucket, key string) (string, error) {
 	return m.UploadID, nil
 }
 
-// make makes the object of an open upload: versitygw checks the completion and describes the object, then the parts are joined.
+// make makes the object of an open upload: versitygw checks the completion and describes the object, then the parts are
+// joined.
 func (d *disk) make(ctx context.Context, in *s3.CompleteMultipartUploadInput, folder string) error {
 	if err := d.admits(*in.Bucket, *in.Key); err != nil {
 		return err
@@ -215,7 +221,8 @@ func (d *disk) make(ctx context.Context, in *s3.CompleteMultipartUploadInput, fo
 	return nil
 }
 
-// attempt has versitygw complete a bucket of its own, in which the parts of the upload are linked and no byte is copied, and returns the
+// attempt has versitygw complete a bucket of its own, in which the parts of the upload are linked and no byte is
+// copied, and returns the
 // attributes of the object that it made: ETag, checksums, content type, metadata, tags.
 func (d *disk) attempt(ctx context.Context, in *s3.CompleteMultipartUploadInput, folder string) (_ map[string][]byte, err error) {
 	own := filepath.Join(d.root, *in.Bucket, stagedName(attemptName))
@@ -304,8 +311,10 @@ func removeUpload(folder string) error {
 	return syncPath(key)
 }
 
-// discard removes the folder of an upload, if there is one. The folder is renamed out of the uploads first, durably: a process that dies
-// while it removes the files one by one would else leave parts without the layout, which count as an open upload, although their joined
+// discard removes the folder of an upload, if there is one. The folder is renamed out of the uploads first, durably: a
+// process that dies
+// while it removes the files one by one would else leave parts without the layout, which count as an open upload,
+// although their joined
 // bytes are cut out of them. The start removes what has the other name (removeStaged).
 func discard(folder string) error {
 	key := filepath.Dir(folder)
@@ -321,7 +330,8 @@ func discard(folder string) error {
 	return os.RemoveAll(gone)
 }
 
-// completion is the answer for an object that a multipart upload made. It is read from the object, so that it is the same each time.
+// completion is the answer for an object that a multipart upload made. It is read from the object, so that it is the
+// same each time.
 func (d *disk) completion(bucket, key string) (s3response.CompleteMultipartUploadResult, error) {
 	var out s3response.CompleteMultipartUploadResult
 	name, ok := d.path(bucket, key)
@@ -352,7 +362,8 @@ func (d *disk) completion(bucket, key string) (s3response.CompleteMultipartUploa
 	}, nil
 }
 
-// recoverUploads puts the uploads of a bucket in order before the first request: a folder that a completion of versitygw renamed gets its
+// recoverUploads puts the uploads of a bucket in order before the first request: a folder that a completion of
+// versitygw renamed gets its
 // name again, one whose object is made is removed, and so is what belongs to no upload.
 func (f folder) recoverUploads(bucket string) error {
 	top := filepath.Join(f.root, bucket, staging, uploadsFolder)

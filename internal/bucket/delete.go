@@ -10,10 +10,13 @@ import (
 	"sluice/internal/fault"
 )
 
-// DeleteWrite removes an object if it is still the write that o names. It reports whether another object lies under the key afterwards.
+// DeleteWrite removes an object if it is still the write that o names. It reports whether another object lies under the
+// key afterwards.
 //
-// On the embedded endpoint the comparison and the removal are one step under the key's lock. Elsewhere a HEAD compares, and the removal carries the ETag
-// and the time as conditions, which not every server honors (docs/S3.md has the table): there, a write that lands between the two requests is removed.
+// On the embedded endpoint the comparison and the removal are one step under the key's lock. Elsewhere a HEAD compares,
+// and the removal carries the ETag
+// and the time as conditions, which not every server honors (docs/S3.md has the table): there, a write that lands
+// between the two requests is removed.
 // In a bucket with versioning that write is only hidden by a delete marker, which is taken away again.
 func (s *Store) DeleteWrite(ctx context.Context, o Object) (other bool, err error) {
 	if s.embedded != nil {
@@ -59,7 +62,8 @@ func (d *disk) deleteWrite(ctx context.Context, o Object) (other bool, err error
 	return false, storageFaultOf(op, err)
 }
 
-// The conditions that a removal carries, strictest first. A server that refuses a header it does not know is asked with the next.
+// The conditions that a removal carries, strictest first. A server that refuses a header it does not know is asked with
+// the next.
 var conditions = []func(*s3.DeleteObjectInput, Object){
 	func(in *s3.DeleteObjectInput, o Object) {
 		in.IfMatch, in.IfMatchLastModifiedTime = quoted(o.ETag), aws.Time(o.Modified)
@@ -83,7 +87,8 @@ func (s *Store) deleteIf(ctx context.Context, o Object) (*s3.DeleteObjectOutput,
 	}
 }
 
-// unhide takes a delete marker away again if it hides another write than o. Whoever may not list versions leaves it: what it hides is kept by the bucket.
+// unhide takes a delete marker away again if it hides another write than o. Whoever may not list versions leaves it:
+// what it hides is kept by the bucket.
 func (s *Store) unhide(ctx context.Context, o Object, marker *string) error {
 	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &o.Bucket, Prefix: &o.Key})
 	var hidden *types.ObjectVersion // the newest version
@@ -109,7 +114,8 @@ func (s *Store) unhide(ctx context.Context, o Object, marker *string) error {
 	return err
 }
 
-// isUnknownHeader reports whether a server refuses a condition because it does not know it, not because it does not hold.
+// isUnknownHeader reports whether a server refuses a condition because it does not know it, not because it does not
+// hold.
 func isUnknownHeader(err error) bool {
 	return isCode(err, "NotImplemented", "InvalidArgument", "InvalidRequest", "BadRequest")
 }

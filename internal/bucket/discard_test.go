@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchFolder records what happens to a folder and its files, in order (inotify(7)). It returns a function that reports how many files were
+// watchFolder records what happens to a folder and its files, in order (inotify(7)). It returns a function that reports
+// how many files were
 // removed before the folder got another name, and whether it got one.
 func watchFolder(t *testing.T, dir string) func() (removed int, renamed bool) {
 	t.Helper()
@@ -45,7 +46,8 @@ func watchFolder(t *testing.T, dir string) func() (removed int, renamed bool) {
 	}
 }
 
-// TestUpload_Removed_LeavesTheUploadsBeforeItsFilesGo is about a kill in the removal: parts whose bytes are joined must not be left as an
+// TestUpload_Removed_LeavesTheUploadsBeforeItsFilesGo is about a kill in the removal: parts whose bytes are joined must
+// not be left as an
 // upload that can be completed.
 func TestUpload_Removed_LeavesTheUploadsBeforeItsFilesGo(t *testing.T) {
 	t.Parallel()

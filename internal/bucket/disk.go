@@ -232,7 +232,8 @@ func whole(f *os.File, length *int64) error {
 	}
 }
 
-// UploadPart stores a part, which like an object is taken whole or not at all, and is on the disk before the client has the answer.
+// UploadPart stores a part, which like an object is taken whole or not at all, and is on the disk before the client has
+// the answer.
 func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {
@@ -260,7 +261,8 @@ func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Uplo
 		if err := f.Sync(); err != nil {
 			return err
 		}
-		// versitygw makes the folder again if the upload was completed or aborted meanwhile; nothing would ever remove that one.
+		// versitygw makes the folder again if the upload was completed or aborted meanwhile; nothing would ever remove
+		// that one.
 		unlock = d.lockKey(in.Bucket, in.Key)
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 			broken = s3err.GetNoSuchUploadErr(*in.UploadId)
@@ -282,7 +284,8 @@ func (d *disk) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Uplo
 	return out, refusal(err)
 }
 
-// joinable refuses a part after which the upload could not be completed: where joined parts keep their room, an object needs its size twice.
+// joinable refuses a part after which the upload could not be completed: where joined parts keep their room, an object
+// needs its size twice.
 func (d *disk) joinable(folder string, length *int64) error {
 	if d.frees || d.room == nil || length == nil {
 		return nil
@@ -314,7 +317,8 @@ func (d *disk) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.
 	return d.remove(ctx, in)
 }
 
-// remove removes an object and the folders it leaves empty, durably. The caller holds the key's lock. It can be repeated after any failure.
+// remove removes an object and the folders it leaves empty, durably. The caller holds the key's lock. It can be
+// repeated after any failure.
 func (d *disk) remove(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
 	dir, err := d.at(in.Bucket, in.Key)
 	if err != nil {

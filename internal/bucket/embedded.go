@@ -35,7 +35,8 @@ type EmbeddedConfig struct {
 	// MaxBytes is the longest body that is taken, of an object or of a part; 0 for no limit. A longer one is refused by its length alone: room for all
 	// of a body is made on the disk before its first byte is there.
 	MaxBytes int64
-	// Room returns an error where bytes more would make the disk low. It is asked where completing a multipart upload needs its size twice:
+	// Room returns an error where bytes more would make the disk low. It is asked where completing a multipart upload
+	// needs its size twice:
 	// on a filesystem that can't cut a piece out of a file. Nil admits all.
 	Room   func(bytes int64) error
 	Logger *slog.Logger // nil discards
@@ -120,7 +121,8 @@ func makeBuckets(root string, names []string) error {
 	return nil
 }
 
-// removeStaged removes what a process that was killed left behind: objects that were stored or copied, attempts at a completion, and
+// removeStaged removes what a process that was killed left behind: objects that were stored or copied, attempts at a
+// completion, and
 // uploads that were being removed.
 func removeStaged(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -198,7 +200,8 @@ func (a accounts) GetUserAccount(access string) (auth.Account, error) {
 // Handler serves S3 requests as they came to a front door: streaming both ways, the host and the path as the client signed them.
 func (e *Embedded) Handler() http.Handler { return e.handler }
 
-// Close ends the endpoint: requests under way get ten seconds. A completion that needs longer stops after the chunk that it is at, and its
+// Close ends the endpoint: requests under way get ten seconds. A completion that needs longer stops after the chunk
+// that it is at, and its
 // client repeats it on the next process.
 func (e *Embedded) Close() error {
 	e.transport.CloseIdleConnections() // the server would wait for what was dialled and not needed as for a request under way
@@ -216,7 +219,8 @@ func (e *Embedded) Close() error {
 	return nil
 }
 
-// settle waits for the completions under way, which stop at their next chunk. A disk that does not answer is not waited for: a completion can
+// settle waits for the completions under way, which stop at their next chunk. A disk that does not answer is not waited
+// for: a completion can
 // be repeated wherever it is left.
 func (e *Embedded) settle() {
 	done := make(chan struct{})

@@ -105,7 +105,8 @@ func (f folder) open(op, bucket, name string) (*os.File, error) {
 	return file, nil
 }
 
-// putFile makes the file at source the object at key unless one is there. It returns the object that is there then, and whether it is the file.
+// putFile makes the file at source the object at key unless one is there. It returns the object that is there then, and
+// whether it is the file.
 func (f folder) putFile(bucket, key, source, contentType string) (there Object, put bool, err error) {
 	const op = "bucket.put_file"
 	target, ok := f.path(bucket, key)
@@ -131,7 +132,8 @@ func (f folder) putFile(bucket, key, source, contentType string) (there Object, 
 	return there, put, err
 }
 
-// relink links the file of the object from over the object key: a link under another name is renamed, because rename(2) alone replaces.
+// relink links the file of the object from over the object key: a link under another name is renamed, because rename(2)
+// alone replaces.
 func (f folder) relink(bucket, from, key string) error {
 	const op = "bucket.replace"
 	name, ok := f.path(bucket, from)

@@ -17,10 +17,14 @@ import (
 	"sluice/internal/fault"
 )
 
-// The parts of a multipart upload are appended to one file in the upload's folder, and what is appended and on the disk is cut out of
-// the part (a hole: the part keeps its size and attributes). So a completion needs room for one chunk beside the parts, not for all of
-// the object again, and a process that dies in it has lost nothing: the file layoutName says which parts are joined, its attribute how
-// many of their bytes. The same completion goes on from there; another list of parts puts the bytes back first (unjoin).
+// The parts of a multipart upload are appended to one file in the upload's folder, and what is appended and on the disk
+// is cut out of
+// the part (a hole: the part keeps its size and attributes). So a completion needs room for one chunk beside the parts,
+// not for all of
+// the object again, and a process that dies in it has lost nothing: the file layoutName says which parts are joined,
+// its attribute how
+// many of their bytes. The same completion goes on from there; another list of parts puts the bytes back first
+// (unjoin).
 //
 // The folder is always in one of four states:
 //
@@ -31,7 +35,8 @@ import (
 //
 // It leaves the uploads whole, by one rename (discard).
 //
-// versitygw's own completion renames the folder first, which nobody undoes after kill -9, and writes all bytes a second time.
+// versitygw's own completion renames the folder first, which nobody undoes after kill -9, and writes all bytes a second
+// time.
 const (
 	joinedName  = "joined"
 	layoutName  = "joined.layout"
@@ -63,7 +68,8 @@ type joining struct {
 	at     int64
 }
 
-// join appends the parts to the joined file of an upload's folder and returns that file's path. It can be repeated after any failure.
+// join appends the parts to the joined file of an upload's folder and returns that file's path. It can be repeated
+// after any failure.
 func (d *disk) join(ctx context.Context, folder string, parts []joinPart) (path string, err error) {
 	j, err := d.openJoin(ctx, folder, parts)
 	if err != nil {
@@ -175,7 +181,8 @@ func (d *disk) resumeJoin(folder string) (_ *joining, err error) {
 	return j, err
 }
 
-// fits returns 503 where the rest of a join doesn't fit on the disk: at once on a filesystem that can't free the room of what is joined.
+// fits returns 503 where the rest of a join doesn't fit on the disk: at once on a filesystem that can't free the room
+// of what is joined.
 func (j *joining) fits() error {
 	if j.disk.frees || j.disk.room == nil {
 		return nil
@@ -219,7 +226,8 @@ func (j *joining) add(ctx context.Context, p joinPart, from int64) error {
 	return nil
 }
 
-// ready returns 503 where the join can't go on: the server stops, or the next n bytes would leave none for the database.
+// ready returns 503 where the join can't go on: the server stops, or the next n bytes would leave none for the
+// database.
 func (j *joining) ready(ctx context.Context, n int64) error {
 	if ctx.Err() != nil || j.disk.life.Err() != nil {
 		return interruption()
@@ -235,7 +243,8 @@ func interruption() error {
 	return unavailable("The completion was interrupted. The parts are kept; complete the upload again.")
 }
 
-// move copies n bytes and syncs them. The kernel copies them, and shares the blocks on a filesystem that can (copy_file_range(2)).
+// move copies n bytes and syncs them. The kernel copies them, and shares the blocks on a filesystem that can
+// (copy_file_range(2)).
 func move(to *os.File, at int64, from *os.File, start, n int64) error {
 	if _, err := from.Seek(start, io.SeekStart); err != nil {
 		return err
@@ -272,7 +281,8 @@ func (j *joining) cut(part *os.File, from, n int64) {
 	}
 }
 
-// unjoin puts the joined bytes back into their parts, the last first. A part that was uploaded again meanwhile keeps its new bytes.
+// unjoin puts the joined bytes back into their parts, the last first. A part that was uploaded again meanwhile keeps
+// its new bytes.
 func (j *joining) unjoin(ctx context.Context) error {
 	end := int64(0)
 	for _, p := range j.parts {
@@ -332,7 +342,8 @@ func partOf(part *os.File, number int32) (joinPart, error) {
 	return joinPart{Number: number, ETag: o.ETag, Size: o.Size}, err
 }
 
-// punches reports whether the filesystem of a folder can free the room of a piece of a file. It writes nothing: the disk may be full.
+// punches reports whether the filesystem of a folder can free the room of a piece of a file. It writes nothing: the
+// disk may be full.
 func punches(dir string) bool {
 	probe, err := os.CreateTemp(dir, putName)
 	if err != nil {

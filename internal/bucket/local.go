@@ -20,7 +20,8 @@ type File struct {
 	entry *entry
 }
 
-// Local opens an object as a file. Nothing of a remote object is fetched yet. fault.NotFound where the bucket answers and has no such object. The caller closes it.
+// Local opens an object as a file. Nothing of a remote object is fetched yet. fault.NotFound where the bucket answers
+// and has no such object. The caller closes it.
 func (s *Store) Local(ctx context.Context, bucket, key string) (*File, error) {
 	const op = "bucket.local"
 	if path, ok := s.LocalPath(bucket, key); ok {

@@ -4,8 +4,10 @@
 //
 // Promise. A write through Embedded is answered with 200 only after the file, its attributes and its folders are synced
 // to disk and Created has returned nil for it; writes of one key are accepted one after the other, so Created always
-// sees the object of the write it is told of. An object is replaced by renaming a finished file over it, never written in
-// place: a hard link (Pin) or an open file keeps the bytes. A part of a multipart upload is synced before it is answered.
+// sees the object of the write it is told of. An object is replaced by renaming a finished file over it, never written
+// in
+// place: a hard link (Pin) or an open file keeps the bytes. A part of a multipart upload is synced before it is
+// answered.
 //
 // Cost. PutFile and Pin on Embedded are a hard link and two or three syncs, plus one reading of the file for its MD5; LocalPath costs
 // nothing. Bodies stream: a PUT of any size holds a megabyte or two of memory. Completing a multipart upload copies its
@@ -13,11 +15,14 @@
 // (fallocate(2): ext4, XFS, Btrfs, ZFS, tmpfs).
 //
 // Failure. After kill -9 an object is there whole or not at all. A write that was stored but not answered (the process
-// died, or Created failed) stays visible: its client tries again, and whoever lists the bucket finds it. A completion that
-// was interrupted, by kill -9 too, is resumed by the client's repeat; until then the upload can be listed, continued and
+// died, or Created failed) stays visible: its client tries again, and whoever lists the bucket finds it. A completion
+// that
+// was interrupted, by kill -9 too, is resumed by the client's repeat; until then the upload can be listed, continued
+// and
 // aborted (join.go). Files without
 // an ETag attribute were not written through this package. Errors are fault.Error; storage that is away is
-// fault.Unavailable, and so is a bucket that is away: fault.NotFound says that a bucket which answers has no such object
+// fault.Unavailable, and so is a bucket that is away: fault.NotFound says that a bucket which answers has no such
+// object
 // (see absent). A second process over the same root would break the order of writes to one key: the caller keeps it
 // out.
 package bucket
@@ -41,7 +46,8 @@ type Object struct {
 	ContentType string    // empty from List
 }
 
-// SameWrite reports whether two descriptions of a key name one write: the same ETag in the same second. Amazon S3's HEAD tells writes apart no better.
+// SameWrite reports whether two descriptions of a key name one write: the same ETag in the same second. Amazon S3's
+// HEAD tells writes apart no better.
 func (o Object) SameWrite(other Object) bool {
 	return o.ETag == other.ETag && second(o.Modified).Equal(second(other.Modified))
 }

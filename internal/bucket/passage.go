@@ -14,7 +14,8 @@ import (
 	"github.com/versity/versitygw/s3response"
 )
 
-// The calls of disk that the posix backend answers, with the bucket's path for its name on the way in and its name again on the way out.
+// The calls of disk that the posix backend answers, with the bucket's path for its name on the way in and its name
+// again on the way out.
 // Calls that change a key's uploads hold the key's lock, and an upload's id is checked first.
 
 func (d *disk) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.HeadObjectOutput, error) {
@@ -95,7 +96,8 @@ func (d *disk) CreateMultipartUpload(ctx context.Context, in s3response.CreateMu
 	return out, refusal(d.sync(bucket, folder))
 }
 
-// AbortMultipartUpload removes an upload. versitygw's own would remove its files one by one under the upload's name (discard).
+// AbortMultipartUpload removes an upload. versitygw's own would remove its files one by one under the upload's name
+// (discard).
 func (d *disk) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput) error {
 	if _, err := d.at(in.Bucket, in.Key); err != nil {
 		return err

@@ -31,7 +31,8 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// survives fails where the deletion of an hour-old write of the same bytes removes the object at key, or its time is before began.
+// survives fails where the deletion of an hour-old write of the same bytes removes the object at key, or its time is
+// before began.
 func survives(t *testing.T, d *disk, key string, began, old time.Time) {
 	t.Helper()
 	now, err := d.describe("uploads", key)
@@ -109,7 +110,8 @@ func TestPut_WaitedForTheKey_ObjectIsDatedWhenPlaced(t *testing.T) {
 	survives(t, d, "a.mp4", began, old)
 }
 
-// TestWrite_PlacedObject_CreatedAndAnswersNameOneTime compares the time that Created receives, that of a copy's answer and that of HEAD.
+// TestWrite_PlacedObject_CreatedAndAnswersNameOneTime compares the time that Created receives, that of a copy's answer
+// and that of HEAD.
 func TestWrite_PlacedObject_CreatedAndAnswersNameOneTime(t *testing.T) {
 	t.Parallel()
 	d := endpoint(t, t.TempDir()).disk
@@ -136,7 +138,8 @@ func TestWrite_PlacedObject_CreatedAndAnswersNameOneTime(t *testing.T) {
 	}
 }
 
-// TestDeleteWrite_RepeatedAfterItsObjectWasUnlinked_RemovesEmptyFolders repeats a deletion whose process was killed after the unlink.
+// TestDeleteWrite_RepeatedAfterItsObjectWasUnlinked_RemovesEmptyFolders repeats a deletion whose process was killed
+// after the unlink.
 func TestDeleteWrite_RepeatedAfterItsObjectWasUnlinked_RemovesEmptyFolders(t *testing.T) {
 	t.Parallel()
 	d := endpoint(t, t.TempDir()).disk

@@ -10,7 +10,8 @@ import (
 // spans is a set of byte positions, as extents in order that neither touch nor overlap.
 type spans []video.Extent
 
-// union returns the set of all positions in extents, which may come in any order, overlap and be empty. It sorts them once: an index of ten hours
+// union returns the set of all positions in extents, which may come in any order, overlap and be empty. It sorts them
+// once: an index of ten hours
 // of video has a million, nearly in order.
 func union(extents []video.Extent) spans {
 	all := make(spans, 0, len(extents))

@@ -82,7 +82,8 @@ func TestSpans_RandomExtents_MatchAnArrayOfPositions(t *testing.T) {
 	}
 }
 
-// TestFetch_FourTimesTheExtents_AllocatesFourTimesTheBytes counts what a fetch of many places costs where all of them are in the file: merging one at a time
+// TestFetch_FourTimesTheExtents_AllocatesFourTimesTheBytes counts what a fetch of many places costs where all of them
+// are in the file: merging one at a time
 // allocates with the square of their number.
 func TestFetch_FourTimesTheExtents_AllocatesFourTimesTheBytes(t *testing.T) { //nolint:paralleltest // it counts the allocations of the process
 	c := &cache{}

@@ -18,8 +18,10 @@ import (
 	"sluice/internal/fault"
 )
 
-// An object is finished in its bucket's staging folder, under a short name, and then renamed to its key. versitygw would link it beside
-// the object that it replaces, under a name 28 bytes longer than the key's last element: too long for an element of 228 bytes or more,
+// An object is finished in its bucket's staging folder, under a short name, and then renamed to its key. versitygw
+// would link it beside
+// the object that it replaces, under a name 28 bytes longer than the key's last element: too long for an element of 228
+// bytes or more,
 // and, if the process dies there, an object of that name for whoever lists the bucket.
 
 const (
@@ -34,7 +36,8 @@ const longestElement = 255
 // stagedName returns a new name in the staging folder of a bucket, relative to the bucket.
 func stagedName(prefix string) string { return staging + "/" + prefix + rand.Text() }
 
-// admits returns the S3 error for a key under which nothing can be stored, so that a client gets it before it sends the bytes.
+// admits returns the S3 error for a key under which nothing can be stored, so that a client gets it before it sends the
+// bytes.
 func (d *disk) admits(bucket, key string) error {
 	clean, _ := cleanKey(key)
 	for element := range strings.SplitSeq(clean, "/") {
@@ -62,7 +65,8 @@ func keyTooLong(length int) error {
 	return e
 }
 
-// expects returns the S3 error for a write whose If-Match or If-None-Match does not hold. The caller holds the key's lock.
+// expects returns the S3 error for a write whose If-Match or If-None-Match does not hold. The caller holds the key's
+// lock.
 func (d *disk) expects(bucket, key string, match, noneMatch *string) error {
 	if match == nil && noneMatch == nil {
 		return nil
@@ -75,8 +79,10 @@ func (d *disk) expects(bucket, key string, match, noneMatch *string) error {
 	return backend.EvaluateObjectPutPreconditions(there.ETag, match, noneMatch, err == nil)
 }
 
-// replace renames a finished file of the staging folder to the object at key, over the object that is there, and returns the object's
-// modification time. The file and that time are on the disk before the object is visible. The caller holds the key's lock, and syncs the
+// replace renames a finished file of the staging folder to the object at key, over the object that is there, and
+// returns the object's
+// modification time. The file and that time are on the disk before the object is visible. The caller holds the key's
+// lock, and syncs the
 // folders (accept).
 func (d *disk) replace(staged, bucket, key string) (time.Time, error) {
 	target, ok := d.path(bucket, key)
@@ -101,9 +107,12 @@ func (d *disk) replace(staged, bucket, key string) (time.Time, error) {
 	return placed, refusal(err)
 }
 
-// stamp sets the modification time of a staged file to now, makes it durable and returns it as the filesystem stores it. SameWrite and
-// the catalog identify a write by its ETag and second, so the time is when the object gets its key: a file can be staged or joined long
-// before that, while its PUT waits for the key's lock or until an interrupted completion is repeated. A sync that outlasts the second
+// stamp sets the modification time of a staged file to now, makes it durable and returns it as the filesystem stores
+// it. SameWrite and
+// the catalog identify a write by its ETag and second, so the time is when the object gets its key: a file can be
+// staged or joined long
+// before that, while its PUT waits for the key's lock or until an interrupted completion is repeated. A sync that
+// outlasts the second
 // is repeated with the new time, twice at most.
 func stamp(staged string) (time.Time, error) {
 	var placed time.Time
@@ -148,7 +157,8 @@ func diskFull() error {
 	return unavailable("The server's disk is full. Parts that were uploaded are kept; free some space on the server, or try again later.")
 }
 
-// unavailable is 503 SlowDown, which S3 clients wait for and repeat. versitygw answers 507 on a full disk, which they give up on.
+// unavailable is 503 SlowDown, which S3 clients wait for and repeat. versitygw answers 507 on a full disk, which they
+// give up on.
 func unavailable(sentence string) error {
 	return s3err.APIError{Code: "SlowDown", Description: sentence, HTTPStatusCode: http.StatusServiceUnavailable}
 }
@@ -162,8 +172,10 @@ func (f folder) free() (int64, error) {
 	return int64(min(st.Bavail, 1<<62/uint64(st.Bsize))) * st.Bsize, nil
 }
 
-// prune removes the folders above a key that are empty and no folder markers, and makes the deletion durable. versitygw removes them too,
-// but not for a deletion that is repeated after the process died between the two: an empty folder refuses an object of its name.
+// prune removes the folders above a key that are empty and no folder markers, and makes the deletion durable. versitygw
+// removes them too,
+// but not for a deletion that is repeated after the process died between the two: an empty folder refuses an object of
+// its name.
 func (d *disk) prune(bucket, key string) error {
 	clean, _ := cleanKey(key)
 	top := filepath.Join(d.root, bucket)

@@ -99,7 +99,8 @@ func (s *Store) Close() error {
 	return s.cache.close()
 }
 
-// CheckBuckets asks each bucket for its head: fault.Unavailable, code "no_such_bucket", names the first that the storage
+// CheckBuckets asks each bucket for its head: fault.Unavailable, code "no_such_bucket", names the first that the
+// storage
 // answers 404 for. It costs one request for each bucket.
 func (s *Store) CheckBuckets(ctx context.Context, buckets ...string) error {
 	const op = "bucket.check"
@@ -154,7 +155,8 @@ func (s *Store) PutFile(ctx context.Context, bucket, key, path, contentType stri
 	return s.stored(ctx, "bucket.put_file", bucket, key)
 }
 
-// PutOwn does what PutFile does, and reports whether the object under key holds the bytes of the file: because it was put now, or because an object of
+// PutOwn does what PutFile does, and reports whether the object under key holds the bytes of the file: because it was
+// put now, or because an object of
 // its size and MD5 was there. Where a storage's ETags are no MD5 sums, an object that was there counts as another one.
 func (s *Store) PutOwn(ctx context.Context, bucket, key, path, contentType string) (own bool, err error) {
 	const op = "bucket.put_own"
@@ -202,7 +204,8 @@ func (s *Store) putAbsent(ctx context.Context, bucket, key, path, contentType st
 	return err == nil, nil
 }
 
-// Replace makes the object from also the object key of its bucket, over what is there: a reader of key gets the one or the other, whole. It may be repeated.
+// Replace makes the object from also the object key of its bucket, over what is there: a reader of key gets the one or
+// the other, whole. It may be repeated.
 // On another endpoint the storage copies, up to 5 GiB. fault.NotFound where from is gone.
 func (s *Store) Replace(ctx context.Context, bucket, from, key string) error {
 	if s.embedded != nil {
@@ -212,7 +215,8 @@ func (s *Store) Replace(ctx context.Context, bucket, from, key string) error {
 	return s.absent(ctx, "bucket.replace", bucket, from, err)
 }
 
-// Sizes returns the size in bytes of every object whose key begins with prefix, which must end in a slash, by key. Another endpoint answers one request for
+// Sizes returns the size in bytes of every object whose key begins with prefix, which must end in a slash, by key.
+// Another endpoint answers one request for
 // a thousand objects.
 func (s *Store) Sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error) {
 	if s.embedded != nil {
@@ -376,7 +380,8 @@ func isPrecondition(err error) bool {
 	return isCode(err, "PreconditionFailed", "ConditionalRequestConflict")
 }
 
-// failure is what an S3 error means to a caller; nil stays nil. It is never fault.NotFound: a 404 alone proves nothing of
+// failure is what an S3 error means to a caller; nil stays nil. It is never fault.NotFound: a 404 alone proves nothing
+// of
 // one object. Store.absent asks further.
 func failure(op string, err error) error {
 	if err == nil {

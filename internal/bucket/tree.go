@@ -45,7 +45,8 @@ func Files(root string) iter.Seq2[Stored, error] {
 	}
 }
 
-// Describe describes one object of the embedded storage at root; fault.NotFound where the bucket's folder is there and has no such object.
+// Describe describes one object of the embedded storage at root; fault.NotFound where the bucket's folder is there and
+// has no such object.
 func Describe(root, bucket, key string) (Stored, error) {
 	const op = "bucket.describe"
 	path, ok := folder{root}.path(bucket, key)

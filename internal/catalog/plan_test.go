@@ -21,7 +21,8 @@ var scans = map[string]string{
 	"OldNotices": "once a sweep", "ForgetErrors": "in the order of age, up to a limit", "ForgetNotices": "in the order of age, up to a limit",
 }
 
-// TestQueries_PlanOnSQLite_ReadTablesByIndex asks SQLite how it would run each query: one that reads a whole table for one video costs the square of what there is.
+// TestQueries_PlanOnSQLite_ReadTablesByIndex asks SQLite how it would run each query: one that reads a whole table for
+// one video costs the square of what there is.
 func TestQueries_PlanOnSQLite_ReadTablesByIndex(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "plans.db"), slog.New(slog.DiscardHandler))

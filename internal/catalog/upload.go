@@ -13,7 +13,8 @@ import (
 	"sluice/internal/video"
 )
 
-// Grant records the right to put one source: a waiting video, its upload, and the jobs that look for the source. fault.Invalid, code "no_workspace", where there is no
+// Grant records the right to put one source: a waiting video, its upload, and the jobs that look for the source.
+// fault.Invalid, code "no_workspace", where there is no
 // such workspace.
 func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload, looks []engine.Job) error {
 	return s.write(ctx, func(t tx) error {
@@ -84,7 +85,8 @@ func (s *Store) Received(ctx context.Context, v video.Video, src video.Source, n
 	return id, fresh, err
 }
 
-// Upload returns the upload that a video was granted for. fault.NotFound, code "no_upload", where there is none or its video was deleted.
+// Upload returns the upload that a video was granted for. fault.NotFound, code "no_upload", where there is none or its
+// video was deleted.
 func (s *Store) Upload(ctx context.Context, id video.ID) (up video.Upload, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
 		row, err := q.UploadOfVideo(ctx, string(id))
@@ -100,7 +102,8 @@ func (s *Store) Upload(ctx context.Context, id video.ID) (up video.Upload, err e
 	return up, err
 }
 
-// Looked records that a look found no source, and when the next one is due, with its job; the zero time and no job for none. See upload.Store.
+// Looked records that a look found no source, and when the next one is due, with its job; the zero time and no job for
+// none. See upload.Store.
 func (s *Store) Looked(ctx context.Context, id video.ID, next time.Time, looks []engine.Job, done engine.Handle) error {
 	return s.write(ctx, func(t tx) error {
 		v, err := t.LockVideo(ctx, string(id))

@@ -208,13 +208,15 @@ func (t tx) inWorkspace(ctx context.Context, op, workspace string) error {
 	return fault.New(fault.Invalid, op, "no_workspace", "There is no such workspace; look at the list of workspaces.", nil)
 }
 
-// apart is longer than the second by which an S3 server tells two writes of the same bytes apart, by more than a file system's clock lags behind (10 ms
+// apart is longer than the second by which an S3 server tells two writes of the same bytes apart, by more than a file
+// system's clock lags behind (10 ms
 // where the kernel ticks 100 times a second).
 const apart = 1100 * time.Millisecond
 
 // Delete marks a video deleted, cancels its jobs and inserts next. A deleted video is fault.NotFound.
 //
-// It waits, 1.1 s at most, until the second in which the video's source was written is over: what is put under the same key once Delete has returned is then
+// It waits, 1.1 s at most, until the second in which the video's source was written is over: what is put under the same
+// key once Delete has returned is then
 // another write, also where its bytes are the same, and the removal of this video's source does not touch it.
 func (s *Store) Delete(ctx context.Context, id video.ID, next []engine.Job) error {
 	for least := s.apart; ; least = 0 { // it waits once: a database's clock may be set back

@@ -220,7 +220,8 @@ func TestWhatStepsTookLeavesOutFailuresAndOutages(t *testing.T) {
 	})
 }
 
-// A write of the same bytes is told from the one before by its second alone: so that is over before a deletion counts. How old a fact is, the database's clock
+// A write of the same bytes is told from the one before by its second alone: so that is over before a deletion counts.
+// How old a fact is, the database's clock
 // says, and not that of the machine, which here stands in another year.
 func TestDelete_SourceWrittenThisSecond_WaitsUntilTheSecondIsOver(t *testing.T) {
 	each(t, func(w *world) {

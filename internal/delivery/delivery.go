@@ -202,7 +202,8 @@ func (e *edge) answer(p *paced, r *http.Request, v *visit) error {
 	return e.sendFile(p, on, v, file)
 }
 
-// absent returns what the storage says of an object that has no file here: while its bucket is away a viewer is asked to
+// absent returns what the storage says of an object that has no file here: while its bucket is away a viewer is asked
+// to
 // come back, and is not told that there is no such file. Other errors stay, and nil.
 func (e *edge) absent(ctx context.Context, key string, err error) error {
 	if !fault.Is(err, fault.NotFound) {

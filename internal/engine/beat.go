@@ -159,7 +159,8 @@ func (b *beat) struck(now int64) {
 
 func (b *beat) judges(now int64) bool { return !b.stalled(now) && now >= b.grace }
 
-// rescue forgets processes not seen since horizon, and gives back their running jobs. A job whose tries are used up is tried once more,
+// rescue forgets processes not seen since horizon, and gives back their running jobs. A job whose tries are used up is
+// tried once more,
 // numbered Max+1, so that its worker can tell its records; lost again, it is dead.
 func (b *beat) rescue(ctx context.Context, tx Tx, horizon int64) (int64, error) {
 	if err := b.mourn(ctx, tx, horizon); err != nil {
@@ -197,7 +198,8 @@ func (b *beat) forgets(now int64) bool {
 	return b.clean == 0 || now-b.clean >= forgetEvery.Milliseconds()
 }
 
-// forget deletes the records of processes that were lost longer than lostKept ago, at the first beat and each forgetEvery.
+// forget deletes the records of processes that were lost longer than lostKept ago, at the first beat and each
+// forgetEvery.
 func (b *beat) forget(ctx context.Context, tx Tx, now int64) error {
 	if !b.forgets(now) {
 		return nil

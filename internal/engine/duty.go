@@ -196,7 +196,8 @@ func (s duties) EndDuty(ctx context.Context, d Duty, next time.Duration) error {
 	})
 }
 
-// dutyHurried is the due time of a duty that was hurried. Taking a duty clears it, so that EndDuty finds it only where it was hurried after that.
+// dutyHurried is the due time of a duty that was hurried. Taking a duty clears it, so that EndDuty finds it only where
+// it was hurried after that.
 const dutyHurried = -1
 
 func (s duties) HurryDuty(ctx context.Context, name string) error {

@@ -40,7 +40,8 @@ func Migrate(ctx context.Context, db DB) error {
 			`CREATE TABLE IF NOT EXISTS job_slot (worker TEXT NOT NULL, queue TEXT NOT NULL, workers BIGINT NOT NULL, PRIMARY KEY (worker, queue))`,
 			// What a process is, for people who look; kept after its end for as long as job_lost.
 			`CREATE TABLE IF NOT EXISTS job_process (worker TEXT PRIMARY KEY, pid BIGINT NOT NULL, roles TEXT NOT NULL, started BIGINT NOT NULL)`,
-			// How many attempts of a queue were under way in a process when it fell silent, and when it was last seen (epoch ms).
+			// How many attempts of a queue were under way in a process when it fell silent, and when it was last seen
+			// (epoch ms).
 			`CREATE TABLE IF NOT EXISTS job_lost (worker TEXT NOT NULL, queue TEXT NOT NULL, seen BIGINT NOT NULL, attempts BIGINT NOT NULL, PRIMARY KEY (worker, queue))`,
 			`CREATE INDEX IF NOT EXISTS river_job_fair ON river_job (queue, (` + owner + `), priority, scheduled_at, id) WHERE state = 'available'`,
 			`CREATE INDEX IF NOT EXISTS river_job_group ON river_job ((metadata ->> 'group'), state)`,

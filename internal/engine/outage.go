@@ -10,7 +10,8 @@ import (
 	"sluice/internal/fault"
 )
 
-// outage logs once that the database is away and once that it is back. Every queue of a process asks the database four times a second and the beat asks once;
+// outage logs once that the database is away and once that it is back. Every queue of a process asks the database four
+// times a second and the beat asks once;
 // each try fails while the database is away, so a line for each would be some twenty a second.
 type outage struct {
 	log *slog.Logger
@@ -26,14 +27,16 @@ type outage struct {
 }
 
 const (
-	// fresh is how long after an answer of the database failed statements are no outage. A beat that succeeds does so within
+	// fresh is how long after an answer of the database failed statements are no outage. A beat that succeeds does so
+	// within
 	// it: a second until it is due, and the time that it is given.
 	fresh = time.Second + defaultLostAfter
 	// slowEnds is how long no statement fails before slowness counts as ended.
 	slowEnds = time.Minute
 )
 
-// heard reports whether err says that the database is away. The first such error of an outage is logged. While the database
+// heard reports whether err says that the database is away. The first such error of an outage is logged. While the
+// database
 // answers other statements, the beat above all, such errors are no outage: over logs them once as slowness.
 func (o *outage) heard(err error) bool {
 	err = safe("engine.outage", err) // reads outside a transaction return the driver's own errors

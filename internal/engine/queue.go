@@ -270,7 +270,8 @@ func (e *Engine) readMachines(ctx context.Context, st Statements, d dialect, set
 	return rows.Err()
 }
 
-// readLost reads which processes were lost with attempts under way within lostKept, or were taken for lost and are back.
+// readLost reads which processes were lost with attempts under way within lostKept, or were taken for lost and are
+// back.
 func readLost(ctx context.Context, st Statements, d dialect, queue func(string) *QueueState) error {
 	rows, err := st.QueryContext(ctx, `SELECT l.queue, l.worker, l.seen, l.attempts, coalesce(p.pid, 0), coalesce(p.roles, '')
 		FROM job_lost l LEFT JOIN job_process p ON p.worker = l.worker WHERE l.attempts > 0 AND l.seen > `+d.millis+` - $1

@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// quiet lets River's warnings and errors through, each once in repeatEvery. Its information is about itself. What it says of an outage of the database is
-// dropped, because the outage is logged once for the process. River often notices first, so each record is kept back until the beat must have noticed too.
+// quiet lets River's warnings and errors through, each once in repeatEvery. Its information is about itself. What it
+// says of an outage of the database is
+// dropped, because the outage is logged once for the process. River often notices first, so each record is kept back
+// until the beat must have noticed too.
 func quiet(log *slog.Logger, away *outage) *slog.Logger {
 	if log == nil {
 		return slog.New(slog.DiscardHandler)
@@ -19,7 +21,8 @@ func quiet(log *slog.Logger, away *outage) *slog.Logger {
 // keptBack is longer than a beat takes to fail: the second until it is due and the time it is given.
 const keptBack = 2*time.Second + defaultLostAfter
 
-// complain logs a failure that repeats several times a second: of an outage of the database the first, of any other cause one in repeatEvery.
+// complain logs a failure that repeats several times a second: of an outage of the database the first, of any other
+// cause one in repeatEvery.
 func (e *Engine) complain(message string, err error, attributes ...any) {
 	if !e.away.heard(err) && e.said.news(message, time.Now()) {
 		e.log.Error(message, append(attributes, "error", err)...)

@@ -35,7 +35,8 @@ func TestRiverComplainsOnceInHalfAMinute(t *testing.T) {
 	})
 }
 
-// TestOutage_DatabaseAwayForAMinute_IsLoggedOnceAndItsEndOnce has all parts complain as they do: River first, then each queue four times a second.
+// TestOutage_DatabaseAwayForAMinute_IsLoggedOnceAndItsEndOnce has all parts complain as they do: River first, then each
+// queue four times a second.
 func TestOutage_DatabaseAwayForAMinute_IsLoggedOnceAndItsEndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

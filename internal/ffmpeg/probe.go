@@ -35,8 +35,10 @@ const (
 // "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
 //
 // Cost: the file is read once from end to end (MP4 as well, so that its samples are known to be there), and a few
-// pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s: a source that needs more is
-// refused as "too_costly" if the tools used the processor for a good part of that time, else the machine is busy or its disk is
+// pictures are decoded. Wall time is bounded by Config.ProbeTimeout plus reading at 10 MiB/s: a source that needs more
+// is
+// refused as "too_costly" if the tools used the processor for a good part of that time, else the machine is busy or its
+// disk is
 // slow, and the error is fault.Unavailable "probe_timeout".
 func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts, error) {
 	path, err := filepath.Abs(src.Path) // the tools run in another folder
@@ -71,7 +73,8 @@ func (t *Tool) Probe(ctx context.Context, src Source, name string) (video.Facts,
 	return facts, nil
 }
 
-// costlyShare is the part of a probe's time limit that its tools must have computed for the source to be at fault: on two cores that eight processes
+// costlyShare is the part of a probe's time limit that its tools must have computed for the source to be at fault: on
+// two cores that eight processes
 // share, a tool gets a quarter of a core.
 const costlyShare = 4
 

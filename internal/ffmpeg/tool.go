@@ -102,7 +102,8 @@ func find(program, fallback string) (string, error) {
 var versionLine = regexp.MustCompile(`^ffmpeg version (\S+)`)
 
 func (t *Tool) readVersion() error {
-	// A busy machine takes its time to start a process; a server that ends over that does not come back by itself everywhere.
+	// A busy machine takes its time to start a process; a server that ends over that does not come back by itself
+	// everywhere.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var out bytes.Buffer

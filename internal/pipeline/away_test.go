@@ -322,7 +322,8 @@ func TestStepsWaitForAStorageThatIsAway(t *testing.T) {
 	})
 }
 
-// TestIngest_RemoteMatroska_NeedsNoRoomForACopy has a file that is read whole, and never copied, on a disk that holds it
+// TestIngest_RemoteMatroska_NeedsNoRoomForACopy has a file that is read whole, and never copied, on a disk that holds
+// it
 // once, but not twice.
 func TestIngest_RemoteMatroska_NeedsNoRoomForACopy(t *testing.T) {
 	film := clip(t, "clip.mkv", "testsrc2=size=320x180:rate=25:duration=2,noise=alls=90:allf=t+u", "-qp", "1")

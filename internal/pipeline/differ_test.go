@@ -73,7 +73,8 @@ func (m *mill) keys(prefix string) (all []string) {
 	return slices.Sorted(maps.Keys(sizes))
 }
 
-// TestPublish_LostAttemptPutOtherBytes_PublishesOnlyTheFinishedAttempt stages an attempt that is lost while it puts and whose bytes differ, as those of another
+// TestPublish_LostAttemptPutOtherBytes_PublishesOnlyTheFinishedAttempt stages an attempt that is lost while it puts and
+// whose bytes differ, as those of another
 // kind of CPU do. Each step needs one encode more and no second one.
 func TestPublish_LostAttemptPutOtherBytes_PublishesOnlyTheFinishedAttempt(t *testing.T) {
 	enginetest.Each(t, func(t *testing.T, dsn string) {

@@ -110,7 +110,8 @@ func (p *Pipeline) finish(ctx context.Context, r *run, result video.Result) erro
 	return p.Store.Finish(ctx, r.ref, result, []engine.Job{publish}, r.done)
 }
 
-// put puts the files of a track into the bucket, and notes in the track where they are. Init segments of all chunks are the same bytes, which publish checks, so
+// put puts the files of a track into the bucket, and notes in the track where they are. Init segments of all chunks are
+// the same bytes, which publish checks, so
 // that the first chunk alone puts one.
 func (p *Pipeline) put(ctx context.Context, r *run, t *ffmpeg.TrackFiles) error {
 	var objects []*video.Object
@@ -128,8 +129,10 @@ func (p *Pipeline) put(ctx context.Context, r *run, t *ffmpeg.TrackFiles) error 
 	return nil
 }
 
-// putOwn puts one output of an attempt under its name. Another attempt may have put other bytes there, or may still do so: on another kind of CPU, or by another
-// version of the tool. They are not replaced, since that attempt may be the one that ends the step; this one puts its own beside them.
+// putOwn puts one output of an attempt under its name. Another attempt may have put other bytes there, or may still do
+// so: on another kind of CPU, or by another
+// version of the tool. They are not replaced, since that attempt may be the one that ends the step; this one puts its
+// own beside them.
 func (p *Pipeline) putOwn(ctx context.Context, r *run, o *video.Object, file string) error {
 	kind := contentType(o.Name)
 	own, err := p.Objects.PutOwn(ctx, p.Media, outputKey(r.Video, r.ref.Generation, o.Name), file, kind)
@@ -155,12 +158,14 @@ func generationPrefix(prefix string, generation int) string {
 	return fmt.Sprintf("%s/%d/", prefix, generation)
 }
 
-// attemptsPrefix is where attempts put what differs from an object that is there. Its second element is no number, so that the edge serves nothing of it.
+// attemptsPrefix is where attempts put what differs from an object that is there. Its second element is no number, so
+// that the edge serves nothing of it.
 func attemptsPrefix(prefix string, generation int) string {
 	return fmt.Sprintf("%s/"+Attempts+"/%d/", prefix, generation)
 }
 
-// Attempts is the name of the folder, beside the generations of a video, for what attempts put beside the objects of others.
+// Attempts is the name of the folder, beside the generations of a video, for what attempts put beside the objects of
+// others.
 const Attempts = "attempts"
 
 // objectOf describes a file as the object of that name that is made from it.

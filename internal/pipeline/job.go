@@ -95,5 +95,6 @@ func job(kind string, args any, base engine.Job) engine.Job {
 	return base
 }
 
-// WorkRoom is the room in bytes that working on a source takes on the disk of scratch, at most: the copy of one without an index.
+// WorkRoom is the room in bytes that working on a source takes on the disk of scratch, at most: the copy of one without
+// an index.
 func WorkRoom(source int64) int64 { return copyNeed(source) }

@@ -1,8 +1,10 @@
 // Package pipeline takes a video along its way: ingest → encode, audio, stills → publish, and away again.
 //
 // Each step is a durable job that tries to advance one fact, and may run twice, late, or beside a stalled twin. What makes that safe: the store
-// fences every move, objects are put only if absent and only after they were checked, and no attempt relies on the bytes of another: where one finds other bytes
-// under a name, it puts its own beside them, and publish moves those of the attempts that ended their steps to the names. A step costs what its tool
+// fences every move, objects are put only if absent and only after they were checked, and no attempt relies on the
+// bytes of another: where one finds other bytes
+// under a name, it puts its own beside them, and publish moves those of the attempts that ended their steps to the
+// names. A step costs what its tool
 // costs; a crash costs the attempt, never the video. While the database, the storage or disk space is away, steps wait, and no attempt counts against them;
 // what a step has made by then is kept, and committed when the database is back.
 //
@@ -42,7 +44,8 @@ type Objects interface {
 	// Local opens an object as a file of this machine; of a remote one the file holds what was fetched. The caller closes it.
 	Local(ctx context.Context, bucket, key string) (*bucket.File, error)
 	Head(ctx context.Context, bucket, key string) (bucket.Object, error)
-	// PutFile puts a file unless an object is there under key, and returns the object that is there then. PutOwn reports whether that holds the file's bytes.
+	// PutFile puts a file unless an object is there under key, and returns the object that is there then. PutOwn
+	// reports whether that holds the file's bytes.
 	PutFile(ctx context.Context, bucket, key, path, contentType string) (bucket.Object, error)
 	PutOwn(ctx context.Context, bucket, key, path, contentType string) (own bool, err error)
 	// Replace makes the object from also the object key, over what is there. It may be repeated.
@@ -51,7 +54,8 @@ type Objects interface {
 	Sizes(ctx context.Context, bucket, prefix string) (map[string]int64, error)
 	// Delete removes an object; that there is none is no error.
 	Delete(ctx context.Context, bucket, key string) error
-	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there afterwards.
+	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there
+	// afterwards.
 	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	DeletePrefix(ctx context.Context, bucket, prefix string) (int, error)
 }
@@ -73,7 +77,8 @@ type Config struct {
 	Wake        func(job int64)       // has a job that waits tried now; may be nil
 	Alone       bool                  // no other process takes the steps that this one leaves
 	Now         func() time.Time
-	// Arrived accepts the object that lies under a key of the uploads, as upload.Door.Created does; nil leaves it to the reconciler.
+	// Arrived accepts the object that lies under a key of the uploads, as upload.Door.Created does; nil leaves it to
+	// the reconciler.
 	Arrived func(ctx context.Context, o bucket.Object) error
 	At      func(point string) // told of each point where a crash is worth a drill: "encode.begun", "encode.made", "encode.done"; may be nil
 	Log     *slog.Logger

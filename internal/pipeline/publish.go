@@ -60,7 +60,8 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 // settleAtOnce is how many objects are moved side by side.
 const settleAtOnce = 8
 
-// settle gives the outputs that an attempt put beside those of another their names, and returns how many it moved. The steps are done, so that each try at publish
+// settle gives the outputs that an attempt put beside those of another their names, and returns how many it moved. The
+// steps are done, so that each try at publish
 // moves the same bytes: a late one changes nothing. Attempts that lost put only where nothing is.
 func (p *Pipeline) settle(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) (moved int, err error) {
 	var objects []*video.Object
@@ -155,7 +156,8 @@ func unfit(format string, args ...any) error {
 	return fault.New(fault.Invalid, "pipeline.publish", "output_unfit", "What was encoded did not pass the checks before publishing; encode the video again.", fmt.Errorf(format, args...))
 }
 
-// verify checks the outputs against the source, looks for each object with its size, and decodes the first, a middle and the last segment of each track: a tool's
+// verify checks the outputs against the source, looks for each object with its size, and decodes the first, a middle
+// and the last segment of each track: a tool's
 // exit code proves nothing.
 func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) error {
 	// One listing costs a request for a thousand objects; ten hours of video have tens of thousands.

@@ -34,7 +34,8 @@ func (p *Pipeline) retire(ctx context.Context, a engine.Attempt) error {
 	return p.Remover.Retire(ctx, what.Video, what.Generation, a.Handle)
 }
 
-// delete removes a deleted video: outputs, the upload if it is still the write that the video's fact names, the pinned source, and the rows.
+// delete removes a deleted video: outputs, the upload if it is still the write that the video's fact names, the pinned
+// source, and the rows.
 func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 	var what deletion
 	if err := json.Unmarshal(a.Job.Args, &what); err != nil || what.Prefix == "" {
@@ -61,7 +62,8 @@ func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 	return p.Remover.Remove(ctx, v.ID, a.Handle)
 }
 
-// removeSource removes the pin, and the upload if it is still the write that the video was made from. A newer write of the same key is handed over before
+// removeSource removes the pin, and the upload if it is still the write that the video was made from. A newer write of
+// the same key is handed over before
 // anything else goes: it is a video of its own, whatever its bytes are.
 func (p *Pipeline) removeSource(ctx context.Context, id video.ID, src video.Source) error {
 	write := bucket.Object{Bucket: src.Bucket, Key: src.Key, ETag: src.ETag, Modified: src.Modified}

@@ -14,7 +14,8 @@ import (
 	"sluice/internal/video"
 )
 
-// removal notes in which order a deletion does what it does, on a storage where a newer write has the key of the deleted video.
+// removal notes in which order a deletion does what it does, on a storage where a newer write has the key of the
+// deleted video.
 type removal struct {
 	pipeline.Objects
 	pipeline.Remover

@@ -169,7 +169,8 @@ func (s *sources) have(g generation, path string) bool {
 	return c != nil && c.there
 }
 
-// reserve promises room to the steps of g, of which the caller has noted itself as a reader, until the copy is made, the
+// reserve promises room to the steps of g, of which the caller has noted itself as a reader, until the copy is made,
+// the
 // source is fetched (fetched) or no step reads g.
 func (s *sources) reserve(g generation, d demand) error {
 	if s.space == nil {
@@ -336,7 +337,8 @@ func (s *sources) note(space Space) {
 	}
 }
 
-// sweep forgets what has not been used for keepCopy, and reports whether that was any: its generation went on, or ended,
+// sweep forgets what has not been used for keepCopy, and reports whether that was any: its generation went on, or
+// ended,
 // on another machine. While the disk is low a generation cannot use its copy before its turn, so its time begins there.
 func (s *sources) sweep() (any bool) {
 	s.mu.Lock()

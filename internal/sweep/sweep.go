@@ -305,8 +305,10 @@ func (s *Sweeper) folder(ctx context.Context, folder string, id video.ID, remove
 // Attempts is the folder, beside the generations of a video, for what attempts put beside the objects of others.
 const Attempts = "attempts"
 
-// attempts looks at what attempts put beside the objects of others. Publish moves it to the generation, so that nothing of it is in use once that is published or
-// retired; what is left is of attempts that lost. A failed generation keeps its own until it is retired: a redrive goes on with what its steps made.
+// attempts looks at what attempts put beside the objects of others. Publish moves it to the generation, so that nothing
+// of it is in use once that is published or
+// retired; what is left is of attempts that lost. A failed generation keeps its own until it is retired: a redrive goes
+// on with what its steps made.
 func (s *Sweeper) attempts(ctx context.Context, folder string, known video.Remains, remove bool) (found []Item, err error) {
 	for sub, err := range s.Objects.Folders(ctx, s.Media, folder) {
 		if err != nil {

@@ -19,11 +19,14 @@ import (
 )
 
 const (
-	// maxLooks bounds how often the server looks for the source of one grant by itself. A look that finds nothing costs one
-	// read of the records, one HEAD and, on a storage of its own, one listing of one key, which tells a missing object from a
+	// maxLooks bounds how often the server looks for the source of one grant by itself. A look that finds nothing costs
+	// one
+	// read of the records, one HEAD and, on a storage of its own, one listing of one key, which tells a missing object
+	// from a
 	// missing bucket.
 	maxLooks = 9
-	// lastLook is how long after the expiry of a grant the server looks for the last time. A PUT that ends later is found by its complete call, its event or Reconcile.
+	// lastLook is how long after the expiry of a grant the server looks for the last time. A PUT that ends later is
+	// found by its complete call, its event or Reconcile.
 	lastLook = 5 * time.Minute
 	// lookPriority puts scheduled looks behind the notices of their queue, which name an object that is probably there.
 	lookPriority = 3
@@ -40,7 +43,8 @@ type lookArgs struct {
 	Last    int64    `json:"last"`    // ms from the grant to the last one
 }
 
-// due is when the look is made, and ok whether it is one of the schedule: each look comes twice as long after the grant as the one before, or later where a
+// due is when the look is made, and ok whether it is one of the schedule: each look comes twice as long after the grant
+// as the one before, or later where a
 // grant lasts so long that this would take more than maxLooks. It depends on no clock but the one that dated the grant.
 func (a lookArgs) due() (at time.Time, ok bool) {
 	factor := max(2, math.Pow(float64(a.Last)/float64(a.First), 1.0/(maxLooks-1)))
@@ -73,7 +77,8 @@ func (d *Door) looks(id video.ID, granted time.Time) ([]engine.Job, time.Time) {
 	return lookArgs{Video: id, Granted: granted.UnixMilli(), First: d.FirstLook.Milliseconds(), Last: last.Milliseconds()}.job()
 }
 
-// scheduled makes one scheduled look. A look that fails because the storage is away counts as one that found nothing, so that an outage adds no requests: the next
+// scheduled makes one scheduled look. A look that fails because the storage is away counts as one that found nothing,
+// so that an outage adds no requests: the next
 // look comes as scheduled, and after the last one Reconcile finds the object.
 func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
 	var args lookArgs
@@ -104,7 +109,8 @@ const (
 	completing = 16
 	// lookLimit bounds the wait for a turn to look, and after it the HEAD. Both together are shorter than answerAfter.
 	lookLimit = 4 * time.Second
-	// answerAfter is how long a complete call waits: a pin on a foreign storage is a copy, which takes minutes for a large source.
+	// answerAfter is how long a complete call waits: a pin on a foreign storage is a copy, which takes minutes for a
+	// large source.
 	answerAfter = 10 * time.Second
 	// longestCopy bounds the work for one complete call: a copy for which no caller waits, and its turn.
 	longestCopy = time.Hour
@@ -112,7 +118,8 @@ const (
 	lookAgain = time.Second
 )
 
-// completion runs the looks and copies for complete calls: one at a time for each upload, and at most completing of each kind.
+// completion runs the looks and copies for complete calls: one at a time for each upload, and at most completing of
+// each kind.
 // They have separate limits, so that long copies delay no look, and the time of a look is bounded in seconds.
 type completion struct {
 	flights singleflight.Group
@@ -130,14 +137,19 @@ type failedLook struct {
 	until time.Time
 }
 
-// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source is
-// recorded, however often it is called, and false without an error where the look has found the file and its copy takes longer
+// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source
+// is
+// recorded, however often it is called, and false without an error where the look has found the file and its copy takes
+// longer
 // than answerAfter: the copy continues, and can still fail. Errors are fault.NotFound ("no_upload"), fault.Conflict
-// ("not_uploaded", "wrong_size"), fault.Gone ("upload_expired"), fault.Unavailable ("storage_slow") where the storage does not
+// ("not_uploaded", "wrong_size"), fault.Gone ("upload_expired"), fault.Unavailable ("storage_slow") where the storage
+// does not
 // say within seconds whether the file is there, and those of storage and records.
 //
-// It costs one read of the records; where the source isn't recorded, one look too: a HEAD, and on a storage of its own a
-// listing of one key if the HEAD finds nothing. Calls for one upload share a look, and one that found nothing answers for a
+// It costs one read of the records; where the source isn't recorded, one look too: a HEAD, and on a storage of its own
+// a
+// listing of one key if the HEAD finds nothing. Calls for one upload share a look, and one that found nothing answers
+// for a
 // second, so a client that calls in a loop costs the storage one look a second.
 func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err error) {
 	up, err := d.Store.Upload(ctx, id)

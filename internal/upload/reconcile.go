@@ -61,7 +61,8 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 }
 
 // Inspect looks whether the next n videos still have their objects, from the newest to the oldest and then from the newest again, and marks those that
-// have not; it returns how many it marked. It costs two HEADs for each video, and a listing of one key for each object that is gone. Which video is next, only this process remembers.
+// have not; it returns how many it marked. It costs two HEADs for each video, and a listing of one key for each object
+// that is gone. Which video is next, only this process remembers.
 func (d *Door) Inspect(ctx context.Context, n int) (marked int, err error) {
 	videos, err := d.Store.Videos(ctx, video.Query{Within: video.Everywhere(), Before: d.inspected, Limit: n})
 	if err != nil {

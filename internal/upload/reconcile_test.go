@@ -116,7 +116,8 @@ func TestAStorageThatIsAwayMarksNothing(t *testing.T) {
 	})
 }
 
-// TestCreated_BucketIsAway_FailsAndCountsTheObjectLater tells of an object while each bucket is away. Passed over, the object would wait for a reconcile, and
+// TestCreated_BucketIsAway_FailsAndCountsTheObjectLater tells of an object while each bucket is away. Passed over, the
+// object would wait for a reconcile, and
 // a notice of it would be used up.
 func TestCreated_BucketIsAway_FailsAndCountsTheObjectLater(t *testing.T) {
 	t.Parallel()

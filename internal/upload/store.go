@@ -13,9 +13,11 @@ import (
 type Store interface {
 	// Grant records the right to put one source: a waiting video, its upload, and the jobs that look for the source.
 	Grant(ctx context.Context, v video.Video, up video.Upload, looks []engine.Job) error
-	// Upload returns the upload that a video was granted for; fault.NotFound, code "no_upload", where there is none or its video was deleted.
+	// Upload returns the upload that a video was granted for; fault.NotFound, code "no_upload", where there is none or
+	// its video was deleted.
 	Upload(ctx context.Context, id video.ID) (video.Upload, error)
-	// Looked records that a look found no source of a video, sets when the next look is due (the zero time for never), inserts its job and completes done.
+	// Looked records that a look found no source of a video, sets when the next look is due (the zero time for never),
+	// inserts its job and completes done.
 	// Where the source has come meanwhile, or the video was deleted, it only completes done.
 	Looked(ctx context.Context, id video.ID, next time.Time, looks []engine.Job, done engine.Handle) error
 	// Received records one accepted write and what it starts: a fact (bucket, key, version or etag+time), an event and next. Where the key is that of a granted upload, its video

@@ -8,7 +8,8 @@
 //
 // Failure. When Created returns an error nothing was promised to the client, who tries again; Reconcile finds what that
 // left, a stored object without a video, and StrayPins a pin without one. Two writes of the same bytes to one key within one second
-// are one write: S3 tells them apart no better. A video is deleted once that second is over, so that a write after its deletion is another one.
+// are one write: S3 tells them apart no better. A video is deleted once that second is over, so that a write after its
+// deletion is another one.
 //
 // In the media bucket lie "sources/…", the pins, and "streams/<stem>-<id>/…", what is made of them.
 package upload
@@ -41,7 +42,8 @@ type Objects interface {
 	Pin(ctx context.Context, src bucket.Object, bucket, key string) (bucket.Object, error)
 	// Delete removes an object; that there is none is no error.
 	Delete(ctx context.Context, bucket, key string) error
-	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there afterwards.
+	// DeleteWrite removes an object if it is still the write that o names, and reports whether another one lies there
+	// afterwards.
 	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	// PresignPut returns a URL that takes one PUT, and the header that the PUT must carry.
 	PresignPut(ctx context.Context, r bucket.PresignRequest) (string, map[string]string, error)
@@ -61,9 +63,11 @@ type Config struct {
 	Now         func() time.Time // nil means time.Now
 	// Room has an error while the storage can't take so many bytes more (0: of a size that isn't known); nil always has room.
 	Room func(bytes int64) error
-	// Away has an error while the storage is known not to take anything in; no request is made for it. Nil never has one.
+	// Away has an error while the storage is known not to take anything in; no request is made for it. Nil never has
+	// one.
 	Away func() error
-	// FirstLook is how long after a grant the server first looks for its source by itself; 0 for a storage that reports each object before its client has an answer.
+	// FirstLook is how long after a grant the server first looks for its source by itself; 0 for a storage that reports
+	// each object before its client has an answer.
 	FirstLook time.Duration
 	// Ingest makes the job that begins the way of a video.
 	Ingest func(id video.ID, generation int) engine.Job
@@ -118,7 +122,8 @@ type Request struct {
 
 // Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
 // fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type"),
-// fault.TooLarge ("too_large"), fault.Unavailable ("storage_unavailable") while Config.Away has an error, and what Config.Room says.
+// fault.TooLarge ("too_large"), fault.Unavailable ("storage_unavailable") while Config.Away has an error, and what
+// Config.Room says.
 func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	name, err := d.check(r)
 	if err != nil {
@@ -192,7 +197,8 @@ func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err e
 // describe is Objects.Head, or it with a bound.
 type describe func(ctx context.Context, bucket, key string) (bucket.Object, error)
 
-// take records an object that starts a video, if head finds it (found) and fits returns no error. fresh is whether the write
+// take records an object that starts a video, if head finds it (found) and fits returns no error. fresh is whether the
+// write
 // was not recorded before.
 func (d *Door) take(ctx context.Context, from, key string, head describe, fits func(bucket.Object) error) (found, fresh bool, err error) {
 	if !d.starts(from, key) {

@@ -156,7 +156,8 @@ type Object struct {
 	Name   string `json:"name"` // "1080p/init.mp4"
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"` // hex
-	// At is the object's key in the media bucket until publish moves it to its name, where another attempt had put other bytes under that; else empty.
+	// At is the object's key in the media bucket until publish moves it to its name, where another attempt had put
+	// other bytes under that; else empty.
 	At string `json:"at,omitempty"`
 }
 

@@ -1,4 +1,5 @@
-// Package accept drives the storage door beside a small model of what it promises: every acknowledged write is a video, or was deleted by name; nothing else
+// Package accept drives the storage door beside a small model of what it promises: every acknowledged write is a video,
+// or was deleted by name; nothing else
 // vanishes; at the end nothing is left over.
 package accept
 
@@ -29,7 +30,8 @@ func TestMain(m *testing.M) {
 // length is how many operations a history has.
 const length = 40
 
-// TestDoor_RandomHistories_DoesWhatItsModelDoes plays random operations of S3 clients, of people who delete videos, of the reconciler, of deaths and of sweeps.
+// TestDoor_RandomHistories_DoesWhatItsModelDoes plays random operations of S3 clients, of people who delete videos, of
+// the reconciler, of deaths and of sweeps.
 // A failure prints the seed and the shortest history that still fails; -args -accept.seed repeats it.
 func TestDoor_RandomHistories_DoesWhatItsModelDoes(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -23,7 +23,8 @@ type system interface {
 	videos(ctx context.Context, prefix string) ([]clip, error)
 	// remove deletes a video, as the API does; its objects go later.
 	remove(ctx context.Context, id string) error
-	// purge does the work that follows deletions. At the moment that stage names, meanwhile runs; it says whether the process dies there.
+	// purge does the work that follows deletions. At the moment that stage names, meanwhile runs; it says whether the
+	// process dies there.
 	purge(ctx context.Context, stage string, meanwhile func() (dies bool)) error
 	// reconcile looks through the storage.
 	reconcile(ctx context.Context) error
@@ -35,14 +36,17 @@ type system interface {
 	restart(ctx context.Context) error
 	// sweep removes leftovers, days later.
 	sweep(ctx context.Context) error
-	// pins reads the pinned bytes of videos with keys below prefix, and of no video; staging lists what lies in the storage and is no object.
+	// pins reads the pinned bytes of videos with keys below prefix, and of no video; staging lists what lies in the
+	// storage and is no object.
 	pins(ctx context.Context) (map[string]string, error)
 	staging() ([]string, error)
-	// prompt says that a write is accepted before its client is answered; exact, that its storage is Sluice's, whose every answer is ours.
+	// prompt says that a write is accepted before its client is answered; exact, that its storage is Sluice's, whose
+	// every answer is ours.
 	prompt() bool
 }
 
-// op is one operation of a history. What it is done to is chosen by number among what is there, so that a history makes sense with any of its operations left out.
+// op is one operation of a history. What it is done to is chosen by number among what is there, so that a history makes
+// sense with any of its operations left out.
 type op struct {
 	kind      string
 	key, body int
@@ -351,7 +355,8 @@ func (p *play) part(ctx context.Context, up *multipart, body string) error {
 	return err
 }
 
-// complete completes an upload. A second time it may be answered as the first one while its object is still there; else there is no such upload.
+// complete completes an upload. A second time it may be answered as the first one while its object is still there; else
+// there is no such upload.
 func (p *play) complete(ctx context.Context, up *multipart) error {
 	parts := []types.CompletedPart{{ETag: &up.etag, PartNumber: aws.Int32(1)}}
 	if up.etag == "" {

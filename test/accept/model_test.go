@@ -28,7 +28,8 @@ type write struct {
 	deleted bool   // that video was deleted by name
 }
 
-// model is what the storage and the records have to hold, after each operation. It learns the identity of a write by a HEAD right after it, and knows
+// model is what the storage and the records have to hold, after each operation. It learns the identity of a write by a
+// HEAD right after it, and knows
 // everything else from what was done.
 type model struct {
 	writes  map[fact]*write
@@ -40,7 +41,8 @@ func newModel(told bool) *model {
 	return &model{writes: map[fact]*write{}, current: map[string]fact{}, told: told}
 }
 
-// stored notes that a write lies under its key. One that is acknowledged after its twin's video was deleted is a write of its own, whatever its identity is.
+// stored notes that a write lies under its key. One that is acknowledged after its twin's video was deleted is a write
+// of its own, whatever its identity is.
 func (m *model) stored(f fact, body string, acked bool) {
 	w := m.writes[f]
 	if w == nil || w.deleted && acked {

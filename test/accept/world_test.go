@@ -29,7 +29,8 @@ import (
 	"sluice/test/rig"
 )
 
-// world is the storage door in this process: the endpoint, or a client of a foreign one, with the doors, the records and the removal. No job runs by itself.
+// world is the storage door in this process: the endpoint, or a client of a foreign one, with the doors, the records
+// and the removal. No job runs by itself.
 type world struct {
 	t       *testing.T
 	dir     string
@@ -282,7 +283,8 @@ func (w *world) pins(ctx context.Context) (map[string]string, error) {
 	return all, nil
 }
 
-// staging lists the files in the folders in which versitygw keeps what isn't an object; of a server that keeps none, nothing.
+// staging lists the files in the folders in which versitygw keeps what isn't an object; of a server that keeps none,
+// nothing.
 func (w *world) staging() (all []string, err error) {
 	root := filepath.Join(w.dir, "objects")
 	if w.foreign != nil {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Absence is how a server answers while a bucket is away. Each answers a HEAD as it answers for one object that does not exist: 404 without a body (RFC 9110 §9.3.2).
+// Absence is how a server answers while a bucket is away. Each answers a HEAD as it answers for one object that does
+// not exist: 404 without a body (RFC 9110 §9.3.2).
 type Absence int
 
 // The absences.

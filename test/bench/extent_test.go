@@ -19,8 +19,10 @@ import (
 	"sluice/internal/video"
 )
 
-// TestTheSoundOfALongMP4AgainstMergingOneByOne measures what the audio step of an MP4 on a remote storage computes before its first byte comes: reading the index, and
-// comparing the places of the sound with what is there. Its peer merges these places one at a time, as Sluice did before. Both have the same extents.
+// TestTheSoundOfALongMP4AgainstMergingOneByOne measures what the audio step of an MP4 on a remote storage computes
+// before its first byte comes: reading the index, and
+// comparing the places of the sound with what is there. Its peer merges these places one at a time, as Sluice did
+// before. Both have the same extents.
 func TestTheSoundOfALongMP4AgainstMergingOneByOne(t *testing.T) {
 	lengths, peers := []time.Duration{2 * time.Minute}, 2*time.Minute
 	if *full {
@@ -106,7 +108,8 @@ func remoteFile(t *testing.T, body []byte) *bucket.File {
 	return file
 }
 
-// interleaved is an MP4 of one second's 30 pictures and 47 sound samples after the other, as ffmpeg writes it: a chunk a picture, and the sound of its time after it.
+// interleaved is an MP4 of one second's 30 pictures and 47 sound samples after the other, as ffmpeg writes it: a chunk
+// a picture, and the sound of its time after it.
 // Samples have a few bytes; the tables are those of a real file.
 func interleaved(length time.Duration) []byte {
 	const fps, rate, unit, picture, sound = 30, 48000, 1024, 12, 3

@@ -131,7 +131,8 @@ func TestProcessesThatDieAndStallAndLoseTheirLinesLoseNothing(t *testing.T) {
 	t.Logf("%d failed", failed)
 }
 
-// TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady does the same to an api, two workers and an edge, as docs/OPERATIONS.md has them.
+// TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady does the same to an api, two workers and an edge,
+// as docs/OPERATIONS.md has them.
 func TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady(t *testing.T) {
 	beside(t)
 	span, uploads := 8*time.Second, 2
@@ -146,7 +147,8 @@ func TestRoles_KilledAndStoppedAndCutOff_EveryAcknowledgedVideoEndsReady(t *test
 	}
 }
 
-// endure injects faults for a span while videos are uploaded, has the checker look at what came of it, and returns the videos whose upload was acknowledged.
+// endure injects faults for a span while videos are uploaded, has the checker look at what came of it, and returns the
+// videos whose upload was acknowledged.
 func (c *cluster) endure(t *testing.T, span time.Duration, uploads int) (acked []string) {
 	t.Helper()
 	for _, k := range c.members {

@@ -14,7 +14,8 @@ import (
 // differMoves are the durable steps that are taken only where two attempts of a step made different bytes.
 var differMoves = []string{"Replace"}
 
-// another writes a program that runs ffmpeg as another machine would, and returns the environment in which a server finds it: it puts options before those that it
+// another writes a program that runs ffmpeg as another machine would, and returns the environment in which a server
+// finds it: it puts options before those that it
 // is given, and replaces one word of them by another.
 func another(t *testing.T, options, word, by string) string {
 	t.Helper()
@@ -33,8 +34,10 @@ exec /usr/bin/ffmpeg %s "$@"
 	return "PATH=" + dir + ":" + os.Getenv("PATH")
 }
 
-// TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep kills a server that has put the outputs of a step and not recorded it. A server with another
-// ffmpeg takes over: without SIMD code, whose resampler makes other samples, or with another preset, as another version does. That one is killed around the move
+// TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep kills a server that has put the outputs of a step
+// and not recorded it. A server with another
+// ffmpeg takes over: without SIMD code, whose resampler makes other samples, or with another preset, as another version
+// does. That one is killed around the move
 // of its outputs to their names.
 func TestTakeover_OtherMachineMakesOtherBytes_PublishesOneAttemptPerStep(t *testing.T) {
 	beside(t)

@@ -19,7 +19,8 @@ import (
 	"sluice/test/rig"
 )
 
-// endpointPoints are between the durable steps of the storage endpoint's own operations (internal/bucket), by operation. A copy is stored
+// endpointPoints are between the durable steps of the storage endpoint's own operations (internal/bucket), by
+// operation. A copy is stored
 // as a PUT is.
 var endpointPoints = map[string][]string{
 	"complete": {
@@ -99,7 +100,8 @@ func (s storage) complete(key string, body []byte) *s3.CompleteMultipartUploadIn
 	return in
 }
 
-// TestAKillInsideTheStorageEndpoint_ClientRepeats_EndsInOneVideo kills the server inside each operation of its own S3 endpoint.
+// TestAKillInsideTheStorageEndpoint_ClientRepeats_EndsInOneVideo kills the server inside each operation of its own S3
+// endpoint.
 func TestAKillInsideTheStorageEndpoint_ClientRepeats_EndsInOneVideo(t *testing.T) {
 	beside(t)
 	points := shortEndpointPoints
@@ -125,7 +127,8 @@ func TestAKillInsideTheStorageEndpoint_ClientRepeats_EndsInOneVideo(t *testing.T
 				t.Errorf("%s was not killed at %s", operation, point)
 			}
 			injected(t, 1)
-			// An object that is stored is found by the server itself; only a completion and a deletion can be repeated without being another write.
+			// An object that is stored is found by the server itself; only a completion and a deletion can be repeated
+			// without being another write.
 			if operation == "complete" || operation == "delete" || point == "Put.staged" {
 				s.again(do)
 			}
@@ -217,7 +220,8 @@ func staged(t *testing.T, data string) {
 	}
 }
 
-// TestAStopInTheMiddleOfACompletion_ClientRepeats_EndsInOneVideo stops the server in order while a completion takes longer than requests are waited for.
+// TestAStopInTheMiddleOfACompletion_ClientRepeats_EndsInOneVideo stops the server in order while a completion takes
+// longer than requests are waited for.
 func TestAStopInTheMiddleOfACompletion_ClientRepeats_EndsInOneVideo(t *testing.T) {
 	if !*full {
 		t.Skip("it waits for a shutdown that has to wait; make drill runs it")

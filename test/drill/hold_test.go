@@ -90,7 +90,8 @@ func untouched(t *testing.T, s *rig.Server, id string) {
 	}
 }
 
-// slow reports whether a video failed because this machine is so busy that a probe exceeds its time: it ended, with a code.
+// slow reports whether a video failed because this machine is so busy that a probe exceeds its time: it ended, with a
+// code.
 func slow(v rig.Video) bool {
 	return v.Status == "failed" && v.Error != nil && v.Error.Code == "too_costly"
 }

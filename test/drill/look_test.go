@@ -15,7 +15,8 @@ import (
 	"sluice/test/rig"
 )
 
-// TestKill_AroundALookForAStoredFile_LosesNoLook kills a server on a storage that reports nothing while it looks for the file of a client that vanishes, and while an operator
+// TestKill_AroundALookForAStoredFile_LosesNoLook kills a server on a storage that reports nothing while it looks for
+// the file of a client that vanishes, and while an operator
 // has the storage looked through. Its reconciler runs at starts and hourly. Without -full one point kills.
 func TestKill_AroundALookForAStoredFile_LosesNoLook(t *testing.T) {
 	beside(t)

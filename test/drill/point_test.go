@@ -36,7 +36,8 @@ var moves = []string{
 	"TakeDuty", "KeepDuty", "EndDuty",
 }
 
-// lookMoves are those of a storage that reports nothing, and of operators who have it looked through: a drill of its own (look_test.go).
+// lookMoves are those of a storage that reports nothing, and of operators who have it looked through: a drill of its
+// own (look_test.go).
 var lookMoves = []string{"Looked", "HurryDuty"}
 
 // reads are the methods of the same interfaces that move no fact. Progress is advisory: losing it loses nothing.

@@ -140,7 +140,8 @@ func TestAStorageThatIsAwayPausesWork(t *testing.T) {
 	t.Logf("%d attempts met the storage away", waits)
 }
 
-// TestVideo_BucketAwayDuringEncode_WaitsAndEndsReady takes the folder of the bucket media from versitygw in the middle of an encode, which then answers 404 to everything
+// TestVideo_BucketAwayDuringEncode_WaitsAndEndsReady takes the folder of the bucket media from versitygw in the middle
+// of an encode, which then answers 404 to everything
 // in it, and puts it back.
 func TestVideo_BucketAwayDuringEncode_WaitsAndEndsReady(t *testing.T) {
 	t.Parallel()

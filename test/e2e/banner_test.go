@@ -12,7 +12,8 @@ import (
 	"sluice/test/rig"
 )
 
-// TestBanner_AdminTokenIsSet_ItsCommandsWork runs what the start prints under "Try:" as it stands, in a shell that has the server's environment.
+// TestBanner_AdminTokenIsSet_ItsCommandsWork runs what the start prints under "Try:" as it stands, in a shell that has
+// the server's environment.
 func TestBanner_AdminTokenIsSet_ItsCommandsWork(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, rig.Options{Token: clusterToken})

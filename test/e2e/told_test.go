@@ -23,7 +23,8 @@ import (
 	"sluice/test/rig"
 )
 
-// silent starts a server on a versitygw that reports nothing. Its reconciler runs at the start and then hourly: it finds nothing within a test.
+// silent starts a server on a versitygw that reports nothing. Its reconciler runs at the start and then hourly: it
+// finds nothing within a test.
 func silent(t *testing.T, env ...string) (*rig.Keeper, *rig.Foreign) {
 	t.Helper()
 	storage := rig.VersityGW(t)
@@ -33,7 +34,8 @@ func silent(t *testing.T, env ...string) (*rig.Keeper, *rig.Foreign) {
 	return k, storage
 }
 
-// lateLooks has the server expect events, which never come: its first look is a minute after a grant, so that what is found before was not found by it.
+// lateLooks has the server expect events, which never come: its first look is a minute after a grant, so that what is
+// found before was not found by it.
 const lateLooks = "SLUICE_EVENTS_TOKEN=a-token-for-a-storage-that-is-silent"
 
 // reconciled waits for the end of the comparison that each start makes.
@@ -144,7 +146,8 @@ func TestCompleteUpload_StorageThatReportsNothing_AnswersForEachState(t *testing
 	}
 }
 
-// A client that vanishes after its PUT calls nothing: a look that was scheduled with the grant finds the file, also where the server was killed in between.
+// A client that vanishes after its PUT calls nothing: a look that was scheduled with the grant finds the file, also
+// where the server was killed in between.
 func TestGrant_ClientThatVanishesAfterItsPut_IsFoundByALookThatOutlivesAKill(t *testing.T) {
 	t.Parallel()
 	k, _ := silent(t)

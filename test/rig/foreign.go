@@ -60,7 +60,8 @@ func EmptyVersityGW(t testing.TB) *Foreign {
 	return launchForeign(t, "versitygw", install(t, "versitygw"))
 }
 
-// Notify restarts a versitygw with a webhook for its events, and with more in its environment. It starts only while the webhook answers.
+// Notify restarts a versitygw with a webhook for its events, and with more in its environment. It starts only while the
+// webhook answers.
 func (f *Foreign) Notify(webhook string, env ...string) {
 	f.t.Helper()
 	f.Stop()

@@ -109,7 +109,8 @@ func readUnit(t *testing.T, text string) (u unit) {
 	return u
 }
 
-// readEnvironment reads an EnvironmentFile as systemd does, which runs no shell: a line is a name and its value (systemd.exec(5)).
+// readEnvironment reads an EnvironmentFile as systemd does, which runs no shell: a line is a name and its value
+// (systemd.exec(5)).
 func readEnvironment(t *testing.T, path string) (env []string) {
 	t.Helper()
 	body, err := os.ReadFile(path)

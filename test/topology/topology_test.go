@@ -1,4 +1,5 @@
-// Package topology runs the cluster that docs/OPERATIONS.md describes under "Topologies": its blocks as they stand, with a real PostgreSQL, a foreign S3
+// Package topology runs the cluster that docs/OPERATIONS.md describes under "Topologies": its blocks as they stand,
+// with a real PostgreSQL, a foreign S3
 // server, nginx and the built program. What is replaced is what the document tells operators to replace.
 package topology
 
@@ -148,7 +149,8 @@ type client struct {
 	url, token string
 }
 
-// send makes one request, and wants an answer of 2xx that is whole. Nothing is repeated by the transport: a request that has sent its connection's first
+// send makes one request, and wants an answer of 2xx that is whole. Nothing is repeated by the transport: a request
+// that has sent its connection's first
 // byte in vain is a failed request.
 func (c *client) send(request *http.Request) ([]byte, error) {
 	request.Header.Set("Authorization", "Bearer "+c.token)
@@ -216,7 +218,8 @@ func (c *client) upload(name string, source []byte) (id string, err error) {
 	return grant.ID, nil
 }
 
-// plays fetches the whole of a video from the edge by a signed address, has ffmpeg decode one rendition, and returns the addresses of all segments.
+// plays fetches the whole of a video from the edge by a signed address, has ffmpeg decode one rendition, and returns
+// the addresses of all segments.
 func (c *client) plays(t *testing.T, id string) []string {
 	t.Helper()
 	var given struct{ DASH string }

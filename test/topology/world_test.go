@@ -190,7 +190,8 @@ func (w *world) certify(dir string) {
 	w.client = &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 }
 
-// resolver is an HTTP proxy that knows the names of the document; programs use it in the place of the DNS. It returns its URL.
+// resolver is an HTTP proxy that knows the names of the document; programs use it in the place of the DNS. It returns
+// its URL.
 func (w *world) resolver() string {
 	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		to, named := w.names[r.Host]
@@ -217,7 +218,8 @@ func (w *world) resolver() string {
 	return proxy.URL
 }
 
-// ssh puts a program of that name on the operator's path: "ssh MACHINE systemctl restart sluice" restarts the machine's process, and returns as systemd does
+// ssh puts a program of that name on the operator's path: "ssh MACHINE systemctl restart sluice" restarts the machine's
+// process, and returns as systemd does
 // once the new one was started.
 func (w *world) ssh(bin string) {
 	w.t.Helper()
@@ -367,7 +369,8 @@ func (m *machine) restart() error {
 	return m.launch()
 }
 
-// leaves wants of a process that received SIGTERM what load balancers with health checks rely on: /readyz says 503 while the process still answers.
+// leaves wants of a process that received SIGTERM what load balancers with health checks rely on: /readyz says 503
+// while the process still answers.
 func (m *machine) leaves() error {
 	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {

@@ -402,7 +402,8 @@ export class Client {
     return this.call('DELETE', `/v1/videos/${encodeURIComponent(id)}/playbacks/${encodeURIComponent(playback)}`);
   }
 
-  // complete tells the server that the file of an upload was PUT: it looks for the file at once. It throws a Problem, code "not_uploaded", where there is none.
+  // complete tells the server that the file of an upload was PUT: it looks for the file at once. It throws a Problem,
+  // code "not_uploaded", where there is none.
   complete(id: string): Promise<{ received?: string }> {
     return this.call('POST', `/v1/uploads/${encodeURIComponent(id)}/complete`);
   }

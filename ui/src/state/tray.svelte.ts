@@ -7,7 +7,8 @@ import { inSeconds } from '../api/words';
 const together = 2; // uploads at a time: more only share the same line
 const margin = 10_000; // ms a presigned URL must still be good for
 
-// copyAsks bounds the questions about a copy after a failed PUT: the server waits 10 s before it answers that it still copies,
+// copyAsks bounds the questions about a copy after a failed PUT: the server waits 10 s before it answers that it still
+// copies,
 // so the bound is about ten minutes.
 const copyAsks = 60;
 const announcements = 4; // calls that tell the server of one stored file
@@ -171,8 +172,10 @@ export class Tray {
     }
   }
 
-  // confirmed asks, after a failed PUT, whether the server records the file nevertheless. Only a recorded file counts: while
-  // the server copies what it has found, the copy can still fail, and a second PUT would make a second video, so confirmed
+  // confirmed asks, after a failed PUT, whether the server records the file nevertheless. Only a recorded file counts:
+  // while
+  // the server copies what it has found, the copy can still fail, and a second PUT would make a second video, so
+  // confirmed
   // waits for the end of the copy.
   async #confirmed(upload: Upload, id: string): Promise<boolean> {
     for (let n = 1; this.items.includes(upload); n++) {
@@ -185,7 +188,8 @@ export class Tray {
     return false;
   }
 
-  // announce tells the server that a file is stored. A failure is none of the upload: the server finds the file later by itself.
+  // announce tells the server that a file is stored. A failure is none of the upload: the server finds the file later
+  // by itself.
   async #announce(id: string) {
     for (let pause = 250, n = 1; ; n++, pause *= 2) {
       try {
