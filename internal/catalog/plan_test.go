@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,25 +51,12 @@ func TestQueries_PlanOnSQLite_ReadTablesByIndex(t *testing.T) {
 			}
 			name, query := string(text[h[2]:h[3]]), string(text[h[1]:end])
 			query = embedded.ReplaceAllString(parameter.ReplaceAllString(query, "'1'"), "$1.*")
-			rows, err := s.DB().Read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+strings.TrimSpace(query))
+			plan, err := planOf(t.Context(), s, query)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
 			met++
-			var plan []string
-			for rows.Next() {
-				var id, parent, unused int
-				var detail string
-				if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-					t.Fatal(err)
-				}
-				plan = append(plan, detail)
-			}
-			if err := rows.Err(); err != nil {
-				t.Fatal(err)
-			}
-			_ = rows.Close()
 			scanned := slices.ContainsFunc(plan, func(d string) bool {
 				table, isScan := strings.CutPrefix(d, "SCAN ")
 				return isScan && !strings.Contains(d, "CONSTANT ROW") && !slices.Contains(plan, "CO-ROUTINE "+table) // a subquery's rows, not a table's
@@ -81,4 +69,22 @@ func TestQueries_PlanOnSQLite_ReadTablesByIndex(t *testing.T) {
 	if met < 150 {
 		t.Errorf("only %d queries were met", met)
 	}
+}
+
+// planOf returns the steps by which SQLite runs a query.
+func planOf(ctx context.Context, s *Store, query string) (plan []string, err error) {
+	rows, err := s.DB().Read.QueryContext(ctx, "EXPLAIN QUERY PLAN "+strings.TrimSpace(query))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			return nil, err
+		}
+		plan = append(plan, detail)
+	}
+	return plan, rows.Err()
 }
