@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -107,14 +108,15 @@ func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
 const (
 	// completing is how many complete calls of one process look at the storage at the same time, and how many copy.
 	completing = 16
-	// lookLimit bounds the wait for a turn to look, and after it the HEAD. Both together are shorter than answerAfter.
+	// lookLimit bounds the wait for a turn to look, and after it the HEAD. Both and lookAgain together are shorter than
+	// answerAfter.
 	lookLimit = 4 * time.Second
 	// answerAfter is how long a complete call waits: a pin on a foreign storage is a copy, which takes minutes for a
 	// large source.
 	answerAfter = 10 * time.Second
 	// longestCopy bounds the work for one complete call: a copy for which no caller waits, and its turn.
 	longestCopy = time.Hour
-	// lookAgain is how long the answer of a look that found nothing stands for further calls.
+	// lookAgain is the shortest time between the end of a look that recorded nothing and the next look for that upload.
 	lookAgain = time.Second
 )
 
@@ -127,31 +129,22 @@ type completion struct {
 	copies  *semaphore.Weighted
 
 	mu     sync.Mutex
-	recent map[video.ID]failedLook
-	found  map[video.ID]bool // uploads whose file a look has found and whose copy has not ended
+	looked map[video.ID]time.Time // when the last look ended that recorded nothing
+	found  map[video.ID]bool      // uploads whose file a look has found and whose copy has not ended
 }
 
-// failedLook is the answer of a look that recorded nothing.
-type failedLook struct {
-	err   error
-	until time.Time
-}
-
-// Complete looks at once for the source of an upload, and records it as Created does. It returns true once the source
-// is
+// Complete looks for the source of an upload, and records it as Created does. It returns true once the source is
 // recorded, however often it is called, and false without an error where the look has found the file and its copy takes
-// longer
-// than answerAfter: the copy continues, and can still fail. Errors are fault.NotFound ("no_upload"), fault.Conflict
+// longer than answerAfter: the copy continues, and can still fail. A file that was stored before the call is found: the
+// answer comes from a look that began after the call. Errors are fault.NotFound ("no_upload"), fault.Conflict
 // ("not_uploaded", "wrong_size"), fault.Gone ("upload_expired"), fault.Unavailable ("storage_slow") where the storage
-// does not
-// say within seconds whether the file is there, and those of storage and records.
+// does not say within seconds whether the file is there, and those of storage and records.
 //
 // It costs one read of the records; where the source isn't recorded, one look too: a HEAD, and on a storage of its own
-// a
-// listing of one key if the HEAD finds nothing. Calls for one upload share a look, and one that found nothing answers
-// for a
-// second, so a client that calls in a loop costs the storage one look a second.
+// a listing of one key if the HEAD finds nothing. Calls for one upload share looks, and the next look comes lookAgain
+// after one that recorded nothing, so a client that calls in a loop costs the storage one look a second.
 func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err error) {
+	asked := time.Now()
 	up, err := d.Store.Upload(ctx, id)
 	if err != nil {
 		return false, err
@@ -159,37 +152,41 @@ func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err er
 	if !up.Received.IsZero() {
 		return true, nil
 	}
-	if err := d.completion.failed(id, d.Now()); err != nil {
-		return false, err
-	}
-	result := d.completion.flights.DoChan(string(id), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestCopy)
-		defer cancel()
-		if err := d.completion.failed(id, d.Now()); err != nil { // by a look that ended since the caller asked
-			return nil, err
-		}
-		err := d.complete(ctx, up)
-		d.completion.remember(id, err, d.Now())
-		return nil, err
-	})
 	wait := time.NewTimer(answerAfter)
 	defer wait.Stop()
-	select {
-	case r := <-result:
-		return r.Err == nil, r.Err
-	case <-wait.C:
-		if !d.completion.copying(id) {
-			return false, slow(nil)
+	for {
+		result := d.completion.flights.DoChan(string(id), func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestCopy)
+			defer cancel()
+			began, err := d.complete(ctx, up)
+			d.completion.ended(id, err)
+			return began, err
+		})
+		select {
+		case r := <-result:
+			// A look that began before the call can have missed the file. The next one begins after this one ended.
+			if began, _ := r.Val.(time.Time); r.Err != nil && r.Shared && !began.IsZero() && began.Before(asked) {
+				continue
+			}
+			return r.Err == nil, r.Err
+		case <-wait.C:
+			if !d.completion.copying(id) {
+				return false, slow(nil)
+			}
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
 		}
-		return false, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
 	}
 }
 
 // complete looks for the source of an upload when it is its turn, and then copies and records it when it is its turn.
-func (d *Door) complete(ctx context.Context, up video.Upload) error {
+// It returns when it asked the storage last, as the time of this process; zero where it did not ask.
+func (d *Door) complete(ctx context.Context, up video.Upload) (began time.Time, err error) {
 	c := &d.completion
+	if err := c.space(ctx, up.Video); err != nil {
+		return began, err
+	}
 	head := func(ctx context.Context, from, key string) (bucket.Object, error) {
 		turn, cancel := context.WithTimeout(ctx, lookLimit)
 		defer cancel()
@@ -197,6 +194,7 @@ func (d *Door) complete(ctx context.Context, up video.Upload) error {
 			return bucket.Object{}, slow(err)
 		}
 		defer c.looks.Release(1)
+		began = time.Now()
 		return d.head(ctx, from, key)
 	}
 	copies := false
@@ -206,7 +204,7 @@ func (d *Door) complete(ctx context.Context, up video.Upload) error {
 			c.copies.Release(1)
 		}
 	}()
-	return d.find(ctx, up, head, func() (err error) {
+	err = d.find(ctx, up, head, func() (err error) {
 		c.note(up.Video, true)
 		if !copies { // take comes here again where the object was replaced meanwhile
 			err = c.copies.Acquire(ctx, 1)
@@ -214,6 +212,7 @@ func (d *Door) complete(ctx context.Context, up video.Upload) error {
 		}
 		return err
 	})
+	return began, err
 }
 
 // head is Objects.Head with lookLimit.
@@ -251,35 +250,35 @@ func (c *completion) copying(id video.ID) bool {
 	return c.found[id]
 }
 
-// failed is the error of a look for an upload that recorded nothing less than lookAgain ago.
-func (c *completion) failed(id video.ID, now time.Time) error {
+// space waits until the next look for an upload may begin.
+func (c *completion) space(ctx context.Context, id video.ID) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if last, ok := c.recent[id]; ok && now.Before(last.until) {
-		return last.err
+	wait := time.NewTimer(time.Until(c.looked[id].Add(lookAgain)))
+	c.mu.Unlock()
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
 }
 
-// manyRecent is the size at which answers that have expired are dropped.
-const manyRecent = 1000
+// manyLooked is the size at which completion drops the times after which a look may begin at once.
+const manyLooked = 1000
 
-// remember keeps the error of a look.
-func (c *completion) remember(id video.ID, err error, now time.Time) {
+// ended keeps when a look ended that returned an error.
+func (c *completion) ended(id video.ID, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		delete(c.recent, id)
+		delete(c.looked, id)
 		return
 	}
-	if len(c.recent) >= manyRecent {
-		for key, last := range c.recent {
-			if !now.Before(last.until) {
-				delete(c.recent, key)
-			}
-		}
+	if len(c.looked) >= manyLooked {
+		maps.DeleteFunc(c.looked, func(_ video.ID, at time.Time) bool { return time.Since(at) >= lookAgain })
 	}
-	c.recent[id] = failedLook{err, now.Add(lookAgain)}
+	c.looked[id] = time.Now()
 }
 
 // find records the source of an upload if head finds it. It calls ready before it copies a file of the right size.

@@ -24,6 +24,7 @@ type counted struct {
 	upload.Objects
 	heads atomic.Int64
 	away  atomic.Bool
+	after atomic.Pointer[func()] // called when a HEAD has its answer
 }
 
 func (c *counted) Head(ctx context.Context, bucketName, key string) (bucket.Object, error) {
@@ -31,20 +32,18 @@ func (c *counted) Head(ctx context.Context, bucketName, key string) (bucket.Obje
 	if c.away.Load() {
 		return bucket.Object{}, fault.New(fault.Unavailable, "test", "storage_unavailable", "The storage can't be reached at the moment; try again later.", nil)
 	}
-	return c.Objects.Head(ctx, bucketName, key)
+	o, err := c.Objects.Head(ctx, bucketName, key)
+	if after := c.after.Load(); after != nil {
+		(*after)()
+	}
+	return o, err
 }
 
-// received waits until a complete call finds the source: the answer of a look that found none stands for a second.
+// received wants the first complete call after a PUT to find its source.
 func received(t *testing.T, d *upload.Door, id video.ID) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		ok, err := d.Complete(t.Context(), id)
-		if ok && err == nil {
-			return
-		}
-		if fault.Of(err).Code != "not_uploaded" || time.Now().After(deadline) {
-			t.Fatalf("received %v, %v", ok, err)
-		}
+	if ok, err := d.Complete(t.Context(), id); !ok || err != nil {
+		t.Fatalf("received %v, %v", ok, err)
 	}
 }
 
@@ -140,21 +139,20 @@ func TestComplete_WithoutAFile_SaysWhy(t *testing.T) {
 }
 
 // A client that calls in a loop, or many at once, costs the storage one request for each second.
-func TestComplete_Flooded_CostsOneLook(t *testing.T) {
+func TestComplete_Flooded_CostsOneLookASecond(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	storage := &counted{Objects: h.store}
 	h.door.Objects = storage
-	now := time.Now()
-	h.door.Now = func() time.Time { return now }
 	up, err := h.door.Grant(t.Context(), upload.Request{Filename: "a.mp4"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			for range 50 {
+			for range 2 {
 				if _, err := h.door.Complete(t.Context(), up.Video); fault.Of(err).Code != "not_uploaded" {
 					t.Errorf("%v", err)
 				}
@@ -162,13 +160,47 @@ func TestComplete_Flooded_CostsOneLook(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := storage.heads.Load(); n != 1 {
-		t.Errorf("800 calls cost %d looks", n)
+	if n, most := storage.heads.Load(), 1+int64(time.Since(began)/time.Second); n > most {
+		t.Errorf("32 calls in %s cost %d looks, at most %d are wanted", time.Since(began), n, most)
 	}
-	now = now.Add(2 * time.Second)
-	_, _ = h.door.Complete(t.Context(), up.Video)
-	if n := storage.heads.Load(); n != 2 {
-		t.Errorf("a call two seconds later made it %d looks", n)
+}
+
+// The answer to a call comes from a look that began after it, not from one that ended just before the PUT.
+func TestComplete_FileStoredAfterALookThatFoundNothing_IsFound(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.quiet.Store(true)
+	storage := &counted{Objects: h.store}
+	h.door.Objects = storage
+	for name, meanwhile := range map[string]func(put func(), id video.ID){
+		"after the look": func(put func(), id video.ID) {
+			if ok, err := h.door.Complete(t.Context(), id); ok || fault.Of(err).Code != "not_uploaded" {
+				t.Errorf("before the PUT: %v, %v", ok, err)
+			}
+			put()
+		},
+		"during the look": func(put func(), id video.ID) {
+			asked, goOn := make(chan struct{}), make(chan struct{})
+			storage.after.Store(new(func() { close(asked); <-goOn }))
+			go func() { _, _ = h.door.Complete(t.Context(), id) }()
+			<-asked // the storage has answered that there is nothing
+			put()
+			storage.after.Store(nil)
+			time.AfterFunc(100*time.Millisecond, func() { close(goOn) })
+		},
+	} {
+		up, err := h.door.Grant(t.Context(), upload.Request{Filename: "a.mp4"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		meanwhile(func() {
+			if status := send(t, up, "content"); status != http.StatusOK {
+				t.Fatalf("PUT: %d", status)
+			}
+		}, up.Video)
+		if ok, err := h.door.Complete(t.Context(), up.Video); !ok || err != nil {
+			t.Errorf("%s: %v, %v", name, ok, err)
+		}
 	}
 }
 

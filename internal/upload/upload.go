@@ -102,7 +102,7 @@ func New(c Config) *Door {
 	}
 	d := &Door{Config: c, suffixes: map[string]bool{}}
 	d.completion.looks, d.completion.copies = semaphore.NewWeighted(completing), semaphore.NewWeighted(completing)
-	d.completion.recent, d.completion.found = map[video.ID]failedLook{}, map[video.ID]bool{}
+	d.completion.looked, d.completion.found = map[video.ID]time.Time{}, map[video.ID]bool{}
 	for _, s := range c.Suffixes {
 		d.suffixes["."+strings.ToLower(strings.TrimPrefix(s, "."))] = true
 	}

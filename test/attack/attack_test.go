@@ -158,7 +158,7 @@ func (s *stage) world() string {
 			s.t.Fatalf("%s: %s", path, a.body)
 		}
 		for _, item := range page.Items {
-			for _, moving := range []string{"seen", "used", "queue", "waiting", "running", "oldest"} {
+			for _, moving := range []string{"seen", "used", "queue", "waiting", "running", "oldest", "machines"} {
 				delete(item, moving)
 			}
 			fmt.Fprintln(&all, path, item)
