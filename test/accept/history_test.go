@@ -30,8 +30,10 @@ type system interface {
 	reconcile(ctx context.Context) error
 	// tell is the storage's event of a key.
 	tell(ctx context.Context, key string) error
-	// away takes the database away while do runs.
-	away(do func())
+	// away takes the database away while do runs. It returns true where a PUT of do can't have been accepted.
+	away(do func()) (surely bool)
+	// dying kills the process at some moment while do runs, and starts another.
+	dying(do func())
 	// restart kills the process and starts another.
 	restart(ctx context.Context) error
 	// sweep removes leftovers, days later.
@@ -40,8 +42,7 @@ type system interface {
 	// storage and is no object.
 	pins(ctx context.Context) (map[string]string, error)
 	staging() ([]string, error)
-	// prompt says that a write is accepted before its client is answered; exact, that its storage is Sluice's, whose
-	// every answer is ours.
+	// prompt says that the storage is Sluice's, whose every answer is ours and which accepts a write before it answers.
 	prompt() bool
 }
 
@@ -227,12 +228,15 @@ func (p *play) do(ctx context.Context, o op) error {
 		return p.put(ctx, key, body)
 	case "lost":
 		var err error
-		p.away(func() { _, err = p.client().PutObject(ctx, putting(key, body)) })
-		if (err != nil) != p.prompt() {
-			return fmt.Errorf("without a database a PUT is answered %w", err)
+		if surely := p.away(func() { _, err = p.client().PutObject(ctx, putting(key, body)) }); surely && err == nil {
+			return errors.New("without a database a PUT is answered 200")
+		} else if err != nil && !p.prompt() {
+			return fmt.Errorf("the storage is there and answers a PUT %w", err)
 		}
 		_, err = p.wrote(ctx, key, body, err)
 		return err
+	case "killed":
+		return p.killed(ctx, *o.inner)
 	case "begin":
 		out, err := p.client().CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String("uploads"), Key: &key})
 		if err == nil {
@@ -270,7 +274,7 @@ func (p *play) do(ctx context.Context, o op) error {
 		from := keyOf(p.prefix, o.key+1)
 		was, there := p.model.current[from]
 		_, err := p.client().CopyObject(ctx, &s3.CopyObjectInput{Bucket: aws.String("uploads"), Key: &key, CopySource: aws.String("uploads/" + from)})
-		if !there && code(err) == "NoSuchKey" {
+		if (!there || p.model.writes[was].deleted) && code(err) == "NoSuchKey" {
 			return nil
 		}
 		if err != nil || !there {
@@ -297,6 +301,8 @@ func (p *play) do(ctx context.Context, o op) error {
 			if o.inner != nil {
 				p.counts["within a deletion"]++
 				inner = p.do(ctx, *o.inner)
+			} else {
+				p.counts["died"]++
 			}
 			return o.inner == nil
 		})
@@ -327,6 +333,80 @@ func (p *play) do(ctx context.Context, o op) error {
 	return fmt.Errorf("there is no operation %s", o.kind)
 }
 
+// killed does an operation whose process dies during it or soon after. A client that got no answer then asks again,
+// and the second answer has to be that of the model.
+func (p *play) killed(ctx context.Context, o op) (err error) {
+	key, body := keyOf(p.prefix, o.key), bodyOf(o.body)
+	up, any := pick(p.uploads, o.which)
+	p.counts["killed in "+o.kind]++
+	switch o.kind {
+	case "put":
+		p.dying(func() { _, err = p.client().PutObject(ctx, putting(key, body)) })
+		_, err = p.wrote(ctx, key, body, err)
+		return err
+	case "copy":
+		from := keyOf(p.prefix, o.key+1)
+		was, there := p.model.current[from]
+		if !there || p.model.writes[was].deleted {
+			return nil
+		}
+		p.dying(func() {
+			_, err = p.client().CopyObject(ctx, &s3.CopyObjectInput{Bucket: aws.String("uploads"), Key: &key, CopySource: aws.String("uploads/" + from)})
+		})
+		_, err = p.wrote(ctx, key, p.model.writes[was].body, err)
+		return err
+	case "part":
+		if !any || up.state != "open" {
+			return nil
+		}
+		p.dying(func() { err = p.part(ctx, up, body) })
+		if err != nil {
+			err = p.part(ctx, up, body)
+		}
+		return err
+	case "complete":
+		if !any || up.state != "open" || up.body == "" {
+			return nil
+		}
+		p.dying(func() { _, err = p.join(ctx, up) })
+		if err != nil {
+			return p.complete(ctx, up)
+		}
+		up.state = "done"
+		up.was, err = p.wrote(ctx, up.key, up.body, nil)
+		return err
+	case "abort":
+		if !any || up.state != "open" {
+			return nil
+		}
+		abort := func() {
+			_, err = p.client().AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String("uploads"), Key: &up.key, UploadId: &up.id})
+		}
+		p.dying(abort)
+		if err != nil {
+			abort()
+		}
+		if up.state = "aborted"; code(err) == "NoSuchUpload" {
+			err = nil
+		}
+		return err
+	case "unput":
+		unput := func() {
+			_, err = p.client().DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String("uploads"), Key: &key})
+		}
+		p.dying(unput)
+		if err != nil {
+			unput()
+		}
+		p.model.unstored(key)
+		return err
+	case "remove":
+		p.dying(func() { err = p.do(ctx, o) })
+		return err
+	}
+	return fmt.Errorf("the process does not die in %s", o.kind)
+}
+
 func putting(key, body string) *s3.PutObjectInput {
 	return &s3.PutObjectInput{Bucket: aws.String("uploads"), Key: &key, Body: strings.NewReader(body)}
 }
@@ -355,16 +435,21 @@ func (p *play) part(ctx context.Context, up *multipart, body string) error {
 	return err
 }
 
-// complete completes an upload. A second time it may be answered as the first one while its object is still there; else
-// there is no such upload.
-func (p *play) complete(ctx context.Context, up *multipart) error {
+// join asks the storage to complete an upload.
+func (p *play) join(ctx context.Context, up *multipart) (*s3.CompleteMultipartUploadOutput, error) {
 	parts := []types.CompletedPart{{ETag: &up.etag, PartNumber: aws.Int32(1)}}
 	if up.etag == "" {
 		parts[0].ETag = aws.String(`"9a0364b9e99bb480dd25e1f0284c8555"`)
 	}
-	out, err := p.client().CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	return p.client().CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: aws.String("uploads"), Key: &up.key, UploadId: &up.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	})
+}
+
+// complete completes an upload. A second time it may be answered as the first one while its object is still there; else
+// there is no such upload.
+func (p *play) complete(ctx context.Context, up *multipart) error {
+	out, err := p.join(ctx, up)
 	switch {
 	case up.state != "open" && !p.prompt(): // what another's server answers then is its own: Ceph 16 says 500
 		return nil

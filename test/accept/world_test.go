@@ -32,22 +32,29 @@ import (
 // world is the storage door in this process: the endpoint, or a client of a foreign one, with the doors, the records
 // and the removal. No job runs by itself.
 type world struct {
+	sight
 	t       *testing.T
 	dir     string
 	foreign *rig.Foreign // nil for the embedded endpoint
 
-	embedded *bucket.Embedded
+	endpoint *bucket.Embedded
 	front    *httptest.Server
-	store    *bucket.Store
-	records  *catalog.Store
 	door     *upload.Door
 	way      *pipeline.Pipeline
-	s3       *s3.Client
 	absent   atomic.Bool // the database is away
 
 	deleted []deletion // by this history, not yet done twice
 	stage   string
 	at      func() (dies bool)
+}
+
+// sight is what a history sees of its storage and records.
+type sight struct {
+	records  *catalog.Store
+	store    *bucket.Store
+	s3       *s3.Client
+	root     string // the folder of a storage that keeps its staged files beside its objects; empty for another
+	embedded bool
 }
 
 // deletion is the work after one deletion.
@@ -64,6 +71,9 @@ var (
 func newWorld(t *testing.T, foreign *rig.Foreign) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), foreign: foreign}
+	if w.root, w.embedded = filepath.Join(w.dir, "objects"), foreign == nil; foreign != nil {
+		w.root = foreign.Root
+	}
 	if err := w.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,15 +91,15 @@ func (w *world) open(ctx context.Context) (err error) {
 	}
 	if w.foreign == nil {
 		key := bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}
-		w.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
+		w.endpoint, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 			Root: filepath.Join(w.dir, "objects"), Credentials: key, Buckets: []string{"uploads", "media"},
 			Created: func(ctx context.Context, o bucket.Object) error { return w.door.Created(ctx, o) },
 		})
 		if err != nil {
 			return err
 		}
-		w.front = httptest.NewServer(w.embedded.Handler())
-		if w.store, err = bucket.Open(ctx, bucket.Config{Embedded: w.embedded}); err != nil {
+		w.front = httptest.NewServer(w.endpoint.Handler())
+		if w.store, err = bucket.Open(ctx, bucket.Config{Embedded: w.endpoint}); err != nil {
 			return err
 		}
 		w.s3 = once(w.front.URL, key.Access, key.Secret)
@@ -109,9 +119,9 @@ func (w *world) open(ctx context.Context) (err error) {
 }
 
 func (w *world) close() (err error) {
-	if w.embedded != nil {
+	if w.endpoint != nil {
 		w.front.Close()
-		err = w.embedded.Close()
+		err = w.endpoint.Close()
 	}
 	return errors.Join(err, w.records.Close())
 }
@@ -183,15 +193,15 @@ func (r remover) Remove(ctx context.Context, id video.ID, done engine.Handle) er
 	return r.w.around("Remove", func() error { return r.Store.Remove(ctx, id, done) })
 }
 
-func (w *world) client() *s3.Client { return w.s3 }
+func (s sight) client() *s3.Client { return s.s3 }
 
-func (w *world) prompt() bool { return w.foreign == nil }
+func (s sight) prompt() bool { return s.embedded }
 
-func (w *world) videos(ctx context.Context, prefix string) (all []clip, err error) {
-	found, err := w.records.Videos(ctx, video.Query{Within: video.Everywhere(), Limit: 1000})
+func (s sight) videos(ctx context.Context, prefix string) (all []clip, err error) {
+	found, err := s.records.Videos(ctx, video.Query{Within: video.Everywhere(), Limit: 1000})
 	for _, v := range found {
-		if s := v.Source; s != nil && strings.HasPrefix(s.Key, prefix) {
-			all = append(all, clip{string(v.ID), s.Pin, fact{s.Key, s.ETag, s.Modified.Unix()}})
+		if from := v.Source; from != nil && strings.HasPrefix(from.Key, prefix) {
+			all = append(all, clip{string(v.ID), from.Pin, fact{from.Key, from.ETag, from.Modified.Unix()}})
 		}
 	}
 	return all, err
@@ -240,11 +250,15 @@ func (w *world) tell(ctx context.Context, key string) error {
 	return w.door.Created(ctx, bucket.Object{Bucket: "uploads", Key: key})
 }
 
-func (w *world) away(do func()) {
+func (w *world) away(do func()) (surely bool) {
 	w.absent.Store(true)
 	defer w.absent.Store(false)
 	do()
+	return w.prompt()
 }
+
+// dying is for processes alone; in this one a death is a stage of a deletion, or a restart.
+func (w *world) dying(do func()) { do() }
 
 func (w *world) restart(ctx context.Context) error {
 	if err := w.close(); err != nil {
@@ -264,13 +278,13 @@ func (w *world) sweep(ctx context.Context) error {
 	return err
 }
 
-func (w *world) pins(ctx context.Context) (map[string]string, error) {
+func (s sight) pins(ctx context.Context) (map[string]string, error) {
 	all := map[string]string{}
-	for o, err := range w.store.List(ctx, "media", "sources/") {
+	for o, err := range s.store.List(ctx, "media", "sources/") {
 		if err != nil {
 			return nil, err
 		}
-		body, _, err := w.store.Get(ctx, "media", o.Key, "")
+		body, _, err := s.store.Get(ctx, "media", o.Key, "")
 		if err != nil {
 			return nil, err
 		}
@@ -285,16 +299,12 @@ func (w *world) pins(ctx context.Context) (map[string]string, error) {
 
 // staging lists the files in the folders in which versitygw keeps what isn't an object; of a server that keeps none,
 // nothing.
-func (w *world) staging() (all []string, err error) {
-	root := filepath.Join(w.dir, "objects")
-	if w.foreign != nil {
-		root = w.foreign.Root
-	}
-	if root == "" {
+func (s sight) staging() (all []string, err error) {
+	if s.root == "" {
 		return nil, nil
 	}
 	for _, name := range []string{"uploads", "media"} {
-		err := filepath.WalkDir(filepath.Join(root, name, ".sgwtmp"), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(s.root, name, ".sgwtmp"), func(path string, d fs.DirEntry, err error) error {
 			if errors.Is(err, os.ErrNotExist) {
 				return nil
 			}
