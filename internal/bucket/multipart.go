@@ -70,6 +70,9 @@ func (s *Store) Abort(ctx context.Context, m Multipart) error {
 
 // Folders walks what lies directly below prefix, as far as it ends in a slash there: "streams/" has "streams/a/" and "streams/b/".
 func (s *Store) Folders(ctx context.Context, bucket, prefix string) iter.Seq2[string, error] {
+	if s.embedded != nil {
+		return s.embedded.disk.folders(ctx, bucket, prefix)
+	}
 	return func(yield func(string, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: optional(prefix), Delimiter: aws.String("/")})
 		for pages.HasMorePages() {

@@ -274,6 +274,9 @@ func (s *Store) Get(ctx context.Context, bucket, key, rangeHeader string) (io.Re
 // List walks the objects whose keys begin with prefix, in the order of their keys. It ends at the first error. Keys are asked for in an encoding that XML can
 // carry: a key may hold characters that no XML document may, and one such key would make the listing unreadable (Amazon S3 API, ListObjectsV2, encoding-type).
 func (s *Store) List(ctx context.Context, bucket, prefix string) iter.Seq2[Object, error] {
+	if s.embedded != nil {
+		return s.embedded.disk.objects(ctx, bucket, prefix)
+	}
 	return func(yield func(Object, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: optional(prefix), EncodingType: types.EncodingTypeUrl})
 		for pages.HasMorePages() {

@@ -88,6 +88,7 @@ type Config struct {
 type Pipeline struct {
 	Config
 	sources sources
+	indexes indexes
 	dirs    sync.Map // folders of attempts under way
 }
 

@@ -40,7 +40,9 @@ func (p *Pipeline) read(ctx context.Context, r *run, part func(*ffmpeg.Index) []
 		return err
 	}
 	if file.Remote() {
-		index, err := ffmpeg.ReadIndex(file.Reader(ctx), file.Size)
+		index, err := p.indexes.of(r.Video.Source.Pin, func() (*ffmpeg.Index, error) {
+			return ffmpeg.ReadIndex(file.Reader(ctx), file.Size)
+		})
 		if err != nil {
 			return err
 		}
