@@ -121,6 +121,10 @@ bench: needs-test build ## measure: CPU, wall time and quality against one ffmpe
 drill: needs-test build ## break the service at every step and in every way, and look at what is left
 	@scripts/drill.sh
 
+.PHONY: faults
+faults: needs-test ## send every input that once ended wrong to a server; print input, outcome and seconds
+	@cd test/drill && go test -run '^TestFault_' -count=1 -timeout 60m -args -full
+
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz target (FUZZTIME=60s each); make test runs their seeds
 	@scripts/fuzz.sh
