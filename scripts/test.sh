@@ -33,8 +33,8 @@ SLUICE_TEST_POSTGRES=$(scripts/postgres.sh start "$dir")
 SLUICE_TEST_CEPH=$(scripts/ceph.sh start "$dir")
 export SLUICE_TEST_POSTGRES SLUICE_TEST_CEPH
 
-# Without a package among the arguments it is all of them.
-packages=(./...)
+# Without a package among the arguments it is all of them. The longest comes first, so that the others run beside it.
+packages=(./test/e2e ./...)
 for argument in "$@"; do
 	if [[ $argument == ./* ]]; then packages=(); fi
 done

@@ -58,6 +58,7 @@ func streams(t *testing.T, s *rig.Server, v rig.Video) map[string][]byte {
 }
 
 func TestABackupTakenDuringWorkIsRestoredAndGoesOn(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--max-resolution", "480"}})
 	ready := s.Await(s.Upload(rig.Clip(t, "ready.mp4", "320x180", 4), "ready.mp4"), time.Minute)
 	before := streams(t, s, ready)
@@ -116,6 +117,7 @@ func TestABackupTakenDuringWorkIsRestoredAndGoesOn(t *testing.T) {
 }
 
 func TestADamagedBackupOrAFullFolderIsRefused(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	s.Await(s.Upload(rig.Clip(t, "clip.mp4", "320x180", 3), "clip.mp4"), time.Minute)
 	to := filepath.Join(t.TempDir(), "backups")

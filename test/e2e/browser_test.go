@@ -33,6 +33,7 @@ func node(t *testing.T, file string, env ...string) {
 }
 
 func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "1280x720", 16), "clip.mp4"), 2*time.Minute)
 	if v.Status != "ready" {
@@ -42,6 +43,7 @@ func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
 }
 
 func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
+	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}
@@ -50,6 +52,7 @@ func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
 }
 
 func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
+	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}
@@ -62,6 +65,7 @@ func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
 }
 
 func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
+	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}
@@ -99,6 +103,7 @@ func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 }
 
 func TestSomebodySignsInOnThePageByAnotherIssuer(t *testing.T) {
+	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}

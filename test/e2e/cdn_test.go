@@ -219,6 +219,7 @@ func jarOf(g given) string {
 }
 
 func TestNginxKeepsStreamsAndServesThemToThoseWhoMay(t *testing.T) {
+	t.Parallel()
 	c := startCDN(t)
 	clip := rig.Clip(t, "clip.mp4", "320x180", 2)
 	video, other := c.Upload(clip, "A clip, 100%.mp4"), c.Upload(clip, "other.mp4")
@@ -329,6 +330,7 @@ func (c *cdn) holdsNo(t *testing.T, credentials ...string) {
 }
 
 func TestNginxServesWhatIsPublicWithoutTheOrigin(t *testing.T) {
+	t.Parallel()
 	c := startCDN(t)
 	id := c.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	v := c.Await(id, 2*time.Minute)

@@ -44,6 +44,7 @@ func named(t *testing.T, s *rig.Server, name string) (found []rig.Video) {
 }
 
 func TestAnObjectPutByAnyS3ClientBecomesAVideoOnce(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	body := read(t, rig.Clip(t, "clip.mp4", "320x180", 2))
 	ctx := context.Background()
@@ -81,6 +82,7 @@ func multipart(t *testing.T, s *rig.Server, key string, body []byte) {
 }
 
 func TestAnOverwriteDuringTheEncodeMakesASecondVideoAndMixesNothing(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	first, second := read(t, rig.Clip(t, "a.mp4", "640x360", 24)), read(t, rig.Clip(t, "b.mp4", "320x180", 3))
 	put(t, s, "same.mp4", first)
@@ -100,6 +102,7 @@ func TestAnOverwriteDuringTheEncodeMakesASecondVideoAndMixesNothing(t *testing.T
 }
 
 func TestADeletedVideosFileMayComeAgain(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	body := read(t, rig.Clip(t, "clip.mp4", "320x180", 2))
 	for range 2 {
@@ -145,6 +148,7 @@ func gone(t *testing.T, s *rig.Server, v rig.Video) {
 }
 
 func TestDeletingAVideoThatWaitsWithdrawsItsUpload(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--reconcile-every", "1s"}})
 	clip := rig.Clip(t, "clip.mp4", "320x180", 1)
 	grant := s.Grant(clip, "clip.mp4")

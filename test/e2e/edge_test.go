@@ -12,6 +12,7 @@ import (
 )
 
 func TestTheEdgeOpensAVideoToThoseWhoMayWatchIt(t *testing.T) {
+	t.Parallel()
 	const secret = "a secret of the CDN in front"
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed", "--cdn-secret", secret, "--cors-origins", "https://friend.example"}})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")

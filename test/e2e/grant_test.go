@@ -66,6 +66,7 @@ func printed(t *testing.T, dir, file string, code []byte, program ...string) (ad
 
 // TestTheExamplesForBackendsSignWithAKeyPairOfSluice runs the programs of docs/PLAYBACK.md as they stand there, with a key pair that `sluice keys make` made.
 func TestTheExamplesForBackendsSignWithAKeyPairOfSluice(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	browser := filepath.Join(rig.Root(t), "test", "browser")
 	for _, algorithm := range []string{"ecdsa-p256", "rsa-2048"} {
@@ -144,6 +145,7 @@ func holds(t *testing.T, ring *signing.KeyRing, address, one, all, jar string) {
 }
 
 func TestKeyPairsAreRotatedByCommand(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	out := command(t, s, "keys", "make", "--algorithm", "rsa-2048", "--hash", "SHA1")
 	old := strings.Fields(strings.Split(out, "\n")[1])[0]
@@ -166,6 +168,7 @@ func TestKeyPairsAreRotatedByCommand(t *testing.T) {
 }
 
 func TestAPrivateKeyIsSealedInTheDatabaseAndItsBackup(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	command(t, s, "keys", "make")
 	seal, err := os.ReadFile(filepath.Join(s.Data, "seal.key"))
@@ -242,6 +245,7 @@ func playsAll(t *testing.T, address string, header ...string) error {
 }
 
 func TestEachWayOpensWhatItWasGivenFor(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
 	clip := rig.Clip(t, "clip.mp4", "640x360", 2)
 	video, other := s.Upload(clip, "clip.mp4"), s.Upload(clip, "other.mp4")
@@ -315,6 +319,7 @@ func TestEachWayOpensWhatItWasGivenFor(t *testing.T) {
 }
 
 func TestACapAndARevocationHoldAtTheEdge(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "854x480", 2), "clip.mp4")
 	s.Await(id, 2*time.Minute)
@@ -356,6 +361,7 @@ func TestACapAndARevocationHoldAtTheEdge(t *testing.T) {
 }
 
 func TestAKeyPairThatIsRetiredIsRefusedWithinAMinute(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	s.Await(id, 2*time.Minute)

@@ -38,6 +38,7 @@ func canary(t *testing.T, addresses ...string) *atomic.Int64 {
 }
 
 func TestHostileFilesReachNothing(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Dir(rig.Media(t, "hostile/hls-playlist-named.avi"))
 	visits := canary(t, "127.0.0.1:81", "127.0.0.1:80", "127.127.127.127:80")
 	secret := "canary-" + t.Name()

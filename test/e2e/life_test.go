@@ -10,6 +10,7 @@ import (
 )
 
 func TestDeletingStopsTheWorkWithinSeconds(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	id := s.Upload(rig.Clip(t, "long.mp4", "1920x1080", 60), "long.mp4")
 	v := s.AwaitUntil(id, time.Minute, func(v rig.Video) bool { return v.Progress > 0.02 && len(rig.Children(s.PID())) > 0 })
@@ -29,6 +30,7 @@ func TestDeletingStopsTheWorkWithinSeconds(t *testing.T) {
 }
 
 func TestEncodingAgainMakesANewGenerationWhileViewersKeepTheOld(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--retire-after", "10s"}})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "1280x720", 3), "clip.mp4")
 	first := s.Await(id, time.Minute)
@@ -65,6 +67,7 @@ func TestEncodingAgainMakesANewGenerationWhileViewersKeepTheOld(t *testing.T) {
 }
 
 func TestARestartFindsEverything(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4")
 	before := s.Await(id, time.Minute)
@@ -81,6 +84,7 @@ func TestARestartFindsEverything(t *testing.T) {
 }
 
 func TestAnOrderlyStopGivesRunningJobsBack(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "1280x720", 24), "clip.mp4")
 	s.AwaitUntil(id, time.Minute, func(v rig.Video) bool { return len(rig.Children(s.PID())) > 0 && v.Progress > 0.02 })
@@ -96,6 +100,7 @@ func TestAnOrderlyStopGivesRunningJobsBack(t *testing.T) {
 }
 
 func TestWhatAPersonMayChangeIsKept(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "320x180", 1), "clip.mp4")
 	change := map[string]any{"title": "A <b>title</b>", "description": "Words", "tags": []string{"a", "b"}, "metadata": map[string]string{"k": "v"}}
@@ -111,6 +116,7 @@ func TestWhatAPersonMayChangeIsKept(t *testing.T) {
 }
 
 func TestNobodyGetsInWithoutTheToken(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	for _, path := range []string{"/v1/videos", "/v1/videos/x", "/v1/uploads", "/v1/nowhere"} {
 		status, body := rig.Get(t, s.URL+path)

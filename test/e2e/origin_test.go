@@ -13,6 +13,7 @@ import (
 
 // TestAPageOfAnotherOriginSignsInAndPlays has the API on one host, the edge on a second, and pages of other houses on further ones, over TLS.
 func TestAPageOfAnotherOriginSignsInAndPlays(t *testing.T) {
+	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
 		t.Skip("the page is not built; make build does that")
 	}

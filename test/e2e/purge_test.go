@@ -73,6 +73,7 @@ func (p *purged) await(t *testing.T, mark string) {
 }
 
 func TestACDNIsToldWhatToDrop(t *testing.T) {
+	t.Parallel()
 	p := newPurged(t)
 	s := rig.Start(t, rig.Options{
 		Args: []string{"--playback", "public", "--retire-after", "0s", "--cdn-purge-url", p.URL + "/zones/1/purge_cache", "--cdn-purge-body", `{"tags": {keys_json}}`},

@@ -12,6 +12,7 @@ import (
 
 // TestSweepsDuringUploadsAndEncodesTouchNothing sweeps all the while, as often as it can.
 func TestSweepsDuringUploadsAndEncodesTouchNothing(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--sweep-after", "3h", "--events-token", "a-token-for-tests"}})
 	clip := rig.Clip(t, "clip.mp4", "320x180", 22)
 	stop, over := make(chan struct{}), make(chan struct{})

@@ -54,6 +54,7 @@ var telling = []struct {
 }
 
 func TestEveryTellingFileEndsAsItShould(t *testing.T) {
+	t.Parallel()
 	rig.Media(t, "MANIFEST.tsv")
 	s := rig.Start(t, rig.Options{})
 	ids := make([]string, len(telling))
@@ -150,7 +151,8 @@ func posterIsThere(t *testing.T, v rig.Video, want bool) {
 }
 
 func TestNoMetadataOfTheSourceLeavesWithTheOutputs(t *testing.T) {
-	s := rig.Start(t, rig.Options{})
+	t.Parallel()
+	s := rig.Start(t, rig.Options{Args: []string{"--max-resolution", "240"}}) // tags do not depend on it
 	var ids []string
 	for _, name := range []string{"camera/iphone-h264-rot90-568x320.mov", "camera/iphone-ios9-720p-rot90-mebx.mov", "camera/phone-720p-rot180-vfr.mp4", "camera/iphone4s-sideways-rot90-24fps.mov"} {
 		ids = append(ids, s.Upload(rig.Media(t, name), filepath.Base(name)))
@@ -195,6 +197,7 @@ func TestNoMetadataOfTheSourceLeavesWithTheOutputs(t *testing.T) {
 
 // TestAClipWithoutTheCorpus runs where there is no corpus: the whole way with a clip that ffmpeg makes.
 func TestAClipGoesTheWholeWay(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, rig.Options{})
 	id := s.Upload(rig.Clip(t, "clip.mp4", "640x360", 6), "My clip.mp4")
 	v := s.Await(id, time.Minute)

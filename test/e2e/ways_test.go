@@ -112,6 +112,7 @@ func playerPage(t *testing.T) *http.ServeMux {
 }
 
 func TestPlayersPlayInEachWayAcrossOrigins(t *testing.T) {
+	t.Parallel()
 	files := playerPage(t)
 	var sluice string
 	files.Handle("/v1/", front(&sluice))
