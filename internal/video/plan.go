@@ -16,7 +16,7 @@ type Plan struct {
 	Preroll       time.Duration `json:"preroll"`        // how far before a chunk decoding starts
 	Rungs         []Rung        `json:"rungs"`          // largest first; empty for audio only
 	Chunks        []Chunk       `json:"chunks"`         // in order; empty for audio only
-	Threads       int           `json:"threads"`        // of each encoder; part of the plan because x264's bytes depend on it, and a second attempt must make the same bytes
+	Threads       int           `json:"threads"`        // of each encoder; part of the plan because x264's bytes depend on it
 	Audio         *AudioRung    `json:"audio,omitempty"`
 	Duration      time.Duration `json:"duration"` // expected, of the longest track
 	Remux         string        `json:"remux"`    // "": use the source as it is; "mp4" or "matroska": copy the streams into that container first
