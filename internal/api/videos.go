@@ -81,7 +81,7 @@ func (s *service) routeVideos() {
 		Description: "What is absent stays as it is. A video goes only to a workspace that its editor may put videos into.", MaxBodyBytes: editBody},
 		problems{http.StatusNotFound: {codeNoVideo}, http.StatusForbidden: {codeForbidden}, http.StatusUnprocessableEntity: {codeNoWorkspace}}, s.edit)
 	route(s, needs(account.VideosWrite), huma.Operation{OperationID: "deleteVideo", Method: http.MethodDelete, Path: "/v1/videos/{id}", Tags: tags,
-		Summary:     "Delete a video with its source and all that was made of it",
+		Summary: "Delete a video with its source and all that was made of it",
 		Description: "It is gone for readers at once; running work is canceled and files are removed within seconds. Its events stay. " +
 			"The answer waits, 1.1 s at most, for the second in which the source was written to end: a file that is put under the same key after the answer is a write of its own.",
 		// DELETE is idempotent (RFC 9110 §9.2.2), but the second one finds nothing and says so.
