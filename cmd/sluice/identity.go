@@ -100,6 +100,9 @@ func (a *App) calling(next http.Handler) http.Handler {
 		if c, err := r.Cookie(a.identity.Config.Cookie); err == nil {
 			caller.Cookie = c.Value
 		}
+		if c, err := r.Cookie(a.identity.DeviceCookie()); err == nil {
+			caller.Device = c.Value
+		}
 		next.ServeHTTP(w, r.WithContext(account.WithCaller(r.Context(), caller)))
 	})
 }

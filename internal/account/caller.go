@@ -7,6 +7,7 @@ type Caller struct {
 	Address string // of the client, an IP address: the proxy's where that isn't trusted to tell
 	Agent   string // what its browser calls itself: bounded, and without control characters
 	Cookie  string // the secret of its session's cookie; empty where there is none
+	Device  string // the cookie of a browser that somebody signed in with before; empty where there is none
 }
 
 type callerKey struct{}

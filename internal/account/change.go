@@ -82,6 +82,7 @@ type Expired struct {
 type Admission struct {
 	User   User
 	Cookie string // the header Set-Cookie
+	Device string // the same of the cookie by which the browser is known at its next sign-in; empty for none
 	// What is left to do before anything else may be done, in this order: User.MustChange is between the two.
 	MustProve, MustEnrol bool
 }

@@ -48,7 +48,7 @@ type factorProofInput struct{ Body FactorProof }
 type factorOfferOutput struct{ Body FactorOffer }
 
 type factorSetOutput struct {
-	SetCookie string `header:"Set-Cookie" doc:"Another session in the place of all others"`
+	SetCookie []string `header:"Set-Cookie" doc:"Another session in the place of all others, and by what the browser is known at its next sign-in"`
 	Body      FactorSet
 }
 
@@ -140,7 +140,7 @@ func (s *service) setFactor(ctx context.Context, in *factorCodeInput) (*factorSe
 	if err != nil {
 		return nil, err
 	}
-	return &factorSetOutput{SetCookie: done.Cookie, Body: FactorSet{Recovery: done.Recovery}}, nil
+	return &factorSetOutput{SetCookie: cookies(done.Admission), Body: FactorSet{Recovery: done.Recovery}}, nil
 }
 
 func (s *service) makeRecoveryCodes(ctx context.Context, in *factorProofInput) (*recoveryOutput, error) {

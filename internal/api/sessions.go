@@ -92,7 +92,7 @@ type Accepted struct {
 type signInInput struct{ Body SignIn }
 
 type signedInOutput struct {
-	SetCookie string `header:"Set-Cookie" doc:"The session: a cookie that scripts can't read"`
+	SetCookie []string `header:"Set-Cookie" doc:"The session, and by what the browser is known at its next sign-in: cookies that scripts can't read"`
 	Body      SignedIn
 }
 
@@ -199,8 +199,16 @@ func (s *service) signIn(ctx context.Context, in *signInInput) (*signedInOutput,
 	return signedIn(done), nil
 }
 
+// cookies are the headers Set-Cookie of a new session.
+func cookies(done account.Admission) []string {
+	if done.Device == "" {
+		return []string{done.Cookie}
+	}
+	return []string{done.Cookie, done.Device}
+}
+
 func signedIn(done account.Admission) *signedInOutput {
-	return &signedInOutput{SetCookie: done.Cookie, Body: SignedIn{User: viewUser(done.User), MustProve: done.MustProve, MustChange: done.User.MustChange, MustEnrol: done.MustEnrol}}
+	return &signedInOutput{SetCookie: cookies(done), Body: SignedIn{User: viewUser(done.User), MustProve: done.MustProve, MustChange: done.User.MustChange, MustEnrol: done.MustEnrol}}
 }
 
 func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {

@@ -41,7 +41,7 @@ func absent(got, err error) error {
 	return got
 }
 
-// Login returns what proves that somebody is the user with an e-mail address, and whether a session of theirs was opened from the address client. The zero
+// Login returns what proves that somebody is the user with an e-mail address, and whether they have signed in before from the address client. The zero
 // Login, but for Known, where there is no such user: the same queries are made.
 func (s *Store) Login(ctx context.Context, email, client string) (l account.Login, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {

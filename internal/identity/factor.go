@@ -67,7 +67,7 @@ func (s *Service) Prove(ctx context.Context, by account.Principal, code string) 
 	if err != nil {
 		return account.Admission{}, s.unspent(ctx, by, login, err)
 	}
-	return s.admission(login.User, session, value), nil
+	return s.admission(login.User, login.Hash, session, value), nil
 }
 
 // self is the user that by is, with what proves it, and whether they are known where they come from.
@@ -82,12 +82,12 @@ func (s *Service) self(ctx context.Context, by account.Principal) (account.Login
 // shown counts a try at a user's second factor and reads what it stands for. Where it is an app's code that is wrong, that is recorded; what may only be spent once is found
 // out when it is spent.
 func (s *Service) shown(ctx context.Context, by account.Principal, login account.Login, code string) (shown account.Shown, strikes string, err error) {
-	from := account.CallerOf(ctx).Address
-	strikes = factorStrikes(login.ID, "")
-	if login.Known { // so that who has the password alone doesn't keep the user out
-		strikes = factorStrikes(login.ID, from)
+	caller := account.CallerOf(ctx)
+	strikes, address := factorStrikes(login.ID), addressStrikes(caller.Address)
+	if own, bound := s.strikes(login, caller, "factor"); !bound { // somebody who has the password alone does not keep the user out
+		strikes, address = own, ""
 	}
-	if err := s.admit(ctx, strikes, addressStrikes(from)); err != nil {
+	if err := s.admit(ctx, strikes, address); err != nil {
 		return shown, strikes, err
 	}
 	plain := strings.ToUpper(strings.Map(func(r rune) rune {
@@ -281,7 +281,7 @@ func (s *Service) SetFactor(ctx context.Context, by account.Principal, code stri
 	if err != nil {
 		return account.Secured{}, err
 	}
-	return account.Secured{Admission: s.admission(u, session, value), Recovery: codes}, nil
+	return account.Secured{Admission: s.admission(u, login.Hash, session, value), Recovery: codes}, nil
 }
 
 // recovery makes recovery codes, as people keep them, and what is kept of them here.
@@ -347,7 +347,7 @@ func (s *Service) RemoveFactor(ctx context.Context, by account.Principal, passwo
 	if err != nil {
 		return account.Admission{}, s.unspent(ctx, by, login, err)
 	}
-	return s.admission(u, session, value), nil
+	return s.admission(u, login.Hash, session, value), nil
 }
 
 // ResetFactor takes the second factor of another user, who has lost theirs: their sessions end, and a letter tells them. fault.NotFound, code "no_user"; fault.Conflict, code

@@ -28,7 +28,7 @@ type forgotArgs struct {
 func (s *Service) Forgot(ctx context.Context, email string) error {
 	now, wait, drop := s.Now(), time.Duration(0), false
 	from := account.CallerOf(ctx).Address
-	address := addressStrikes(from)
+	address := forgotStrikes(from)
 	err := s.Store.Strike(ctx, []string{address, mailboxStrikes(email)}, func(name string, was account.Strikes) account.Strikes {
 		left := was.Until.Sub(now)
 		switch {

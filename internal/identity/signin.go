@@ -31,11 +31,11 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 	if err != nil {
 		return account.Admission{}, err
 	}
-	strikes := userStrikes(email)
-	if login.Known { // so that who fails from elsewhere doesn't keep the user out
-		strikes = knownStrikes(email, caller.Address)
+	strikes, address := userStrikes(email), addressStrikes(caller.Address)
+	if own, bound := s.strikes(login, caller, "password"); !bound { // others' failures, from here or elsewhere, do not keep this user out
+		strikes, address = own, ""
 	}
-	if err := s.admit(ctx, strikes, addressStrikes(caller.Address)); err != nil {
+	if err := s.admit(ctx, strikes, address); err != nil {
 		return account.Admission{}, err
 	}
 	same, stale, err := s.hasher.compare(ctx, login.Hash, password)
@@ -66,7 +66,7 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 	} else if err != nil {
 		return account.Admission{}, err
 	}
-	return s.admission(login.User, opening.Session, value), nil
+	return s.admission(login.User, opening.Rehashed, opening.Session, value), nil
 }
 
 // mayOpen reports whether the right password opens a session.
@@ -103,10 +103,13 @@ func (s *Service) newSession(ctx context.Context, u account.User, proven time.Ti
 	return account.Session{ID: s.id(), User: u.ID, Created: now, Seen: now, Expires: now.Add(last), Address: caller.Address, Agent: caller.Agent, Proven: proven}, secret()
 }
 
-// admission is what a browser gets with a new session.
-func (s *Service) admission(u account.User, session account.Session, value string) account.Admission {
+// admission is what a browser receives with a new session of a user whose password has that hash, empty for none. One that has proven all becomes a known device.
+func (s *Service) admission(u account.User, hash string, session account.Session, value string) account.Admission {
 	a := account.Admission{User: u, Cookie: s.cookie(value, session.Expires)}
 	a.MustProve, a.MustEnrol = s.owed(u, session.Proven)
+	if !a.MustProve && !u.MustChange {
+		a.Device = s.device(u, hash)
+	}
 	return a
 }
 
@@ -168,19 +171,18 @@ func (s *Service) ChangePassword(ctx context.Context, by account.Principal, curr
 	if err != nil {
 		return account.Admission{}, err
 	}
-	return s.admission(u, session, value), nil
+	return s.admission(u, hash, session, value), nil
 }
 
 // samePassword counts a try at the password of by, who is signed in, and refuses another one. fault.Invalid, code "wrong_password"; fault.Limited, code "try_later".
 func (s *Service) samePassword(ctx context.Context, by account.Principal, login account.Login, password string) error {
-	from := addressStrikes(account.CallerOf(ctx).Address)
-	if err := s.admit(ctx, changeStrikes(login.ID), from); err != nil {
+	if err := s.admit(ctx, changeStrikes(login.ID), ""); err != nil { // a session is known wherever it is
 		return err
 	}
 	same, _, err := s.hasher.compare(ctx, login.Hash, password)
 	if err == nil && !same {
 		err = errors.Join(fault.New(fault.Invalid, "identity.password", "wrong_password", "The current password is another one; type it again.", nil),
-			s.blame(ctx, from, s.act(ctx, account.PasswordFailed, by, login.User)))
+			s.blame(ctx, addressStrikes(account.CallerOf(ctx).Address), s.act(ctx, account.PasswordFailed, by, login.User)))
 	}
 	return err
 }

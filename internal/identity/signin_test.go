@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,98 @@ func TestAnAddressThatGuessesManyUsersWaitsToo(t *testing.T) {
 		w.pass(time.Minute)
 		_, err = w.SignIn(w.from("2001:db8::1", ""), "x@example.com", "wrong")
 		w.refused(err, "sign_in_failed")
+	})
+}
+
+// guessFrom has somebody guess at users that are not there until the address waits.
+func (w *world) guessFrom(address string) {
+	w.Helper()
+	for i := range 100 {
+		if _, err := w.SignIn(w.from(address, ""), fmt.Sprintf("u%d@example.com", i), "wrong"); fault.Of(err).Code == "try_later" {
+			return
+		}
+	}
+	w.Fatal("100 guesses from one address and no wait")
+}
+
+// TestSignIn_AddressUnderAttack_KnownUserGetsIn is of everybody behind one proxy: whoever has signed in from there before
+// signs in, changes the password and shows a second factor while others guess; a stranger's guesses wait.
+func TestSignIn_AddressUnderAttack_KnownUserGetsIn(t *testing.T) {
+	each(t, func(w *world) {
+		_, cookie := w.user("ada@example.com", account.Viewer)
+		p, err := w.ask(cookie)
+		w.must(err)
+		_, err = w.Service.SignOut(w.from(home, cookie), p) // known by what was, not by what is open
+		w.must(err)
+		w.user("new@example.com", account.Viewer)
+		w.guessFrom("198.51.100.9")
+		_, err = w.SignIn(w.from("198.51.100.9", ""), "new@example.com", own)
+		w.refused(err, "try_later") // never signed in from there
+		w.guessFrom(home)
+		p, err = w.ask(w.signIn(home, "ada@example.com", own))
+		w.must(err)
+		w.guessFrom(home)
+		_, err = w.ChangePassword(w.from(home, ""), p, "wrong", "gravel sonnet umbrella 12")
+		w.refused(err, "wrong_password")
+		_, err = w.ChangePassword(w.from(home, ""), p, own, "gravel sonnet umbrella 12")
+		w.must(err)
+		w.must(w.Forgot(w.from(home, ""), "ada@example.com"))
+		for range 6 { // the account's own limit still holds
+			_, err = w.SignIn(w.from(home, ""), "ada@example.com", "wrong")
+		}
+		w.refused(err, "try_later")
+	})
+}
+
+// TestSignIn_DeviceCookie_CountsItsBrowserAlone is of somebody at whom others guess from the same address.
+func TestSignIn_DeviceCookie_CountsItsBrowserAlone(t *testing.T) {
+	each(t, func(w *world) {
+		u, _ := w.user("ada@example.com", account.Viewer)
+		other, _ := w.user("bob@example.com", account.Viewer)
+		device := func(email string) string {
+			in, err := w.SignIn(w.from(home, ""), email, own)
+			w.must(err)
+			c, err := http.ParseSetCookie(in.Device)
+			if err != nil || c.Name != "__Host-sluice-device" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
+				w.Fatalf("%q: %v", in.Device, err)
+			}
+			return c.Value
+		}
+		adas, bobs := device(u.Email), device(other.Email)
+		in := func(device, password string) (account.Admission, error) {
+			return w.SignIn(account.WithCaller(w.Context(), account.Caller{Address: home, Agent: "test", Device: device}), u.Email, password)
+		}
+		for range 7 {
+			_, _ = in("", "wrong")
+		}
+		w.guessFrom(home)
+		for name, no := range map[string]string{"none": "", "another user's": bobs, "made up": "AAAA", "changed": adas[:len(adas)-2] + "AA"} {
+			if _, err := in(no, own); fault.Of(err).Code != "try_later" {
+				w.Errorf("%s: %v, want try_later", name, err)
+			}
+		}
+		_, err := in(adas, own)
+		w.must(err)
+		for range 5 { // a cookie that was stolen guesses no faster than anybody
+			_, err = in(adas, "wrong")
+			w.refused(err, "sign_in_failed")
+		}
+		_, err = in(adas, own)
+		w.refused(err, "try_later")
+		w.pass(time.Hour)
+		p, err := w.ask(w.signIn(home, u.Email, own))
+		w.must(err)
+		changed, err := w.ChangePassword(w.from(home, ""), p, own, "gravel sonnet umbrella 12")
+		w.must(err)
+		for range 7 {
+			_, _ = in("", "wrong")
+		}
+		_, err = in(adas, "gravel sonnet umbrella 12") // it ended with the password that it was given for
+		w.refused(err, "try_later")
+		c, err := http.ParseSetCookie(changed.Device)
+		w.must(err)
+		_, err = in(c.Value, "gravel sonnet umbrella 12")
+		w.must(err)
 	})
 }
 

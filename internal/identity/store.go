@@ -22,7 +22,7 @@ type Store interface {
 
 // Users are who may sign in.
 type Users interface {
-	// Login returns the user with an e-mail address, and whether a session of theirs was opened from the address client; without a Hash where there is none.
+	// Login returns the user with an e-mail address, and whether they have signed in before from the address client; without a Hash where there is none.
 	Login(ctx context.Context, email, client string) (account.Login, error)
 	// Account returns the user of an id. fault.NotFound, code "no_user".
 	Account(ctx context.Context, id string) (account.Login, error)

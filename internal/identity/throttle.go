@@ -64,17 +64,12 @@ func (w Wait) RetryAfter() int {
 // The names of strikes. Those of people are hashed: what somebody types as an e-mail address may be anything.
 func userStrikes(email string) string      { return "user:" + digest(fold(email))[:32] }
 func addressStrikes(address string) string { return "address:" + network(address) }
+func forgotStrikes(address string) string  { return "forgot:" + network(address) } // apart: guesses keep nobody from asking for a new password
 func visitStrikes(address string) string   { return "visit:" + network(address) }
 func mailboxStrikes(email string) string   { return "mailbox:" + digest(fold(email))[:32] }
 func changeStrikes(user string) string     { return "user:" + user }
 
-// factorStrikes are those of a user's second factor, of one address where that is named.
-func factorStrikes(user, from string) string {
-	return "user:" + digest("factor " + user + " " + network(from))[:32]
-}
-func knownStrikes(email, from string) string {
-	return "user:" + digest(fold(email) + " " + network(from))[:32]
-}
+func factorStrikes(user string) string { return "user:" + digest("factor " + user)[:32] }
 
 // network is what counts as one address: of IPv6 the /64 that one customer has.
 func network(address string) string {
@@ -90,11 +85,14 @@ func network(address string) string {
 	return ip.String()
 }
 
-// admit counts a try by a user, before it is known how it ends, so that many at once are no way round the limit. fault.Limited, code "try_later", where the user or the
-// address has to wait; such a try is not counted.
+// admit counts a try by a user before its result is known, so that many at once do not pass the limit. fault.Limited, code "try_later", where the user's counter or, where one is
+// named, the address's demands a wait; such a try is not counted.
 func (s *Service) admit(ctx context.Context, user, address string) error {
-	now, wait := s.Now(), time.Duration(0)
-	err := s.Store.Strike(ctx, []string{address, user}, func(name string, was account.Strikes) account.Strikes { // in this order: a < u
+	now, wait, names := s.Now(), time.Duration(0), []string{user}
+	if address != "" {
+		names = []string{address, user} // in this order: a < u
+	}
+	err := s.Store.Strike(ctx, names, func(name string, was account.Strikes) account.Strikes {
 		if left := was.Until.Sub(now); left > 0 {
 			wait = max(wait, left)
 		}

@@ -24,7 +24,7 @@ func (s *Service) Admit(ctx context.Context, who account.Visitor) (account.Admis
 	if err := s.Store.Enter(ctx, entry); err != nil {
 		return account.Admission{}, err
 	}
-	return s.admission(u, session, value), nil
+	return s.admission(u, "", session, value), nil
 }
 
 // Refused records that a sign-in by an external issuer failed, and by which code, and reports whether it did: strangers can fail as often as they like, so of an address that

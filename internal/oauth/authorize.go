@@ -28,7 +28,8 @@ type request struct {
 	Challenge string           `json:"code_challenge"`
 	State     string           `json:"state,omitempty"`
 	Nonce     string           `json:"nonce,omitempty"`
-	Newer     int64            `json:"newer"` // the sign-in must be no older than this: epoch ms
+	Newer     int64            `json:"newer"`          // the sign-in must be no older than this: epoch ms
+	Subject   string           `json:"hint,omitempty"` // user id that id_token_hint names; empty where the client sent none
 }
 
 // bounds of what a client may have carried through, in bytes.
@@ -63,7 +64,11 @@ func (s server) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.AuthRe
 		return nil, oidc.ErrInvalidRequest().WithDescription("redirect_uri is not one that is registered for this client, character for character")
 	}
 	a := asked{client: client{c, d.RedirectURI}, prompt: d.Prompt}
-	a.request, a.wrong = s.p.request(c, r)
+	if a.request, a.wrong = s.p.request(c, r); a.wrong == nil {
+		if a.wrong, err = s.p.hinted(ctx, &a.request, d.IDTokenHint); err != nil {
+			return nil, s.failed(err)
+		}
+	}
 	easy := &oidc.AuthRequest{Scopes: []string{scopeOpenID}, ResponseType: oidc.ResponseTypeCode, ClientID: c.ID, RedirectURI: d.RedirectURI}
 	r.Data = easy
 	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: a}, nil
@@ -106,6 +111,28 @@ func (p *Provider) request(c account.Client, r *op.Request[oidc.AuthRequest]) (r
 	return q, nil
 }
 
+// hinted restricts a request to the person of its id_token_hint (OpenID Connect Core §3.1.2.1). An expired ID token is a valid hint, as is one of an ended grant. A text that is
+// no ID token of this server for this client is invalid_request. A key of ours is published for a day after its last signature, so an older ID token can not be verified: such
+// a request needs a new sign-in, and with prompt=none the client receives login_required.
+func (p *Provider) hinted(ctx context.Context, q *request, hint string) (*oidc.Error, error) {
+	if hint == "" {
+		return nil, nil
+	}
+	var c idClaims
+	err := p.open(ctx, hint, typeID, &c)
+	switch {
+	case errors.Is(err, errNoKey):
+		q.Newer = p.Now().UnixMilli()
+		return nil, nil
+	case err != nil && !fault.Is(err, fault.Unauthorized):
+		return nil, err
+	case err != nil, c.Issuer != p.Issuer, c.Party != q.ClientID, c.Subject == "":
+		return oidc.ErrInvalidRequest().WithDescription("id_token_hint is not an ID token that this server issued to this client; leave it out"), nil
+	}
+	q.Subject = c.Subject
+	return nil, nil
+}
+
 // Authorize answers the client, where the browser is signed in and nothing need be asked, or sends the person to the page.
 func (s server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthRequest]) (*op.Redirect, error) {
 	a, ok := r.Client.(asked)
@@ -145,9 +172,9 @@ func (s server) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthRequ
 	return op.NewRedirect(s.p.page("signin?request=" + id)), nil
 }
 
-// good reports whether a browser is signed in, and newly enough.
+// good reports whether a browser is signed in, newly enough, and as the person of id_token_hint.
 func (q request) good(who account.Principal) bool {
-	return who.Kind == account.Person && who.Session != "" && who.Settled() == nil && (q.Newer == 0 || who.SignedIn.UnixMilli() >= q.Newer)
+	return (q.Subject == "" || q.Subject == who.ID) && who.Kind == account.Person && who.Session != "" && who.Settled() == nil && (q.Newer == 0 || who.SignedIn.UnixMilli() >= q.Newer)
 }
 
 // refusal is the address that tells a client why it gets nothing.
@@ -228,6 +255,8 @@ func (p *Provider) Complete(ctx context.Context, id string, who account.Principa
 		return p.refusal(q, oidc.ErrAccessDenied()), nil
 	case who.Settled() != nil:
 		return "", who.Settled()
+	case q.Subject != "" && q.Subject != who.ID:
+		return "", fault.New(fault.Forbidden, op, "sign_in_again", "The program asks for another person than you; sign in with the account that you use there.", nil)
 	case !q.good(who):
 		return "", fault.New(fault.Forbidden, op, "sign_in_again", "The program asks that you sign in once more.", nil)
 	}

@@ -658,3 +658,85 @@ func TestWhatSomebodyTakesBackFromAProgramIsGoodNoMore(t *testing.T) {
 		}
 	})
 }
+
+// TestAuthorize_IDTokenHint_OnlyItsPersonIsAnswered follows OpenID Connect Core §3.1.2.1: with prompt=none another
+// person's browser gets login_required, an expired hint is valid, and one that is not this client's is refused.
+func TestAuthorize_IDTokenHint_OnlyItsPersonIsAnswered(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ed, vi := w.tokens("ed"), w.tokens("vi")
+		other, secret := w.add(account.Client{Kind: account.WebClient, Redirects: []string{"https://other.example.com/cb"}, Scopes: w.web.Scopes})
+		w.signIn("ed")
+		a := w.get(pathAuthorize, w.ask("client_id", other.ID, "redirect_uri", other.Redirects[0]))
+		foreign := w.post(pathToken, other.ID, secret, url.Values{"grant_type": {"authorization_code"}, "code": {a.to.Query().Get("code")},
+			"redirect_uri": {other.Redirects[0]}, "code_verifier": {plainVerifier}}).str("id_token")
+		hint := ed.str("id_token")
+		if hint == "" || foreign == "" || vi.str("id_token") == "" {
+			t.Fatal("no ID tokens to hint with")
+		}
+		head, body, _ := strings.Cut(hint, ".")
+		body, _, _ = strings.Cut(body, ".")
+		unsigned := "eyJhbGciOiJub25lIn0." + body + "."
+		w.sleep(2 * time.Hour) // longer than an ID token is valid
+		for name, c := range map[string]struct {
+			who    string // whose browser it is; empty for nobody
+			change []string
+			want   string
+		}{
+			"none, the same person":          {"ed", []string{"prompt", "none", "id_token_hint", hint}, "code"},
+			"none, another person":           {"vi", []string{"prompt", "none", "id_token_hint", hint}, "login_required"},
+			"none, nobody":                   {"", []string{"prompt", "none", "id_token_hint", hint}, "login_required"},
+			"the same person":                {"ed", []string{"id_token_hint", hint}, "code"},
+			"another person":                 {"vi", []string{"id_token_hint", hint}, "page"},
+			"the same person, max_age=0":     {"ed", []string{"id_token_hint", hint, "max_age", "0"}, "page"},
+			"the same person, prompt=login":  {"ed", []string{"id_token_hint", hint, "prompt", "login"}, "page"},
+			"none, a hint of another client": {"ed", []string{"prompt", "none", "id_token_hint", foreign}, "invalid_request"},
+			"none, an unsigned hint":         {"ed", []string{"prompt", "none", "id_token_hint", unsigned}, "invalid_request"},
+			"an unsigned hint":               {"ed", []string{"id_token_hint", unsigned}, "invalid_request"},
+			"a hint cut off":                 {"ed", []string{"id_token_hint", head + "." + body + ".AAAA"}, "invalid_request"},
+			"an access token for a hint":     {"ed", []string{"id_token_hint", ed.str("access_token")}, "invalid_request"},
+			"no token at all":                {"ed", []string{"prompt", "none", "id_token_hint", "ed"}, "invalid_request"},
+			"none, login_hint of another":    {"ed", []string{"prompt", "none", "login_hint", "vi@example.com"}, "code"},
+		} {
+			if w.asks.Store(nil); c.who != "" {
+				w.signIn(c.who)
+				p := *w.asks.Load()
+				p.SignedIn = p.SignedIn.Add(-time.Minute)
+				w.asks.Store(&p)
+			}
+			if a := w.get(pathAuthorize, w.ask(c.change...)); a.outcome() != c.want {
+				t.Errorf("%s: %d %v, want %s", name, a.status, a.to, c.want)
+			}
+		}
+		w.signIn("vi")
+		a = w.get(pathAuthorize, w.ask("id_token_hint", hint))
+		_, id, _ := strings.Cut(a.to.String(), "#/signin?request=")
+		if to, err := w.Complete(t.Context(), id, *w.asks.Load(), true); fault.Of(err).Code != "sign_in_again" {
+			t.Errorf("another person than the hint's allows it on the page: %q %v", to, err)
+		}
+		w.signIn("ed")
+		if to, err := w.Complete(t.Context(), id, *w.asks.Load(), true); err != nil || !strings.Contains(to, "code=") {
+			t.Errorf("the hint's person allows it on the page: %q %v", to, err)
+		}
+		w.sleep(60 * 24 * time.Hour) // the key that signed the hint is no longer published
+		w.signIn("ed")
+		p := *w.asks.Load()
+		p.SignedIn = p.SignedIn.Add(-time.Minute)
+		w.asks.Store(&p)
+		if a := w.get(pathAuthorize, w.ask("prompt", "none", "id_token_hint", hint)); a.outcome() != "login_required" {
+			t.Errorf("a hint too old to verify: %v, want login_required", a.to)
+		}
+	})
+}
+
+// outcome names what an authorization request came to: the page, a code, or an error.
+func (a went) outcome() string {
+	switch {
+	case a.to == nil:
+		return "no redirect"
+	case strings.HasPrefix(a.to.Fragment, "/signin?request="):
+		return "page"
+	case a.to.Query().Get("code") != "":
+		return "code"
+	}
+	return a.to.Query().Get("error")
+}

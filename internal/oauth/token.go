@@ -135,6 +135,9 @@ func (p *Provider) identity(k ringKey, g account.Grant, u account.User, scope, a
 
 var ours = []jose.SignatureAlgorithm{jose.RS256}
 
+// errNoKey is the cause where a token names a key that is not published: it was never ours, or is withdrawn or too old.
+var errNoKey = errors.New("no such key")
+
 // open reads a token of ours of a type and checks its signature.
 func (p *Provider) open(ctx context.Context, token, typ string, into any) error {
 	o, err := open(token, ours)
@@ -149,7 +152,7 @@ func (p *Provider) open(ctx context.Context, token, typ string, into any) error 
 		return err
 	}
 	if key == nil {
-		return refused("The access token is not from here, or too old; ask for a new one.", errors.New("no such key"))
+		return refused("The access token is not from here, or too old; ask for a new one.", errNoKey)
 	}
 	if err := o.verify(key, into); err != nil {
 		return refused("The access token's signature is not good; ask for a new one.", err)

@@ -35,9 +35,10 @@ SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM me
 FROM account a WHERE a.address = $1;
 
 -- name: KnownAddress :one
--- KnownAddress counts the sessions that an account opened from an address, and showed the second factor in where it has one.
-SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND s.address = sqlc.arg(client)
-AND (a.factor = '' OR s.proven > 0);
+-- KnownAddress counts the sessions that an account has from an address, and the sign-ins recorded from there; where the account has a second factor, only those that showed it.
+SELECT CAST((SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND s.address = sqlc.arg(client)
+AND (a.factor = '' OR s.proven > 0)) + (SELECT count(*) FROM audit u JOIN account a ON a.id = u.user_id WHERE a.address = sqlc.arg(account) AND u.address = sqlc.arg(client)
+AND u.what = 'sign_in' AND u.time >= a.factored) AS BIGINT) AS known;
 
 -- name: Accounts :many
 SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces

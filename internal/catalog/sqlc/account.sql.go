@@ -286,8 +286,9 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 }
 
 const knownAddress = `-- name: KnownAddress :one
-SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = $1 AND s.address = $2
-AND (a.factor = '' OR s.proven > 0)
+SELECT CAST((SELECT count(*) FROM session s JOIN account a ON a.id = s.account WHERE a.address = $1 AND s.address = $2
+AND (a.factor = '' OR s.proven > 0)) + (SELECT count(*) FROM audit u JOIN account a ON a.id = u.user_id WHERE a.address = $1 AND u.address = $2
+AND u.what = 'sign_in' AND u.time >= a.factored) AS BIGINT) AS known
 `
 
 type KnownAddressParams struct {
@@ -295,12 +296,12 @@ type KnownAddressParams struct {
 	Client  string
 }
 
-// KnownAddress counts the sessions that an account opened from an address, and showed the second factor in where it has one.
+// KnownAddress counts the sessions that an account has from an address, and the sign-ins recorded from there; where the account has a second factor, only those that showed it.
 func (q *Queries) KnownAddress(ctx context.Context, arg KnownAddressParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, knownAddress, arg.Account, arg.Client)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var known int64
+	err := row.Scan(&known)
+	return known, err
 }
 
 const lockAccount = `-- name: LockAccount :one

@@ -1,0 +1,62 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sluice/internal/account"
+)
+
+// A browser in which somebody signed in keeps a device cookie. Failures in such a browser are counted by themselves, so that neither guesses at the user nor guesses from the
+// same address keep its owner out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). The cookie is sealed, names one user, and is valid until their password or
+// second factor changes. It authenticates nobody: it decides which counter a failure goes to.
+const (
+	deviceSuffix = "-device" // to the name of the session's cookie
+	deviceFor    = 180 * 24 * time.Hour
+	nonceBytes   = 16
+)
+
+// DeviceCookie is the name of the device cookie.
+func (s *Service) DeviceCookie() string { return s.Config.Cookie + deviceSuffix }
+
+// fingerprint is of what a user proves themselves with.
+func fingerprint(hash string, factored time.Time) []byte {
+	since := int64(0)
+	if !factored.IsZero() {
+		since = factored.UnixMilli()
+	}
+	sum := sha256.Sum256([]byte("device " + hash + " " + strconv.FormatInt(since, 10)))
+	return sum[:]
+}
+
+// device is the header Set-Cookie of a new device cookie; empty where a user has no password here.
+func (s *Service) device(u account.User, hash string) string {
+	if hash == "" || s.Seal == nil {
+		return ""
+	}
+	text := make([]byte, nonceBytes)
+	_, _ = rand.Read(text) // never fails (crypto/rand)
+	text = append(text, fingerprint(hash, u.Factored)...)
+	c := http.Cookie{Name: s.DeviceCookie(), Value: s.Seal.Close("device "+u.ID, text), Path: "/", Secure: s.Secure, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode, Expires: s.Now().Add(deviceFor).UTC()}
+	return c.String()
+}
+
+// strikes are the counters of a try at a user that came from caller: of the user in general, or of a browser or an address in which they have signed in before. byAddress reports
+// whether the address's own limit binds the try. what tells counters of different proofs apart.
+func (s *Service) strikes(l account.Login, caller account.Caller, what string) (name string, byAddress bool) {
+	if s.Seal != nil && l.Hash != "" && caller.Device != "" {
+		text, ok := s.Seal.Open("device "+l.ID, caller.Device)
+		if ok && len(text) > nonceBytes && bytes.Equal(text[nonceBytes:], fingerprint(l.Hash, l.Factored)) {
+			return "user:" + digest(what + " " + l.ID + " device " + string(text[:nonceBytes]))[:32], false
+		}
+	}
+	if l.Known {
+		return "user:" + digest(what + " " + l.ID + " " + network(caller.Address))[:32], false
+	}
+	return "", true
+}
