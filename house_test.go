@@ -30,7 +30,7 @@ type room struct {
 
 // The floors of the law.
 var (
-	ground    = []string{"fault", "telemetry"}
+	ground    = []string{"fault", "telemetry", "text"}
 	values    = []string{"video", "account", "event", "signing", "manifest", "seal"}
 	machinery = []string{"engine", "bucket", "sandbox", "ffmpeg", "certificate"}
 )
@@ -43,6 +43,7 @@ func law() map[string]room {
 	feature := func(arrows ...string) room { return room{may: join(ground, values, machinery, arrows)} }
 	return map[string]room{
 		"fault":     {},
+		"text":      {pure: true},
 		"telemetry": {},
 
 		"video":    value,
@@ -72,7 +73,7 @@ func law() map[string]room {
 		"mediaconvert": feature(),
 		"api":          feature("upload", "sweep", "grant"), // docs/adr/0004-sweep.md, 0009-grants.md
 
-		"catalog": {may: []string{"fault", "telemetry", "video", "account", "event", "signing", "engine"}},
+		"catalog": {may: []string{"fault", "telemetry", "text", "video", "account", "event", "signing", "engine"}},
 
 		"client": {}, // users compile it into their programs: nothing of ours comes along
 		"ui":     {},

@@ -54,7 +54,8 @@ type App struct {
 	inUse        func(dir string) bool // nil where this process takes no steps
 	queue        *upload.Queue         // nil where no queue tells of objects
 	identity     *identity.Service
-	first        string // the temporary password of an administrator whom this start made
+	links        identity.Links // that the start prints
+	first        string         // the temporary password of an administrator whom this start made
 	engine       *engine.Engine
 	mailer       *notify.Mailer // nil where no mail server is known
 	purger       *purge.Purger  // nil where no CDN is told
@@ -214,7 +215,7 @@ func (a *App) openRoles() error {
 		if err != nil {
 			return err
 		}
-		if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, a.identity, tokens); err != nil {
+		if a.access, err = newAccess(s.PublicURL, adminBearer{a.token}, &a.links, a.identity, tokens); err != nil {
 			return err
 		}
 		if err := a.openKeys(); err != nil {
@@ -277,7 +278,7 @@ func (a *App) openAPI() (err error) {
 		},
 		Identity: a.identity, Mail: a.identity.Mail, Demand: a.identity.Demand, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
-		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
+		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), Link: a.links.Take, KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage()})
 	a.s3 = bucket.Elsewhere(s.publicStorage())

@@ -7,13 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"sluice/client"
+	"sluice/internal/text"
 )
 
 // Errors is the command that shows what went wrong. Results go to stdout, all else to stderr.
@@ -150,11 +149,4 @@ func moment(text string, now time.Time) (time.Time, error) {
 }
 
 // plain takes out of a name what would move a terminal's cursor or break a line.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
+func plain(s string) string { return text.Line(s) }

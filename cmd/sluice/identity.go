@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	"unicode"
 
 	"sluice/internal/account"
 	"sluice/internal/delivery"
@@ -16,6 +15,7 @@ import (
 	"sluice/internal/fault"
 	"sluice/internal/identity"
 	"sluice/internal/seal"
+	"sluice/internal/text"
 )
 
 // The session's cookie. A browser takes __Host-… only over TLS, for one host and every path (RFC 6265bis §4.1.3.2).
@@ -39,7 +39,7 @@ func (a *App) openIdentity() error {
 	if a.settings.has(roleAPI) { // else nobody signs in here
 		c.Seal, err = seal.New(a.seal, "sluice second factor")
 	}
-	a.identity = identity.New(c)
+	a.identity, a.links.Now = identity.New(c), now
 	return err
 }
 
@@ -117,13 +117,8 @@ func clientAddress(r *http.Request, proxies []netip.Prefix) string {
 }
 
 // printable is text on one line, of at most so many characters.
-func printable(text string, most int) string {
-	clean := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar))))
+func printable(s string, most int) string {
+	clean := []rune(text.Line(s))
 	return string(clean[:min(len(clean), most)])
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/mail"
+	"regexp"
 	"time"
 
 	"sluice/internal/notify"
@@ -15,6 +16,7 @@ type SMTP struct {
 	User     string `help:"Name to sign in with; empty for none." env:"USER"`
 	Password Secret `help:"Password to sign in with. Other users of this machine see command lines: set it in the environment or the file." env:"PASSWORD"`
 	From     string `help:"Sender: sluice@example.com, or Sluice <sluice@example.com>." env:"FROM"`
+	Helo     string `help:"Name that EHLO sends to the mail server; empty for this machine's host name." env:"HELO"`
 	TLS      string `name:"tls" help:"Encryption: starttls, implicit or none." default:"starttls" enum:"starttls,implicit,none" env:"TLS"`
 }
 
@@ -22,6 +24,9 @@ type SMTP struct {
 type Notify struct {
 	Every time.Duration `help:"Least time between two messages to one address; what happens in between goes together." default:"5m" env:"EVERY"`
 }
+
+// heloName is a domain or an address literal (RFC 5321 §4.1.2, §4.1.3).
+var heloName = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*|\[(?:IPv6:)?[0-9A-Fa-f:.]+\])$`)
 
 func (s SMTP) check() error {
 	if s.Host == "" {
@@ -32,6 +37,9 @@ func (s SMTP) check() error {
 	}
 	if s.Port < 0 || s.Port > 65535 {
 		return fmt.Errorf("smtp.port is %d; use 1 to 65535, or 0 for the usual one", s.Port)
+	}
+	if s.Helo != "" && !heloName.MatchString(s.Helo) {
+		return fmt.Errorf("smtp.helo is %q; use a host name such as mail.example.com, or an address such as [192.0.2.7]", s.Helo)
 	}
 	if (s.User == "") != (s.Password == "") {
 		return fmt.Errorf("smtp.user and smtp.password go together; set both or none")
@@ -62,6 +70,6 @@ func (a *App) openMail() (*notify.Mailer, error) {
 	a.store.LettersBy(notify.LetterJob)
 	return notify.New(notify.Config{
 		Store: stageRecords(a.store), Letters: stageLetters(a.store), Every: a.settings.Notify.Every, PublicURL: a.settings.PublicURL, Log: a.log,
-		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS)},
+		SMTP: notify.SMTP{Host: s.Host, Port: s.Port, User: s.User, Password: string(s.Password), From: s.From, TLS: notify.Encryption(s.TLS), Helo: s.Helo},
 	})
 }

@@ -78,7 +78,7 @@ func (a *App) greet(w *os.File) {
 		}
 		shown = ` --token "` + bearer + `"`
 	} else if isTerminal(w) && a.first == "" { // else they are to sign in as a person: greetFirst says how
-		page += "#token=" + a.token
+		page += "#admin=" + a.links.Make() // valid once: no address holds the token
 	}
 	keys := "in " + filepath.Join(s.Data, keyFile)
 	if s.remote() {

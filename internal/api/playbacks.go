@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -210,10 +209,7 @@ func readOrigins(texts []string) ([]string, error) {
 
 // checkName refuses what is no line of text.
 func checkName(name string) error {
-	if strings.ContainsFunc(name, func(r rune) bool { return hidden(r) || r == unicode.ReplacementChar }) {
-		return invalid(codeInvalid, "body.name", "expected a line of text, without control characters")
-	}
-	return nil
+	return plainText("body.name", name)
 }
 
 func (s *service) playbackID(v video.Video, p video.PlaybackForm) PlaybackID {

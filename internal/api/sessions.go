@@ -5,12 +5,14 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/text"
 )
 
 // SignIn proves who somebody is.
@@ -122,6 +124,21 @@ type forgottenInput struct{ Body Forgotten }
 
 type resetInput struct{ Body PasswordReset }
 
+// Link is what the server printed for its operator.
+type Link struct {
+	Code string `json:"code" minLength:"1" maxLength:"200" example:"n3mP…" doc:"What follows #admin= in the link"`
+}
+
+// Linked is what a link was exchanged for.
+type Linked struct {
+	Token   string `json:"token" example:"sluice_adm_n3mP…" doc:"Send it as Authorization: Bearer …"`
+	Expires Time   `json:"expires" doc:"When it ends; a restart of the server ends it sooner"`
+}
+
+type linkInput struct{ Body Link }
+
+type linkedOutput struct{ Body Linked }
+
 type acceptedOutput struct{ Body Accepted }
 
 type ownerInput struct {
@@ -145,6 +162,11 @@ func (s *service) routeSessions() {
 		Description:   "Opens a session for a browser. Every failure has one answer, whatever its reason. Who has a second factor gets a session that is good for showing it alone (POST /v1/session/factor). A session that the browser had ends. After five failures in a row each try waits longer, up to 15 minutes.",
 		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
 		problems{http.StatusUnauthorized: {"sign_in_failed"}, http.StatusForbidden: {codePasswordsOff}, http.StatusTooManyRequests: {"try_later"}}, byPassword(s, s.signIn))
+	route(s, open("For anybody who has the code, which has 256 random bits and works once, for an hour."), huma.Operation{OperationID: "takeLink", Method: http.MethodPost, Path: "/v1/session/link", Tags: tags,
+		Summary:       "Exchange the one-time link that the server printed",
+		Description:   "On a terminal the start of the server prints a link to the page. Its code is exchanged once for a token that does what the admin token does, for 12 hours or until the server restarts.",
+		DefaultStatus: http.StatusCreated, MaxBodyBytes: smallBody},
+		problems{http.StatusGone: {"link_gone"}}, s.takeLink)
 	route(s, asked("For anybody: a page asks before it knows whether somebody is signed in. An Authorization header that is no good is refused."),
 		huma.Operation{OperationID: "whoAmI", Method: http.MethodGet, Path: "/v1/session", Tags: tags, Summary: "Tell who asks, and what they may do",
 			Responses: map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Nobody is known: there are no credentials, or the cookie of a session that is over."}}},
@@ -181,12 +203,10 @@ func byPassword[I, O any](s *service, handle func(context.Context, *I) (*O, erro
 	}
 }
 
-// plainText refuses text that breaks lines, moves the cursor or turns the direction of writing.
-func plainText(field, text string) error {
-	for _, r := range text {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
-			return invalid(codeInvalid, field, "expected text without control characters")
-		}
+// plainText refuses what is not one line of text (text.Hidden), and what was not UTF-8.
+func plainText(field, line string) error {
+	if strings.ContainsFunc(line, func(r rune) bool { return text.Hidden(r) || r == unicode.ReplacementChar }) {
+		return invalid(codeInvalid, field, "expected one line of text, without control characters and without characters that change the direction of writing")
 	}
 	return nil
 }
@@ -209,6 +229,14 @@ func cookies(done account.Admission) []string {
 
 func signedIn(done account.Admission) *signedInOutput {
 	return &signedInOutput{SetCookie: cookies(done), Body: SignedIn{User: viewUser(done.User), MustProve: done.MustProve, MustChange: done.User.MustChange, MustEnrol: done.MustEnrol}}
+}
+
+func (s *service) takeLink(ctx context.Context, in *linkInput) (*linkedOutput, error) {
+	token, until, err := s.Link(ctx, in.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return &linkedOutput{Body: Linked{Token: token, Expires: Time(until)}}, nil
 }
 
 func (s *service) whoAmI(ctx context.Context, _ *struct{}) (*meOutput, error) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"time"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -52,10 +51,4 @@ func (c change[T]) pointer() *T {
 		return nil
 	}
 	return &c.value
-}
-
-// hidden reports characters that can't be seen and act on those around them: controls, other ends of lines, changes of the direction of writing (Unicode UAX #9 §2), the
-// byte order mark. U+0000 is among them, which PostgreSQL's TEXT does not hold. The joiners that emoji and many scripts need are not.
-func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff
 }

@@ -10,6 +10,7 @@ import (
 
 	"sluice/internal/account"
 	"sluice/internal/engine"
+	"sluice/internal/text"
 	"sluice/internal/video"
 )
 
@@ -252,7 +253,7 @@ func (e VideoEdit) check() error {
 		texts[field] = k + lines.Replace(v)
 	}
 	for field, s := range texts {
-		if strings.ContainsFunc(s, hidden) {
+		if strings.ContainsFunc(s, text.Hidden) {
 			return invalid(codeInvalid, field, "expected text without control characters")
 		}
 	}

@@ -8,11 +8,11 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"time"
-	"unicode"
 
 	gomail "github.com/wneessen/go-mail"
 
 	"sluice/internal/event"
+	"sluice/internal/text"
 )
 
 //go:embed template
@@ -167,15 +167,9 @@ func span(notices []event.Notice) string {
 	return first + " to " + strings.TrimPrefix(last, notices[0].Time.UTC().Format(time.DateOnly+" ")) + " UTC"
 }
 
-// plain is text from outside on one line, of at most so many characters: what breaks lines, moves the cursor or turns the direction of
-// writing becomes U+FFFD.
+// plain is text from outside on one line (text.Line), of at most so many characters.
 func plain(s string, most int) string {
-	clean := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar))))
+	clean := []rune(text.Line(s))
 	if len(clean) > most {
 		return string(clean[:most-1]) + "…"
 	}

@@ -418,6 +418,78 @@ func TestTroubleIsToldByItsCode(t *testing.T) {
 	}
 }
 
+// TestMail_ServerRefuses_OnlyTheAddressIsPermanent stages the replies of real servers at RCPT and DATA.
+func TestMail_ServerRefuses_OnlyTheAddressIsPermanent(t *testing.T) {
+	t.Parallel()
+	bare := smtp.NoEnhancedCode
+	for _, c := range []struct {
+		name  string
+		reply smtp.SMTPError
+		data  bool // at DATA, not at RCPT
+		code  string
+		final bool
+	}{
+		{"Postfix relays nothing", smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "<ops@example.com>: Relay access denied"}, false, "relay_refused", false},
+		{"Exchange relays nothing", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}, false, "relay_refused", false},
+		{"Exim relays nothing", smtp.SMTPError{Code: 550, EnhancedCode: bare, Message: "relay not permitted"}, false, "relay_refused", false},
+		{"qmail relays nothing", smtp.SMTPError{Code: 553, EnhancedCode: bare, Message: "sorry, that domain isn't in my list (#5.7.1)"}, false, "relay_refused", false},
+		{"a login is required", smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"}, false, "relay_refused", false},
+		{"a login is required first", smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Error: send AUTH first"}, false, "relay_refused", false},
+		{"554 and nothing more", smtp.SMTPError{Code: 554, EnhancedCode: bare, Message: "Transaction failed"}, false, "relay_refused", false},
+		{"the sender's domain", smtp.SMTPError{Code: 553, EnhancedCode: smtp.EnhancedCode{5, 1, 8}, Message: "Sender domain not found"}, false, "sender_refused", false},
+		{"a policy after the text", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 26}, Message: "unauthenticated mail is prohibited"}, true, "relay_refused", false},
+		{"nobody of that name", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}, false, "recipient_refused", true},
+		{"nobody of that name, in words", smtp.SMTPError{Code: 550, EnhancedCode: bare, Message: "<relay@example.com> is unknown"}, false, "recipient_refused", true},
+		{"no mail for that domain", smtp.SMTPError{Code: 556, EnhancedCode: smtp.EnhancedCode{5, 1, 10}, Message: "null MX"}, false, "recipient_refused", true},
+		{"a mailbox that is closed", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 2, 1}, Message: "disabled"}, false, "recipient_refused", true},
+		{"Exchange has no such address", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 1}, Message: "Recipient address rejected: Access denied"}, false, "recipient_refused", true},
+		{"a text that is refused", smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "no"}, true, "message_refused", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t, filepath.Join(t.TempDir(), "sluice.db")) // what the mail server says, no database changes
+			var refusing atomic.Bool
+			refusing.Store(true)
+			said := func(at bool) error {
+				if at == c.data && refusing.Load() {
+					return &c.reply
+				}
+				return nil
+			}
+			office := notifytest.Start(w.T, authority, notifytest.Options{
+				Rcpt: func(string) error { return said(false) }, Data: func(int) error { return said(true) },
+			})
+			w.mailer(notify.SMTP{Port: office.Port, Helo: "mail.example.com"})
+			w.subscribe("ops@example.com")
+			w.fail(w.received("a.mp4"), 1, "not_media")
+			state := event.Sending
+			if c.final {
+				state = event.Refused
+			}
+			var last event.Trouble
+			w.until("trouble", func() bool {
+				all, err := w.Outbox(w.Context(), state, 0, 0)
+				w.must(err)
+				if len(all) == 1 {
+					last = all[0].Trouble
+				}
+				return last.Code != ""
+			})
+			if last.Code != c.code || !strings.Contains(last.Message, fmt.Sprint(c.reply.Code)) {
+				t.Errorf("%+v, want %s", last, c.code)
+			}
+			if c.final {
+				return
+			}
+			refusing.Store(false) // a person has corrected the setting
+			office.Await(w.T, 1)
+			if name := office.Helo(); name != "mail.example.com" {
+				t.Errorf("EHLO says %q", name)
+			}
+		})
+	}
+}
+
 func TestAnAddressThatIsRefusedIsNotTriedAgainAndAgain(t *testing.T) {
 	each(t, func(w world) {
 		var open atomic.Bool
@@ -431,7 +503,7 @@ func TestAnAddressThatIsRefusedIsNotTriedAgainAndAgain(t *testing.T) {
 		w.subscribe("gone@example.com")
 		w.fail(w.received("0.mp4"), 1, "not_media")
 		n := w.states(event.Refused)[0]
-		if n.Tries != 1 || n.Trouble.Code != "recipient_refused" || !strings.Contains(n.Trouble.Message, "(550)") || office.Asked() != 1 {
+		if n.Tries != 1 || n.Trouble.Code != "recipient_refused" || !strings.Contains(n.Trouble.Message, "(550 5.1.1)") || office.Asked() != 1 {
 			w.Errorf("%+v, asked %d times", n, office.Asked())
 		}
 		for i := 1; i < 3; i++ {
@@ -439,7 +511,7 @@ func TestAnAddressThatIsRefusedIsNotTriedAgainAndAgain(t *testing.T) {
 			w.until("further refusal", func() bool { return office.Asked() == i+1 })
 			w.states(event.Refused)
 		}
-		w.fail(w.received("3.mp4"), 1, "not_media")
+		w.fail(w.received("می\u200cخواهم 👩\u200d👧.mp4"), 1, "not_media")
 		subs, err := w.Subscriptions(w.Context())
 		w.must(err)
 		if len(subs) != 1 || !subs[0].Suspended || subs[0].Waiting != 1 {
@@ -450,7 +522,7 @@ func TestAnAddressThatIsRefusedIsNotTriedAgainAndAgain(t *testing.T) {
 			w.Errorf("%+v", s)
 		}
 		l := office.Await(w.T, 1)[0]
-		if subject, _, _ := w.parts(l); subject != "Sluice: 3.mp4 failed (not_media)" {
+		if subject, _, _ := w.parts(l); subject != "Sluice: می\u200cخواهم 👩\u200d👧.mp4 failed (not_media)" {
 			w.Errorf("%q", subject)
 		}
 	})

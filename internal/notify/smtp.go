@@ -33,6 +33,7 @@ type SMTP struct {
 	Password string
 	From     string // sender: sluice@example.com or Sluice <sluice@example.com>
 	TLS      Encryption
+	Helo     string // name that EHLO sends (RFC 5321 §4.1.1.1); empty for this machine's
 }
 
 const (
@@ -88,6 +89,9 @@ func (m *Mailer) options(l *line) []gomail.Option {
 	case StartTLS:
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
 	}
+	if s.Helo != "" {
+		options = append(options, gomail.WithHELO(s.Helo))
+	}
 	if s.User != "" {
 		options = append(options, gomail.WithUsername(s.User), gomail.WithPassword(s.Password),
 			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin, gomail.SMTPAuthCramMD5))
@@ -134,20 +138,24 @@ func (l *line) close() {
 	}
 }
 
-// verdict says what an error of the mail server means. Only what it says for good of the address or of the message itself is for good: a sender, a login or a
-// certificate that it refuses is a setting that a person will put right.
+// verdict says what an error of the mail server means. Permanent is only what it says of the address or of the message itself: a sender, a login, a relay or a certificate that
+// it refuses is a setting that a person corrects.
 func verdict(err error) error {
 	const op = "notify.send"
 	var sent *gomail.SendError
 	if errors.As(err, &sent) && sent.ErrorCode()/100 == 5 {
-		switch sent.Reason {
-		case gomail.ErrSMTPRcptTo:
-			return fault.New(fault.Invalid, op, "recipient_refused", fmt.Sprintf("The mail server takes no mail for this address (%d); check the address.", sent.ErrorCode()), err)
-		case gomail.ErrSMTPData, gomail.ErrSMTPDataClose:
-			return fault.New(fault.Invalid, op, "message_refused", fmt.Sprintf("The mail server does not take this message (%d); see the server's log.", sent.ErrorCode()), err)
-		case gomail.ErrSMTPMailFrom:
-			return fault.New(fault.Unavailable, op, "sender_refused", fmt.Sprintf("The mail server does not take mail from this sender (%d); check smtp.from and smtp.user.", sent.ErrorCode()), err)
-		default:
+		reply := replyOf(sent)
+		switch reply.about(sent.Reason) {
+		case ofRecipient:
+			return fault.New(fault.Invalid, op, "recipient_refused", fmt.Sprintf("The mail server takes no mail for this address (%s); check the address.", reply), err)
+		case ofMessage:
+			return fault.New(fault.Invalid, op, "message_refused", fmt.Sprintf("The mail server does not take this message (%s); see the server's log.", reply), err)
+		case ofSender:
+			return fault.New(fault.Unavailable, op, "sender_refused", fmt.Sprintf("The mail server does not take mail from this sender (%s); check smtp.from and smtp.user.", reply), err)
+		case ofServer:
+			return fault.New(fault.Unavailable, op, "relay_refused", fmt.Sprintf("The mail server does not relay this mail for us, or requires a login (%s); "+
+				"check smtp.user, smtp.password and smtp.tls, and let the mail server accept mail from this machine.", reply), err)
+		case unsaid:
 		}
 	}
 	var said *textproto.Error

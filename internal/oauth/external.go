@@ -11,13 +11,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"sluice/internal/account"
 	"sluice/internal/fault"
+	"sluice/internal/text"
 )
 
 // Algorithms are those that an external issuer may sign with, unless fewer are named: public keys alone.
@@ -345,12 +345,7 @@ func (c claims) name() string {
 }
 
 // clean is text on one line, of at most so many characters.
-func clean(text string, most int) string {
-	kept := []rune(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text))
+func clean(line string, most int) string {
+	kept := []rune(text.Without(line))
 	return string(kept[:min(len(kept), most)])
 }

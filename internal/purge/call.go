@@ -19,13 +19,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"golang.org/x/net/http/httpguts"
 
 	"sluice/internal/fault"
+	"sluice/internal/text"
 )
 
 // Call is the HTTP request by which a CDN is told. URL, Headers and Body may have placeholders:
@@ -267,7 +267,7 @@ func (c *caller) hidden(text string) error {
 // printable is what of an answer an error tells, on one line.
 func printable(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if text.Hidden(r) {
 			return ' '
 		}
 		return r

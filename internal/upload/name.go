@@ -9,11 +9,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"sluice/internal/bucket"
 	"sluice/internal/fault"
+	"sluice/internal/text"
 	"sluice/internal/video"
 )
 
@@ -102,15 +102,8 @@ func nameOf(key string) string {
 // suffix is the ending of a name, from its last dot, in lower case.
 func suffix(name string) string { return strings.ToLower(path.Ext(name)) }
 
-// clean drops what can't be seen (control and format characters) and blanks at the ends.
-func clean(name string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, name))
-}
+// clean drops what no line of text may hold (text.Hidden) and blanks at the ends.
+func clean(name string) string { return strings.TrimSpace(text.Without(name)) }
 
 // shorten fits a name into an object's key, with its suffix.
 func shorten(name string) string {

@@ -31,7 +31,7 @@ func TestAStemIsReadableAndSafe(t *testing.T) {
 		strings.Repeat("ü", 80) + ".ts":  strings.Repeat("ü", 50),
 		"50%25, a%2Fb%2e%2E.mp4":         "50-25, a-2Fb-2e-2E",
 		"100%.mp4":                       "100%",
-		"%%2f %\u200b41 %zz.mp4":         "%-2f -41 %zz",
+		"%%2f %\u200b41 %zz.mp4":         "%-2f %\u200b41 %zz",
 		"x" + strings.Repeat("ü", 80):    "x" + strings.Repeat("ü", 49),
 		strings.Repeat("a", 99) + ". b":  strings.Repeat("a", 99),
 	}

@@ -13,7 +13,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { fits, launch, need, shot, until, visit } from './browser.mjs';
+import { fits, launch, need, operate, shot, until, visit } from './browser.mjs';
 
 const own = 'marmalade turnip orbit 77'; // passwords that nobody guesses
 const other = 'seven lamps under a quiet bridge';
@@ -499,7 +499,7 @@ test('An administrator disables, enables, resets and deletes an account', { time
 test('Without a mail server an administrator passes on what the letter says', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await visit(t, browser, 1280, 800);
   const there = need('SLUICE_POSTLESS');
-  await page.goto(`${there}/#token=${encodeURIComponent(token)}`);
+  await operate(page, there, token);
   await heading(page, 'Videos');
   await look(page, 'library-empty');
   await menu(page, 'Your account');

@@ -60,6 +60,13 @@ export async function serve(files) {
   };
 }
 
+// operate signs a tab in with the admin token, as the form does that asks for it.
+export async function operate(page, url, token) {
+  await page.goto(url);
+  await page.evaluate((held) => sessionStorage.setItem('sluice.token', held), token);
+  await page.reload();
+}
+
 // visit opens a page in a browser of its own, with its own cookies, that notes what a person would see as a fault: script errors, what the page
 // writes to the console as one, and refusals by the content policy. That an answer was 401 or 404 the browser writes there by itself.
 export async function visit(t, browser, width, height, more = {}) {

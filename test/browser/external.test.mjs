@@ -8,7 +8,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { fits, launch, need, shot, visit } from './browser.mjs';
+import { fits, launch, need, operate, shot, visit } from './browser.mjs';
 
 let browser, url;
 
@@ -79,7 +79,7 @@ test('Who has an account elsewhere signs in with it, and is brought back', { tim
 
   // What an administrator sees of them.
   const admin = await visit(t, browser, 1280, 800);
-  await admin.page.goto(`${url}/#token=${encodeURIComponent(need('SLUICE_TOKEN'))}`);
+  await operate(admin.page, url, need('SLUICE_TOKEN'));
   await heading(admin.page, 'Videos');
   await admin.page.goto(`${url}/#/programs`);
   await admin.page.getByText('programs are registered there').waitFor();

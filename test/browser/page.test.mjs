@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fits, launch, need, shot, until, visit } from './browser.mjs';
+import { fits, launch, need, operate, shot, until, visit } from './browser.mjs';
 
 let browser, url, token, file;
 
@@ -145,7 +145,7 @@ async function upload(page) {
 
 test('An upload that lost its connection is tried again, and a canceled one leaves nothing behind', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
-  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await operate(page, url, token);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
 
   let puts = 0;
@@ -171,7 +171,7 @@ test('An upload that lost its connection is tried again, and a canceled one leav
 
 test('A file that arrived although its answer was lost is not sent again', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
-  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await operate(page, url, token);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
   let puts = 0;
   await page.route('**', async (route) => {
@@ -205,7 +205,7 @@ for (const [device, width, height] of [
     const grant = await (await page.request.post(`${url}/v1/uploads`, { headers: auth, data: { filename: name } })).json();
     await page.request.fetch(grant.url, { method: grant.method, headers: grant.headers, data: 'Dear Sir or Madam, this is no video.' });
 
-    await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+    await operate(page, url, token);
     await page.getByRole('link', { name: 'Errors' }).click();
     await page.getByRole('heading', { level: 1, name: 'Errors' }).waitFor();
     const list = page.getByRole('list', { name: 'Errors, newest first' });
@@ -236,7 +236,7 @@ for (const [device, width, height] of [
     const grant = await (await page.request.post(`${url}/v1/uploads`, { headers: auth, data: { filename: 'letter.mp4' } })).json();
     await page.request.fetch(grant.url, { method: grant.method, headers: grant.headers, data: 'Dear Sir or Madam, this is no video.' });
 
-    await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+    await operate(page, url, token);
     await page.getByRole('link', { name: 'Jobs' }).click();
     await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();
     await page.getByRole('radio', { name: 'Dead' }).check();
@@ -273,7 +273,7 @@ for (const [device, width, height] of [
 
 test('The address that the server prints signs in and leaves no token behind', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
-  await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+  await operate(page, url, token);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
   assert.ok(!page.url().includes(token), page.url());
   await page.reload();
@@ -312,5 +312,50 @@ test('The reference page shows the API without help from another host', { timeou
   await fits(page);
   await shot(page, 'reference');
   assert.deepEqual([...hosts], [new URL(url).origin]);
+  assert.deepEqual(faults, []);
+});
+
+test('An address signs nobody in but by the one-time link of the server, and asks who is signed in', { timeout: 600_000 }, async (t) => {
+  const { page, faults } = await open(t, 1024, 768);
+  const clean = async () => assert.ok(!/token=|admin=/.test(await page.evaluate(() => location.href)), 'the address keeps the credential');
+  let taken = 0; // what the server gives for a code, which the server's own tests look at
+  await page.route('**/v1/session/link', (route) => {
+    taken++;
+    return taken === 2
+      ? route.fulfill({ status: 410, contentType: 'application/problem+json', body: JSON.stringify({ status: 410, code: 'link_gone', detail: 'This link was used.' }) })
+      : route.fulfill({ status: 201, json: { token, expires: '2099-01-01T00:00:00.000Z' } });
+  });
+
+  await page.goto(`${url}/#token=${encodeURIComponent(token)}`); // anybody can send one with a token of theirs
+  await page.getByRole('heading', { name: 'Sign in', exact: true }).waitFor();
+  await page.getByText('A token in an address signs nobody in').waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0);
+  await clean();
+
+  await page.evaluate(() => (location.hash = `#admin=${'a'.repeat(43)}`)); // pasted into the tab
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  assert.equal(taken, 1);
+  await clean();
+
+  await page.evaluate(() => (location.hash = '#token=sluice_pat_of-somebody-else'));
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  await clean();
+  assert.equal(await page.evaluate(() => sessionStorage.getItem('sluice.token')), token, 'a link changed who is signed in');
+
+  for (const answer of ['Sign in as the operator', 'Stay admin']) {
+    await page.evaluate(() => (location.hash = `#admin=${'b'.repeat(43)}`));
+    await page.getByRole('heading', { name: 'Sign in as the operator?' }).waitFor();
+    await clean();
+    await fits(page);
+    const before = taken;
+    await page.getByRole('button', { name: answer, exact: true }).click();
+    if (answer === 'Stay admin') assert.equal(taken, before, 'a link was followed that nobody wanted');
+    else {
+      await page.getByText('This link was used.').waitFor();
+      assert.equal(taken, before + 1);
+      await page.getByRole('button', { name: 'Stay admin', exact: true }).click();
+    }
+    await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  }
   assert.deepEqual(faults, []);
 });

@@ -9,7 +9,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { launch, need, until, visit } from './browser.mjs';
+import { launch, need, operate, until, visit } from './browser.mjs';
 
 const [home, url, token, video] = ['RENEWAL_PAGE', 'SLUICE_URL', 'SLUICE_TOKEN', 'SLUICE_VIDEO'].map(need);
 const short = 60; // seconds that a grant lasts: enough for a player to begin on a slow machine
@@ -111,7 +111,7 @@ describe('A grant that ends', { concurrency: 3 }, () => {
     });
     const answers = [];
     page.on('response', (response) => media(response.url()) && answers.push(response));
-    await page.goto(`${url}/#token=${encodeURIComponent(token)}`);
+    await operate(page, url, token);
     await page.getByRole('heading', { level: 1, name: 'Videos', exact: true }).waitFor();
     const devtools = await page.context().newCDPSession(page); // or hls.js has all of a short video at once
     await devtools.send('Network.enable');

@@ -75,7 +75,7 @@ var issuerMutants = func() []mutant {
 		one("who somebody is hangs on no e-mail address", "external.go", "	subject := c.text(\"sub\")\n	if subject", "	subject := c.text(\"email\")\n	if subject", accounts),
 		one("who is disabled here is refused", "external.go", "case err == nil && u.State == account.Disabled:", "case err == nil && u.State == \"\":", accounts),
 		one("whether somebody is disabled is known or nothing is", "external.go", "	return err\n}\n\n// claims are", "	return nil\n}\n\n// claims are", accounts),
-		one("names are one line", "external.go", "if !unicode.IsPrint(r) {", "if !unicode.IsPrint(r) && r < 0 {", speaks),
+		one("names are one line", "external.go", "[]rune(text.Without(line))", "[]rune(text.Without(\"\") + line)", speaks),
 
 		// Keys.
 		one("keys are read again", "keyset.go", "if key != nil && age < keysFresh {", "if key != nil && age < keysStale {", keys),

@@ -101,6 +101,7 @@ type Office struct {
 	rcpts   []string
 	tries   int
 	logins  int // tried, with whatever name
+	helo    string
 }
 
 // Start starts a mail server with a certificate of a; it ends with the test.
@@ -158,6 +159,13 @@ func (o *Office) Logins() int {
 	return o.logins
 }
 
+// Helo is the name that the last EHLO told.
+func (o *Office) Helo() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.helo
+}
+
 // Await waits until there are n letters, and fails the test where there are not in a minute.
 func (o *Office) Await(t testing.TB, n int) []Letter {
 	t.Helper()
@@ -206,7 +214,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.office.mu.Lock()
-	s.office.rcpts = append(s.office.rcpts, to)
+	s.office.rcpts, s.office.helo = append(s.office.rcpts, to), s.conn.Hostname()
 	s.office.mu.Unlock()
 	s.to = to
 	if s.office.options.Rcpt != nil {

@@ -215,6 +215,11 @@ export class Accounts {
     return this.#client.call('POST', '/v1/session', { email, password });
   }
 
+  // link exchanges the code of the link that the server printed for a token.
+  link(code: string): Promise<{ token: string }> {
+    return this.#client.call('POST', '/v1/session/link', { code });
+  }
+
   // signOut ends the session, and returns where the browser goes on, if anywhere. request is what a program asks that by, empty for none.
   signOut(request = ''): Promise<{ redirect: string } | undefined> {
     return this.#client.call('DELETE', `/v1/session${request ? `?${new URLSearchParams({ request })}` : ''}`);

@@ -1,5 +1,5 @@
-// Who is signed in: a person by the browser's session, a cookie that no script can read, or who has the admin token, which this tab keeps
-// until it is closed.
+// Who is signed in: a person by the browser's session, a cookie that no script can read, or the operator by the admin token, or by what the
+// server's one-time link gives for it, which this tab keeps until it is closed. No other credential is accepted from an address.
 
 import { Accounts, type Me, type Scope } from '../api/account';
 import { Client, Problem, sentence } from '../api/client';
@@ -22,26 +22,41 @@ class Session {
   client = $state.raw<Client>(this.#client(''));
   me = $state.raw<Me | null>(null);
   notice = $state(''); // why somebody who was signed in is not any more, or why the server can't be asked
+  link = $state(''); // the code of a one-time link that waits until somebody who is signed in has answered; empty for none
   temporary = ''; // the password that was just signed in with and must be changed
 
-  // start takes the token from the address (#token=…, as the server prints it), and out of the address bar, or from where it was kept, and
-  // asks the server who this is.
+  // start asks the server who this is. The code of a one-time link (#admin=…, as the server prints it) is removed from the address first, so
+  // that no history keeps it. A token in an address (#token=…, as earlier versions printed it) is removed and not used: anybody can send a
+  // link with a token of theirs, and what is put then goes to them (login CSRF).
   async start(): Promise<void> {
     localStorage.removeItem(key); // earlier versions kept it there
-    const given = /^#token=([^&]+)/.exec(location.hash)?.[1];
-    if (given) {
-      history.replaceState(null, '', location.pathname + location.search + '#/');
-      await this.#look(decodeURIComponent(given)).catch(() => {});
-      return;
-    }
-    if (this.phase !== 'starting') return;
-    await this.again();
+    const [, kind, code = ''] = /^#(admin|token)=(.*)$/s.exec(location.hash) ?? [];
+    if (kind) history.replaceState(null, '', location.pathname + location.search + '#/');
+    if (kind === 'admin' && /^[\w-]{20,100}$/.test(code)) this.link = code;
+    if (this.phase === 'starting') await this.again();
+    else await this.#open();
+    if (kind === 'token' && this.phase === 'out') this.notice = 'A token in an address signs nobody in. Sign in below, or use the link that the server prints when it starts.';
   }
 
   // again asks the server anew.
   async again(): Promise<void> {
     this.phase = 'starting';
     await this.#look(sessionStorage.getItem(key) ?? '').catch(() => {});
+    await this.#open();
+  }
+
+  // #open follows a link where nobody is signed in; somebody who is signed in is asked first.
+  async #open(): Promise<void> {
+    if (!this.link || this.phase !== 'out') return;
+    await this.follow().catch((thrown) => (this.notice = sentence(thrown)));
+    this.link = '';
+  }
+
+  // follow exchanges the link for what it gives, in this tab alone; it throws a Problem.
+  async follow(): Promise<void> {
+    const { token } = await new Accounts(this.#client('', true)).link(this.link);
+    await this.#look(token);
+    this.link = '';
   }
 
   may(scope: Scope): boolean {
