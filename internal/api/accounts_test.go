@@ -197,6 +197,14 @@ func TestUsersAreInvitedReadByPagesChangedAndRemoved(t *testing.T) {
 		if m := w.op("PATCH", at, `{"role":"viewer","name":"Ada"}`, "200"); m["role"] != "viewer" || m["name"] != "Ada" || m["state"] != "active" || m["signed_in"] == nil {
 			w.Errorf("changed to %v", m)
 		}
+		for _, name := range []string{"می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧"} { // joiners, which titles take too
+			if m := w.op("PATCH", at, fmt.Sprintf(`{"name":%q}`, name), "200"); m["name"] != name {
+				w.Errorf("%q became %q", name, m["name"])
+			}
+			if m := w.op("POST", "/v1/workspaces", fmt.Sprintf(`{"id":"w%d","name":%q}`, len(name), name), "201"); m["name"] != name {
+				w.Errorf("a workspace %q became %q", name, m["name"])
+			}
+		}
 		w.op("PATCH", at, `{"workspaces":["main","nowhere"]}`, "422 no_such_workspace")
 		w.op("PATCH", at, `{"email":"eve@example.com"}`, "422 invalid_request")
 		if m := w.op("PATCH", at, `{"state":"disabled","workspaces":[]}`, "200"); m["state"] != "disabled" || fmt.Sprint(m["workspaces"]) != "[]" {

@@ -133,6 +133,7 @@ var meaning = map[string]string{
 	"own_factor":             "one's own second factor is changed by password and code alone",
 	"password_changed":       "the password was changed meanwhile",
 	"code_gone":              "the link is wrong, used, replaced by a newer one or over an hour old",
+	"link_gone":              "the one-time link of the server's start was used, is over an hour old, or is of an earlier start",
 	"no_user":                "there is no user with this id",
 	"no_session":             "there is no session with this id",
 	"no_token":               "there is no token with this id",

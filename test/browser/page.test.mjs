@@ -271,7 +271,7 @@ for (const [device, width, height] of [
   });
 }
 
-test('The address that the server prints signs in and leaves no token behind', { timeout: 600_000 }, async (t) => {
+test('The admin token lasts for its tab until it signs out, and is in no address', { timeout: 600_000 }, async (t) => {
   const { page, faults } = await open(t, 1024, 768);
   await operate(page, url, token);
   await page.getByRole('heading', { name: 'Videos' }).waitFor();
