@@ -69,6 +69,9 @@ func aCode(c cast, _ caller) string {
 	return c.letter(account.ForgottenLetter, who.who.ID)
 }
 
+// aLink is the code of one that the start of the server prints.
+func aLink(c cast, _ caller) string { return c.links.Make() }
+
 // owner is whose session or token a route about one's own is asked of: the caller's, or an admin's where the caller is not to get at it.
 func (c cast) owner(who caller) caller {
 	if who.cookie == "" || who.who.Settled() != nil {
@@ -208,6 +211,7 @@ var samples = map[string]sample{
 	"resetFactor":       {id: aFactor},
 
 	"forgotPassword":   {body: `{"email":"nobody{n}@example.com"}`},
+	"takeLink":         {id: aLink, body: `{"code":"{id}"}`},
 	"resetPassword":    {id: aCode, body: `{"code":"{id}","password":"correct horse staple {n}"}`},
 	"listSessions":     {},
 	"endSession":       {id: aSession},

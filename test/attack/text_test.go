@@ -36,6 +36,7 @@ var bodies = map[string]string{
 	"makeRecoveryCodes": `{"password":"x","code":"x"}`,
 	"removeFactor":      `{"password":"x","code":"x"}`,
 	"forgotPassword":    `{"email":"ada@example.com"}`,
+	"takeLink":          `{"code":"x"}`,
 	"resetPassword":     `{"code":"x","password":"y"}`,
 	"makeToken":         `{"name":"x","scopes":["videos/read"],"expires":"2026-12-01T00:00:00Z"}`,
 	"inviteUser":        `{"email":"new@example.com","name":"x","role":"viewer"}`,
