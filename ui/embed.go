@@ -30,12 +30,13 @@ const unbuilt = `<!doctype html>
 // Config says which other origins the page may talk to. Values are URLs of which scheme and host count; empty ones, and
 // any that has no host, add nothing: the page's own origin is always allowed.
 type Config struct {
-	PublicURL  string // of the API
-	StorageURL string // where presigned uploads go
-	EdgeURL    string // where playlists, segments and pictures come from
+	PublicURL  string       // of the API
+	StorageURL string       // where presigned uploads go
+	EdgeURL    string       // where playlists, segments and pictures come from
+	NotFound   http.Handler // answers paths that are not the page's; nil answers 404 as text
 }
 
-// Handler serves / and /reference, and the files they need. It answers GET and HEAD; other paths are 404.
+// Handler serves / and /reference, and the files they need. It answers GET and HEAD; other paths are for c.NotFound.
 func Handler(c Config) http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -79,11 +80,14 @@ func handler(built fs.FS, c Config) http.Handler {
 			plain: []byte(unbuilt), kind: "text/html; charset=utf-8", cache: "no-store", policy: "default-src 'none'; frame-ancestors 'none'",
 		}
 	}
+	if c.NotFound == nil {
+		c.NotFound = http.HandlerFunc(http.NotFound)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, ok := files[r.URL.Path]
 		switch {
 		case !ok:
-			http.NotFound(w, r)
+			c.NotFound.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "Only GET and HEAD.", http.StatusMethodNotAllowed)

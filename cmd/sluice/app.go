@@ -187,7 +187,7 @@ func (a *App) openObjects(ctx context.Context) (err error) {
 	}
 	a.embedded, err = bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 		Root: filepath.Join(s.Data, "objects"), Socket: filepath.Join(s.Data, "s3.sock"), Credentials: a.keys,
-		Buckets: append([]string{s.S3.UploadsBucket, s.S3.MediaBucket}, moreBuckets...), Logger: a.log,
+		Buckets: s.buckets(), Domain: s.domain(), Logger: a.log,
 		MaxBytes: int64(s.Limits.Bytes), Room: a.room.check,
 		Created: func(ctx context.Context, o bucket.Object) error { return a.uploads.Created(ctx, o) },
 	})
@@ -206,6 +206,7 @@ func (a *App) openRoles() error {
 		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
 		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) }, FirstLook: s.firstLook(),
 	})
+	a.s3 = bucket.Elsewhere(s.publicStorage())
 	checks := map[string]func(context.Context) error{
 		"catalog": a.store.Ping, partObjects: a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
 	}
@@ -280,8 +281,7 @@ func (a *App) openAPI() (err error) {
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
 		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), Link: a.links.Take, KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
 	})
-	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage()})
-	a.s3 = bucket.Elsewhere(s.publicStorage())
+	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage(), NotFound: http.HandlerFunc(notServed)})
 	if a.embedded != nil {
 		a.s3 = bucket.CORS(a.origins(), bucket.Gate(a.room.admit, a.embedded.Handler()))
 	}

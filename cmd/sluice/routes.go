@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"sluice/internal/bucket"
 	"sluice/internal/fault"
 )
 
@@ -22,14 +21,14 @@ type entrance struct {
 // entrances is the front door.
 func (a *App) entrances() []entrance {
 	all := []entrance{
+		// The mux would redirect keys with "//".
+		{pattern: "S3", match: a.s3Door().Match, serve: a.s3, guard: "the S3 keys, by the SigV4 of each request: the endpoint checks it"},
 		{pattern: "GET /healthz", serve: http.HandlerFunc(healthz), guard: "anybody: supervisors have no credentials, and it says only that the process answers"},
 		{pattern: "GET /readyz", serve: a.drain.readyz(a.health.readyz), guard: "anybody: load balancers have no credentials, and it names parts and codes alone"},
 	}
 	if a.settings.has(roleAPI) {
 		asked := a.identified(a.calling(a.api))
 		all = append(all,
-			// The mux would redirect keys with "//".
-			entrance{pattern: "S3", match: bucket.IsS3Request, serve: a.s3, guard: "the S3 keys, by the SigV4 of each request: the endpoint checks it"},
 			entrance{pattern: "/v1/", serve: a.shared(asked, false), guard: "whom each operation of internal/api declares, by the credentials that access.go knows"},
 			entrance{pattern: "/v1/keys", serve: a.shared(asked, true), guard: "as /v1/; pages of other origins, where they are named, get its cookies too"},
 			entrance{pattern: "/keys", serve: a.shared(asked, true), guard: "as /v1/keys: it is GET /keys of internal/api"},

@@ -336,7 +336,7 @@ func (d *disk) completion(bucket, key string) (s3response.CompleteMultipartUploa
 	var out s3response.CompleteMultipartUploadResult
 	name, ok := d.path(bucket, key)
 	if !ok {
-		return out, s3err.GetAPIError(s3err.ErrBadRequest)
+		return out, badRequest(key)
 	}
 	file, err := d.open("bucket.complete", bucket, name)
 	if err != nil {

@@ -90,7 +90,7 @@ func (d *disk) at(bucket, key *string) (*string, error) {
 		return nil, err
 	}
 	if _, ok := cleanKey(deref(key)); !ok {
-		return nil, s3err.GetAPIError(s3err.ErrBadRequest)
+		return nil, badRequest(deref(key))
 	}
 	return dir, nil
 }
@@ -109,7 +109,7 @@ func (d *disk) accept(bucket, key string) error {
 	bucket, clean = strings.Clone(bucket), strings.Clone(clean) // the server reuses the memory of a request's strings
 	name, ok := d.path(bucket, clean)
 	if !ok {
-		return s3err.GetAPIError(s3err.ErrBadRequest)
+		return badRequest(clean)
 	}
 	if err := d.sync(bucket, name); err != nil {
 		d.log.Error("object not synced", "bucket", bucket, "key", clean, "error", err)

@@ -28,6 +28,7 @@ type EmbeddedConfig struct {
 	Socket      string      // file name of the unix socket; empty means <Root>/.s3.sock
 	Credentials Credentials // the root account, the only one
 	Region      string      // empty means us-east-1
+	Domain      string      // Door.Domain
 	Buckets     []string    // made if they are missing; there are no others
 	// Created is told of every accepted write (PUT, completed multipart upload, copy) before its client is, in the order of writes
 	// for one key. The client gets a 500 if it fails, and the object stays. It may be called again for the same write. Nil tells nobody.
@@ -165,7 +166,7 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 		},
 		DisableCompression: true, MaxIdleConnsPerHost: 64,
 	}
-	e.handler = newProxy(e.transport, c.Logger)
+	e.handler = Door{Buckets: c.Buckets, Domain: c.Domain}.checked(newProxy(e.transport, c.Logger))
 	ready := make(chan struct{})
 	root := auth.Account{Access: c.Credentials.Access, Secret: c.Credentials.Secret, Role: auth.RoleAdmin}
 	e.server, err = s3api.New(e.disk, middlewares.RootUserConfig{Access: root.Access, Secret: root.Secret}, c.Region,

@@ -1,10 +1,8 @@
 package bucket
 
 import (
-	"encoding/xml"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"sluice/internal/fault"
@@ -57,15 +55,6 @@ func drain(w http.ResponseWriter, r *http.Request) {
 }
 
 func slowDown(w http.ResponseWriter, err error) {
-	body, _ := xml.Marshal(struct { // two strings
-		XMLName xml.Name `xml:"Error"`
-		Code    string
-		Message string
-	}{Code: "SlowDown", Message: fault.Of(err).Message})
-	body = append([]byte(xml.Header), body...)
-	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Retry-After", "30")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = w.Write(body) // the client is gone if this fails
+	WriteRefusal(lowered{w}, Refusal{http.StatusServiceUnavailable, "SlowDown", fault.Of(err).Message})
 }

@@ -114,7 +114,7 @@ func TestABrowserLearnsWhyItsUploadIsRefused(t *testing.T) {
 	var body bytes.Buffer
 	_, _ = body.ReadFrom(response.Body)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || response.Header.Get("Access-Control-Allow-Origin") != origin ||
-		!strings.Contains(body.String(), "<Error><Code>SlowDown</Code><Message>Free &lt;some&gt; space.</Message></Error>") {
+		!strings.Contains(body.String(), "<Error><Code>SlowDown</Code><Message>Free &lt;some&gt; space.</Message><RequestId>") {
 		t.Errorf("%d %v %s", response.StatusCode, response.Header, body.String())
 	}
 }

@@ -47,7 +47,7 @@ func newHouse(t *testing.T) *house {
 	}
 	var err error
 	h.embedded, err = bucket.OpenEmbedded(t.Context(), bucket.EmbeddedConfig{
-		Root: h.root, Credentials: keys, Buckets: []string{"uploads", "media"}, Created: h.note,
+		Root: h.root, Credentials: keys, Buckets: []string{"uploads", "media"}, Created: h.note, Domain: "video.example.org",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -28,10 +28,14 @@
 package bucket
 
 import (
+	"fmt"
+	"net/http"
 	"path"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/versity/versitygw/s3err"
 
 	"sluice/internal/fault"
 )
@@ -58,32 +62,75 @@ type Credentials struct{ Access, Secret string }
 // staging is the folder in each bucket where versitygw keeps what isn't an object yet.
 const staging = ".sgwtmp"
 
-// cleanKey returns key as versitygw stores it (no empty or "." elements) and whether it can be an object's key here: valid
-// UTF-8 without control characters (XML 1.0 §2.2 can't list those), no ".." element, not in the staging folder.
+// cleanKey returns a key without the slash that ends the name of a folder marker, and whether it can be an object's key
+// here (see refuseKey).
 func cleanKey(key string) (string, bool) {
-	if key == "" || len(key) > 1024 || !utf8.ValidString(key) {
+	if key == "" || refuseKey(key) != nil {
 		return "", false
 	}
-	for _, r := range key {
+	return strings.TrimSuffix(key, "/"), true
+}
+
+// longestKey is in bytes (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
+const longestKey = 1024
+
+// refuseKey returns the S3 error for a key that no object can have here; nil for one that it can. An object is a file,
+// and keys that differ only in empty elements or in "." have one path: a PUT to one would replace the object of the
+// other.
+func refuseKey(key string) *Refusal {
+	refuse := func(code, sentence string, values ...any) *Refusal {
+		return &Refusal{http.StatusBadRequest, code, fmt.Sprintf(sentence, values...)}
+	}
+	if len(key) > longestKey {
+		return refuse("KeyTooLongError", "The key has %d bytes and S3 allows %d; shorten it.", len(key), longestKey)
+	}
+	if !utf8.ValidString(key) {
+		return refuse("InvalidArgument", "The key is not UTF-8; encode it as UTF-8.")
+	}
+	for _, r := range key { // XML 1.0 §2.2: no listing could name the others
 		if r < ' ' || r == 0x7f || r == 0xfffe || r == 0xffff {
-			return "", false
+			return refuse("InvalidArgument", "The key has the control character %U; remove it.", r)
 		}
 	}
 	for element := range strings.SplitSeq(key, "/") {
 		if element == ".." {
-			return "", false
+			return refuse("InvalidArgument", "The key %q has the element \"..\"; choose a key without it.", key)
 		}
 	}
-	clean := strings.TrimPrefix(path.Clean("/"+key), "/")
-	if clean == "" || clean == staging || strings.HasPrefix(clean, staging+"/") {
-		return "", false
+	marker := ""
+	if strings.HasSuffix(key, "/") {
+		marker = "/"
 	}
-	return clean, true
+	clean := strings.TrimPrefix(path.Clean("/"+key), "/")
+	switch {
+	case clean == "":
+		return refuse("InvalidArgument", "The key %q has no element that names a file; choose another key.", key)
+	case clean+marker != key:
+		return refuse("InvalidArgument",
+			"The key %q begins with a slash, or has two slashes in a row or the element \".\". This storage can't tell it from %q; use that key.",
+			key, clean+marker)
+	case clean == staging || strings.HasPrefix(clean, staging+"/"):
+		return refuse("InvalidArgument", "Keys below %q are reserved for the storage; choose another key.", staging+"/")
+	}
+	return nil
+}
+
+// asS3 is a refusal as the endpoint's own error.
+func (r *Refusal) asS3() error {
+	return s3err.APIError{Code: r.Code, Description: r.Message, HTTPStatusCode: r.Status}
+}
+
+// badRequest is the S3 error for a key that refuseKey refuses.
+func badRequest(key string) error {
+	if r := refuseKey(key); r != nil {
+		return r.asS3()
+	}
+	return s3err.APIError{Code: "InvalidArgument", Description: "The request names no key; name one.", HTTPStatusCode: http.StatusBadRequest}
 }
 
 func badKey(op string) error {
 	return fault.New(fault.Invalid, op, "bad_key",
-		"The object's key is empty, too long, or holds control characters or '..'; choose another one.", nil)
+		"The object's key is empty, too long, or has control characters, \"..\", \".\" or an empty element; choose another key.", nil)
 }
 
 func noSuchObject(op string, cause error) error {

@@ -99,7 +99,7 @@ func (d *disk) CreateMultipartUpload(ctx context.Context, in s3response.CreateMu
 // AbortMultipartUpload removes an upload. versitygw's own would remove its files one by one under the upload's name
 // (discard).
 func (d *disk) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput) error {
-	if _, err := d.at(in.Bucket, in.Key); err != nil {
+	if _, err := d.dir(in.Bucket); err != nil { // any key: an earlier version began uploads to keys that at refuses
 		return err
 	}
 	folder, err := d.uploadFolder(in.Bucket, in.Key, in.UploadId)
@@ -133,7 +133,7 @@ func (d *disk) ListMultipartUploads(ctx context.Context, in *s3.ListMultipartUpl
 }
 
 func (d *disk) ListParts(ctx context.Context, in *s3.ListPartsInput) (s3response.ListPartsResult, error) {
-	dir, err := d.at(in.Bucket, in.Key)
+	dir, err := d.dir(in.Bucket) // any key, as for AbortMultipartUpload
 	if err != nil {
 		return s3response.ListPartsResult{}, err
 	}

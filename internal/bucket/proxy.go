@@ -1,44 +1,62 @@
 package bucket
 
 import (
-	"fmt"
-	"html"
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 )
-
-// IsS3Request reports whether a request speaks S3: it is signed with SigV4 in its header or its query. A front door asks this
-// before http.ServeMux, which redirects keys with "//".
-func IsS3Request(r *http.Request) bool {
-	if strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") {
-		return true
-	}
-	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if strings.EqualFold(name, "X-Amz-Signature") || strings.EqualFold(name, "X-Amz-Algorithm") {
-			return true
-		}
-	}
-	return false
-}
 
 // Elsewhere answers S3 requests where objects are on another endpoint, whose address it names.
 func Elsewhere(endpoint string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(http.StatusMisdirectedRequest)
-		_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
-			`<Error><Code>InvalidRequest</Code><Message>Objects are not here; send S3 requests to %s.</Message></Error>`, html.EscapeString(endpoint))
+		WriteRefusal(lowered{w}, Refusal{http.StatusMisdirectedRequest, "InvalidRequest", "Objects are not here; send S3 requests to " + endpoint + "."})
 	})
 }
 
 // newProxy passes requests on without changing anything that a signature may cover. That their bodies go on coming, whoever serves it sees to.
 func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
+	proxy := passOn(t, log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			body := &heard{ReadCloser: r.Body}
+			r = r.WithContext(context.WithValue(r.Context(), heardKey{}, body))
+			r.Body = body
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// heard is a body that remembers whether its client stalled: whoever serves it bounds the client's pauses by deadlines.
+// What the transport reports is that or the end of the connection to the endpoint, whichever it sees first.
+type heard struct {
+	io.ReadCloser
+	stalled atomic.Bool
+}
+
+type heardKey struct{}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		h.stalled.Store(true)
+	}
+	return n, err
+}
+
+func stalled(ctx context.Context) bool {
+	body, ok := ctx.Value(heardKey{}).(*heard)
+	return ok && body.stalled.Load()
+}
+
+func passOn(t *http.Transport, log *slog.Logger) http.Handler {
 	t.ExpectContinueTimeout = 5 * time.Second // a client that waits for 100 gets the endpoint's own answer
 	return &httputil.ReverseProxy{
 		Transport: t,
@@ -48,13 +66,16 @@ func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
 			p.Out.Host = p.In.Host
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if stalled(r.Context()) {
+				w.Header().Set("Connection", "close") // the rest of the body would be taken for a request
+				WriteRefusal(w, Refusal{http.StatusBadRequest, "RequestTimeout",
+					"The connection to the server was not read from or written to within the timeout period; send the request again."})
+				return
+			}
 			if r.Context().Err() == nil {
 				log.Error("storage endpoint not reached", "error", err)
 			}
-			w.Header().Set("Content-Type", "application/xml")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
-				`<Error><Code>ServiceUnavailable</Code><Message>The storage can't be reached at the moment; try again later.</Message></Error>`))
+			WriteRefusal(w, Refusal{http.StatusServiceUnavailable, "ServiceUnavailable", "The storage can't be reached at the moment; try again later."})
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

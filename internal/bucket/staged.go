@@ -87,7 +87,7 @@ func (d *disk) expects(bucket, key string, match, noneMatch *string) error {
 func (d *disk) replace(staged, bucket, key string) (time.Time, error) {
 	target, ok := d.path(bucket, key)
 	if !ok {
-		return time.Time{}, s3err.GetAPIError(s3err.ErrBadRequest)
+		return time.Time{}, badRequest(key)
 	}
 	if err := syncPath(staged); err != nil { // the bytes of a long object take longer than a second
 		return time.Time{}, refusal(err)

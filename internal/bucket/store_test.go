@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -431,32 +430,6 @@ func TestPagesOfAllowedOriginsMayPut(t *testing.T) {
 		if from.allowed && (preflight.Header.Get("Access-Control-Allow-Headers") != "content-type" || !strings.Contains(preflight.Header.Get("Access-Control-Allow-Methods"), "PUT")) {
 			t.Errorf("preflight %v", preflight.Header)
 		}
-	}
-}
-
-func TestOnlySignedRequestsSpeakS3(t *testing.T) {
-	t.Parallel()
-	tests := map[string]bool{
-		"GET /uploads/a":                                  false,
-		"GET /v1/videos?status=ready":                     false,
-		"PUT /uploads/a?X-Amz-Algorithm=AWS4-HMAC-SHA256": true,
-		"PUT /uploads/a?x=1&X-Amz-Signature=0":            true,
-		"GET /?note=X-Amz-Signature":                      false,
-	}
-	for line, want := range tests {
-		method, target, _ := strings.Cut(line, " ")
-		if got := bucket.IsS3Request(httptest.NewRequest(method, target, nil)); got != want {
-			t.Errorf("%s: %v", line, got)
-		}
-	}
-	r := httptest.NewRequest("GET", "/uploads//a", nil)
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x")
-	if !bucket.IsS3Request(r) {
-		t.Error("a signed header isn't seen")
-	}
-	r.Header.Set("Authorization", "Bearer x")
-	if bucket.IsS3Request(r) {
-		t.Error("a bearer token was taken for S3")
 	}
 }
 

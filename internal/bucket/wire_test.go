@@ -52,7 +52,6 @@ func TestTheFrontDoorKeepsThePathAsItWasSigned(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	for raw, key := range map[string]string{
-		"/uploads/a//b.mp4":                 "a/b.mp4", // versitygw keeps no empty element
 		"/uploads/e%20f%2Bg%25.mp4":         "e f+g%.mp4",
 		"/uploads/%C3%BC%5Bs%5D%22%27.mp4":  `ü[s]"'.mp4`,
 		"/uploads/h%3Bi%3Fj%23k%26l%3D.mp4": "h;i?j#k&l=.mp4",
