@@ -166,8 +166,19 @@ func (a *App) refused(ctx context.Context, operation string, err error) {
 var (
 	noSniff    = []string{"nosniff"}
 	inert      = []string{"default-src 'none'; frame-ancestors 'none'; sandbox"}
+	watchable  = []string{"default-src 'none'; media-src 'self'; frame-ancestors 'none'"}
 	sameOrigin = []string{"same-origin"}
 )
+
+// playing puts on answers below /stream/ what a browser needs to play the manifest that it opened as a document: its own
+// player loads media from the manifest's origin, and a sandbox gives the document an origin that matches no source.
+// Scripts stay forbidden, and no answer there is a document of another kind: Content-Type is set and not sniffed.
+func playing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Security-Policy"] = watchable
+		next.ServeHTTP(w, r)
+	})
+}
 
 // hardened puts on every answer what a browser is to heed. The page's own policy takes the place of the one here, which lets a document do nothing: what
 // an S3 client put, and opens in a browser by a presigned address, is not to act in this origin.

@@ -44,7 +44,7 @@ func (a *App) entrances() []entrance {
 	if a.settings.has(roleEdge) {
 		all = append(all,
 			// The mux would redirect second spellings of a path, and the one that came is what a signature is for.
-			entrance{pattern: "/stream/", match: isStream, serve: a.edge, guard: "whom each video's playback policy lets in, by the proofs that internal/delivery knows"})
+			entrance{pattern: "/stream/", match: isStream, serve: playing(a.edge), guard: "whom each video's playback policy lets in, by the proofs that internal/delivery knows"})
 	}
 	return all
 }

@@ -98,6 +98,35 @@ for (const [player, form] of [
   });
 }
 
+// The link that the page and sluice put print is opened in a new tab too: the browser's own player shows it.
+for (const [what, address] of [
+  ['the printed HLS link', () => urls.hls],
+  ['a link signed by its query', () => process.env.SLUICE_SIGNED],
+]) {
+  test(`${what}, opened as a document, plays`, { timeout: 900_000 }, async (t) => {
+    const at = address();
+    if (!at) return t.skip('no such link is given');
+    const page = await browser.newPage();
+    t.after(() => page.close());
+    const refused = [];
+    page.on('console', (m) => /Content Security Policy/.test(m.text()) && refused.push(m.text()));
+    const answer = await page.goto(at);
+    const policy = answer.headers()['content-security-policy'];
+    for (const part of ["default-src 'none'", "frame-ancestors 'none'"]) assert.ok(policy.includes(part), policy);
+    assert.ok(!/script-src|unsafe|\*|https?:/.test(policy), policy);
+    await page.waitForSelector('video', { state: 'attached' });
+    await until('2 s of playback', () =>
+      page.evaluate(() => {
+        const video = document.querySelector('video');
+        if (video.error) throw new Error(`the player ended with ${video.error.code}: ${video.error.message}`);
+        if (video.paused) video.play().catch(() => {}); // as the press of a key does
+        return video.currentTime > 2 && video.videoWidth > 0;
+      }),
+    );
+    assert.deepEqual(refused, []);
+  });
+}
+
 function wait(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

@@ -39,7 +39,24 @@ func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
 	if v.Status != "ready" {
 		t.Fatalf("%s", v.Raw)
 	}
-	node(t, "players.test.mjs", "SLUICE_HLS="+v.Playback.HLS, "SLUICE_DASH="+v.Playback.DASH)
+	node(t, "players.test.mjs", "SLUICE_HLS="+v.Playback.HLS, "SLUICE_DASH="+v.Playback.DASH, "SLUICE_SIGNED="+signedLink(t))
+}
+
+// signedLink is the HLS link of a video that only signed requests may watch, as sluice put prints it.
+func signedLink(t *testing.T) string {
+	t.Helper()
+	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}})
+	v := s.Await(s.Upload(rig.Clip(t, "signed.mp4", "320x180", 8), "signed.mp4"), 2*time.Minute)
+	if v.Status != "ready" {
+		t.Fatalf("%s", v.Raw)
+	}
+	var grant struct {
+		HLS string `json:"hls"`
+	}
+	if status := s.Call("POST", "/v1/keys", map[string]string{"video": v.ID}, &grant); status != http.StatusCreated && status != http.StatusOK || grant.HLS == "" {
+		t.Fatalf("the grant has no HLS link: %d", status)
+	}
+	return grant.HLS
 }
 
 func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
