@@ -81,6 +81,19 @@ func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
 	node(t, "factor.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_EMAIL=root@example.com", "SLUICE_PASSWORD="+printed[1])
 }
 
+func TestPage_SessionNetworkOrServerAway_KeepsUploadsAndLists(t *testing.T) {
+	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
+		t.Skip("the page is not built; make build does that")
+	}
+	s := rig.Start(t, rig.Options{Args: []string{"--admin-email", "root@example.com"}})
+	printed := firstPassword.FindStringSubmatch(s.Log())
+	if printed == nil {
+		t.Fatalf("nothing says how to sign in:\n%s", s.Log())
+	}
+	node(t, "lists.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_EMAIL=root@example.com", "SLUICE_PASSWORD="+printed[1],
+		"SLUICE_FILE="+rig.Clip(t, "short.mp4", "320x180", 4))
+}
+
 func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 	t.Parallel()
 	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {

@@ -2,6 +2,13 @@
 
 import { Problem, type Grant } from './client';
 
+const stall = 120_000; // ms without progress after which a connection is taken for lost
+
+// passing reports whether a refusal is of the moment, so that the same file can be sent again.
+export function passing(p: Problem): boolean {
+  return (p.status === 0 && p.code !== 'canceled') || p.status === 408 || p.status === 429 || p.status >= 500 || p.code === 'RequestTimeout';
+}
+
 export interface Transfer {
   done: Promise<void>;
   cancel: () => void;
@@ -18,7 +25,20 @@ export function put(grant: Grant, file: File, progress: (bytes: number) => void)
     };
     request.onerror = () => reject(lost(grant));
     request.ontimeout = request.onerror;
-    request.onabort = () => reject(new Problem('The upload was canceled.', 0, 'canceled'));
+    // A connection that was cut off while the device slept reports nothing by itself.
+    let watch: ReturnType<typeof setTimeout> | undefined;
+    let silent = false;
+    const alive = () => {
+      clearTimeout(watch);
+      watch = setTimeout(() => {
+        silent = true;
+        request.abort();
+      }, stall);
+    };
+    request.upload.addEventListener('progress', alive);
+    request.onloadend = () => clearTimeout(watch);
+    alive();
+    request.onabort = () => reject(silent ? lost(grant) : new Problem('The upload was canceled.', 0, 'canceled'));
     request.open(grant.method || 'PUT', grant.url);
     for (const [name, value] of Object.entries(grant.headers ?? {})) {
       // The browser sets these two itself and refuses to be told.

@@ -3,6 +3,7 @@
 
 import { Accounts, type Me, type Scope } from '../api/account';
 import { Client, Problem, sentence } from '../api/client';
+import { kept } from './tray.svelte';
 
 const key = 'sluice.token';
 const ended = 'Your session has ended. Sign in again to go on where you were.';
@@ -104,6 +105,7 @@ class Session {
       });
       elsewhere = done?.redirect ?? '';
     }
+    kept.drop();
     this.#leave('');
     location.hash = '#/';
     if (/^https?:\/\//.test(elsewhere)) location.assign(elsewhere);
@@ -112,6 +114,7 @@ class Session {
   // part ends the session to have somebody sign in where they are.
   async part(notice: string): Promise<void> {
     if (this.me?.session) await new Accounts(this.client).signOut();
+    kept.drop();
     this.#leave(notice);
   }
 

@@ -1,7 +1,7 @@
 // The uploads of this page: a few at a time, each with its progress, each to be canceled or tried again.
 
 import { Problem, sentence, type Client, type Grant, type Video } from '../api/client';
-import { put, type Transfer } from '../api/put';
+import { passing, put, type Transfer } from '../api/put';
 import { inSeconds } from '../api/words';
 
 const together = 2; // uploads at a time: more only share the same line
@@ -12,6 +12,8 @@ const margin = 10_000; // ms a presigned URL must still be good for
 // so the bound is about ten minutes.
 const copyAsks = 60;
 const announcements = 4; // calls that tell the server of one stored file
+const tries = 6; // how often one file is sent before somebody has to ask for more, as by the Go client
+const longest = 10_000; // ms between two of them
 
 export type Phase = 'queued' | 'sending' | 'sent' | 'failed';
 
@@ -21,10 +23,11 @@ export class Upload {
   phase = $state<Phase>('queued');
   sent = $state(0); // bytes
   rate = $state(0); // bytes a second, smoothed
-  problem = $state('');
+  problem = $state(''); // why it failed, or why it is sent again
+  tries = 0; // since somebody asked for it
   look = $state(''); // when the server looks for the stored file by itself, in words; empty where it has found it or that isn't known
   grant = $state.raw<Grant | null>(null);
-  transfer: Transfer | null = null;
+  transfer = $state.raw<Transfer | null>(null);
 
   constructor(file: File, workspace: string) {
     this.file = file;
@@ -61,13 +64,24 @@ export class Tray {
   workspace = $state(''); // where what is added next will lie, empty for one's first
   said = $state(''); // the newest outcome, for screen readers
 
-  readonly #client: Client;
-  readonly #arrived: () => void;
+  #client: Client;
+  #arrived: () => void;
+  #waiting = false; // the session has ended: transfers go on, because presigned addresses need none, and the rest waits
+  #unsaid: string[] = []; // ids of files that are stored and that the server was not told of
 
   // arrived is called when a file has reached the server.
   constructor(client: Client, arrived: () => void) {
     this.#client = client;
     this.#arrived = arrived;
+  }
+
+  // adopt goes on with another client of the same person, whose session has ended or has another cookie.
+  adopt(client: Client, arrived: () => void) {
+    this.#client = client;
+    this.#arrived = arrived;
+    this.#waiting = false;
+    for (const id of this.#unsaid.splice(0)) void this.#announce(id);
+    this.#advance();
   }
 
   get open(): boolean {
@@ -87,6 +101,7 @@ export class Tray {
   retry(upload: Upload) {
     upload.phase = 'queued';
     upload.problem = '';
+    upload.tries = 0;
     this.#advance();
   }
 
@@ -119,6 +134,7 @@ export class Tray {
   }
 
   #advance() {
+    if (this.#waiting) return;
     let free = together - this.items.filter((u) => u.phase === 'sending').length;
     for (const upload of this.items) {
       if (free <= 0) return;
@@ -151,6 +167,19 @@ export class Tray {
       void this.#announce(grant.id);
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.code === 'canceled') return;
+      if (signedOut(thrown)) {
+        this.#waiting = true;
+        upload.phase = 'queued';
+        return;
+      }
+      if (thrown instanceof Problem && passing(thrown) && ++upload.tries < tries) {
+        upload.transfer = null;
+        upload.rate = 0;
+        upload.problem = thrown.message;
+        await new Promise((done) => setTimeout(done, Math.min(longest, 500 * 2 ** upload.tries)));
+        if (this.items.includes(upload)) upload.phase = 'queued';
+        return;
+      }
       upload.phase = 'failed';
       upload.problem = sentence(thrown);
       this.said = `${upload.file.name} was not uploaded: ${upload.problem}`;
@@ -179,7 +208,10 @@ export class Tray {
   // waits for the end of the copy.
   async #confirmed(upload: Upload, id: string): Promise<boolean> {
     for (let n = 1; this.items.includes(upload); n++) {
-      const answer = await this.#client.complete(id).catch(() => null);
+      const answer = await this.#client.complete(id).catch((thrown: unknown) => {
+        if (signedOut(thrown)) throw thrown;
+        return null;
+      });
       if (answer === null) return false;
       if (answer.received !== undefined) return true;
       if (n === copyAsks) throw new Problem('The server still copies what it found of the file; try again later.', 202, 'upload_unconfirmed');
@@ -197,6 +229,10 @@ export class Tray {
         this.#arrived();
         return;
       } catch (thrown) {
+        if (signedOut(thrown)) {
+          this.#unsaid.push(id);
+          return;
+        }
         // The storage may show a file some time after it has answered its PUT.
         const again = thrown instanceof Problem && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500 || thrown.code === 'not_uploaded');
         if (!again || n === announcements) return;
@@ -206,6 +242,7 @@ export class Tray {
   }
 
   #sent(upload: Upload) {
+    upload.problem = '';
     upload.sent = upload.file.size;
     upload.phase = 'sent';
     this.said = `${upload.file.name} is uploaded.`;
@@ -219,3 +256,35 @@ export class Tray {
     if (id) void this.#client.delete(id).catch(() => {});
   }
 }
+
+// signedOut reports whether the server wants somebody to sign in, or to end signing in, first.
+function signedOut(thrown: unknown): boolean {
+  return thrown instanceof Problem && (thrown.status === 401 || /^(second_factor|password_change|second_factor_enrolment)_required$/.test(thrown.code));
+}
+
+// The tray of this document. It outlives the session of its person: who signs in again, or changes the password, finds
+// the uploads going on. Nobody else does.
+class Kept {
+  tray = $state.raw<Tray | null>(null);
+  #person = '';
+
+  // of returns the tray of a person, the same one as before where that is theirs.
+  of(person: string, client: Client, arrived: () => void): Tray {
+    if (this.tray && person === this.#person) {
+      this.tray.adopt(client, arrived);
+      return this.tray;
+    }
+    this.drop();
+    this.#person = person;
+    this.tray = new Tray(client, arrived);
+    return this.tray;
+  }
+
+  // drop ends the uploads: their person signs out.
+  drop() {
+    this.tray?.stop();
+    this.tray = null;
+  }
+}
+
+export const kept = new Kept();
