@@ -237,11 +237,15 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 	if res.StatusCode == http.StatusForbidden && (bytes.Contains(bytes.ToLower(text), []byte("expired")) || time.Now().After(g.Expires)) {
 		return errExpired
 	}
+	status := res.StatusCode
+	if bytes.Contains(text, []byte("<Code>RequestTimeout</Code>")) { // S3 answers it with 400: this side was silent too long
+		status = http.StatusRequestTimeout
+	}
 	refuser := "The server"
 	if storage, foreign := c.storageOf(g.URL); foreign {
 		refuser = "The storage at " + storage
 	}
-	return &Error{Status: res.StatusCode, Code: UploadRefused, Detail: fmt.Sprintf("%s refused the file with %d %s", refuser, res.StatusCode, http.StatusText(res.StatusCode))}
+	return &Error{Status: status, Code: UploadRefused, Detail: fmt.Sprintf("%s refused the file with %d %s", refuser, status, http.StatusText(status))}
 }
 
 // StorageUnreachable is the Code of the Error for a storage, apart from the server, that does not answer.

@@ -75,6 +75,32 @@ func TestAnUploadIsSentAgainWhenTheServerFailsForAWhile(t *testing.T) {
 	}
 }
 
+func TestUpload_RequestTimeout_IsSentAgain(t *testing.T) {
+	var got string
+	puts := 0
+	c, _, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		switch {
+		case n == 1:
+			answerGrant(w, r, 1, time.Minute)
+		case r.Method == http.MethodPut && puts == 0:
+			puts++
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `<Error><Code>RequestTimeout</Code><Message>The connection was not read from.</Message></Error>`)
+		case r.Method == http.MethodPut:
+			puts++
+			b, _ := io.ReadAll(r.Body)
+			got = string(b)
+		case r.Method == http.MethodGet:
+			fmt.Fprint(w, `{"id":"v1","status":"waiting"}`)
+		case puts < 2: // the server has no file yet
+			refuse(w, http.StatusConflict, "not_uploaded")
+		}
+	})
+	if id, err := c.Upload(t.Context(), file(t, "a.mp4", "content"), UploadOptions{}, nil); err != nil || id != "v1" || got != "content" || puts != 2 {
+		t.Errorf("%q %v %q, %d PUTs", id, err, got, puts)
+	}
+}
+
 func TestAnAddressThatExpiredIsReplacedAndItsVideoRemoved(t *testing.T) {
 	c, s, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		switch n {
