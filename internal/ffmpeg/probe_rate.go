@@ -71,13 +71,60 @@ func (c *cadence) rate(frame int64, claimed ...video.Ratio) (r video.Ratio, vfr 
 		if near(float64(frame), 2*interval, 0.1) {
 			interval *= 2
 		}
-		return nearest(1/(interval*c.base.Float()), standard), true
+		rate := 1 / (interval * c.base.Float())
+		return c.family(rate, nearest(rate, standard), claimed), true
 	}
 	r = c.exact(mean, spread, claimed)
 	if near(float64(frame), 2*mean, 0.1) {
 		r = reduce(r.Num, r.Den*2)
 	}
 	return bounded(r), false
+}
+
+// families are the rates that differ by 1000/1001 alone: of NTSC, and whole.
+var families = [][2]video.Ratio{
+	{{Num: 24000, Den: 1001}, {Num: 24, Den: 1}}, {{Num: 30000, Den: 1001}, {Num: 30, Den: 1}}, {{Num: 60000, Den: 1001}, {Num: 60, Den: 1}},
+}
+
+// family corrects r, the standard rate nearest to what was measured, where a short source cannot tell 24000/1001 from
+// 24 by its mean: soft telecine shows pictures for two and three fields by turns, and its fields tell. The intervals of
+// one family are whole fields of it; where ticks are too coarse to tell, the header's claims decide.
+func (c *cadence) family(measured float64, r video.Ratio, claimed []video.Ratio) video.Ratio {
+	for _, pair := range families {
+		if (r != pair[0] && r != pair[1]) || !near(measured, r.Float(), 3e-3) {
+			continue
+		}
+		ntsc, whole := c.off(video.Ratio{Num: 60000, Den: 1001}), c.off(video.Ratio{Num: 60, Den: 1})
+		switch {
+		case whole-ntsc > 0.5:
+			return pair[0]
+		case ntsc-whole > 0.5:
+			return pair[1]
+		}
+		for _, claim := range claimed {
+			for _, known := range families {
+				for i := range known {
+					if claim == known[i] {
+						return pair[i]
+					}
+				}
+			}
+		}
+	}
+	return r
+}
+
+// off is by how many ticks the intervals miss whole fields, in the mean; 0 where that is unknown.
+func (c *cadence) off(fields video.Ratio) (mean float64) {
+	if c.counts == nil || c.base.IsZero() {
+		return 0
+	}
+	field := 1 / (fields.Float() * c.base.Float())
+	for interval, count := range c.counts {
+		whole := math.Round(float64(interval)/field) * field
+		mean += math.Abs(float64(interval)-whole) * float64(count) / float64(c.n)
+	}
+	return mean
 }
 
 // jitter is how far the clock of a camera that means one rate may waver.
@@ -146,11 +193,18 @@ func (c *cadence) exact(mean, spread float64, claimed []video.Ratio) video.Ratio
 	return reduce(int64(math.Round(measured*1000)), 1000)
 }
 
-// bounded halves what is above maxRate, which leaves out whole pictures, and multiplies what is below minRate, which
-// repeats whole pictures.
+// slightly is the share by which a rate may be above maxRate and become that: one picture in 20 is left out at most,
+// where half of them would be. Consoles make 60.0988, timers of 16 ms make 62.5.
+const slightly = 1.05
+
+// bounded leaves out all but each second, third and so on picture of what is above maxRate, the fewest that it can, and
+// a picture now and then of what is only slightly above. It multiplies what is below minRate, which repeats whole pictures.
 func bounded(r video.Ratio) video.Ratio {
-	for r.Float() > maxRate {
-		r = reduce(r.Num, r.Den*2)
+	if each := int64(math.Ceil(r.Float() / (maxRate * slightly))); each > 1 {
+		r = reduce(r.Num, r.Den*each)
+	}
+	if r.Float() > maxRate {
+		r = video.Ratio{Num: maxRate, Den: 1}
 	}
 	if f := r.Float(); f > 0 && f < minRate {
 		r = reduce(r.Num*int64(math.Ceil(minRate/f)), r.Den)
