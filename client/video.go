@@ -32,7 +32,8 @@ type Video struct {
 	Renditions     []Rendition       `json:"renditions"`         // largest first; empty until playable
 	Audio          []AudioRendition  `json:"audio"`
 	DurationMS     *int64            `json:"duration_ms,omitempty"`
-	Bytes          int64             `json:"bytes"` // of all that was made and published
+	Added          []Addition        `json:"added,omitempty"` // so that sound and picture begin and end together
+	Bytes          int64             `json:"bytes"`           // of all that was made and published
 	Created        time.Time         `json:"created"`
 	Updated        time.Time         `json:"updated"`
 	Received       time.Time         `json:"received,omitzero"` // when the source was there
@@ -91,6 +92,13 @@ type AudioRendition struct {
 	Channels   int    `json:"channels"`
 	SampleRate int    `json:"sample_rate"` // Hz
 	Language   string `json:"language"`    // BCP 47; empty where unknown
+}
+
+// Addition is a stretch that the published video plays although the source has nothing there.
+type Addition struct {
+	Kind   string `json:"kind"`    // "silence", or "held_picture": the first or last picture standing still
+	FromMS int64  `json:"from_ms"` // from the start of the video
+	ToMS   int64  `json:"to_ms"`
 }
 
 // Source is the uploaded object and what probing found in it.

@@ -28,6 +28,7 @@ type Video struct {
 	Renditions     []Rendition       `json:"renditions" doc:"What was made of the picture, largest first; empty until playable and for audio alone"`
 	Audio          []AudioRendition  `json:"audio" doc:"What was made of the sound; empty until playable and for silent sources"`
 	DurationMS     *int64            `json:"duration_ms,omitempty" example:"93500" doc:"Milliseconds it plays; what the source was measured to have until then; absent before"`
+	Added          []Addition        `json:"added,omitempty" doc:"What was added so that sound and picture begin and end together, where the source's do not; absent where nothing was. Stretches of 100 ms or less are not listed"`
 	Bytes          int64             `json:"bytes" example:"48210332" doc:"Bytes of all that was made and published; 0 until playable"`
 	Created        Time              `json:"created" doc:"When the upload was granted, or the object was found"`
 	Updated        Time              `json:"updated" doc:"When it last changed"`
@@ -84,6 +85,13 @@ type AudioRendition struct {
 	Channels   int    `json:"channels" example:"2" doc:"Number of channels"`
 	SampleRate int    `json:"sample_rate" example:"48000" doc:"Samples a second"`
 	Language   string `json:"language" example:"en" doc:"BCP 47; empty where unknown"`
+}
+
+// Addition is a stretch that the published generation plays although the source has nothing there.
+type Addition struct {
+	Kind   string `json:"kind" enum:"silence,held_picture" example:"silence" doc:"What was added: silence, or the first or last picture standing still"`
+	FromMS int64  `json:"from_ms" example:"5000" doc:"Where it begins: milliseconds from the start of the video"`
+	ToMS   int64  `json:"to_ms" example:"60000" doc:"Where it ends: milliseconds from the start of the video"`
 }
 
 // Source is the uploaded object and, once it was probed, what is in it.
@@ -155,6 +163,9 @@ func (s *service) view(v video.Video) Video {
 func (s *service) published(v *Video, o video.Output) {
 	v.Playback = &Playback{HLS: s.address(o.HLS), DASH: s.address(o.DASH), Poster: s.address(o.Poster), Thumbnail: s.address(o.Thumbnail)}
 	v.DurationMS, v.Bytes = ms(o.Duration), o.Bytes
+	for _, a := range o.Added {
+		v.Added = append(v.Added, Addition{Kind: string(a.Kind), FromMS: a.From.Milliseconds(), ToMS: a.To.Milliseconds()})
+	}
 	for _, t := range o.Tracks {
 		switch t.Kind {
 		case video.VideoTrack:

@@ -81,7 +81,7 @@ func TestTheCommandOfAChunk(t *testing.T) {
 			if c.change != nil {
 				c.change(f.Video, &p)
 			}
-			args := chunkArgs(limits, "/data/source.mp4", f, p, c.chunk, 1, c.fromStart)
+			args := chunkArgs(limits, "/data/source.mp4", f, p, c.chunk, 1, decoding{fromStart: c.fromStart})
 			golden(t, "chunk-"+c.name+".txt", perLine(args))
 		})
 	}

@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,9 +45,15 @@ func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, s
 	args = append(args, inputArgs(limits, src, times...)...)
 	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
 	args = append(args, strip()...)
-	args = append(args, "-af", filter, "-c:a", "aac", "-b:a", fmt.Sprint(a.Bitrate), "-flags:a", "+bitexact")
+	args = append(args, "-af", filter)
+	return append(args, aacArgs(a, "audio.mp4")...)
+}
+
+// aacArgs encodes as AAC-LC into a fragmented MP4.
+func aacArgs(a video.AudioRung, name string) []string {
+	args := []string{"-c:a", "aac", "-b:a", fmt.Sprint(a.Bitrate), "-flags:a", "+bitexact"}
 	args = append(args, muxArgs("")...)
-	return append(args, "-frag_duration", "1000000", "file:audio.mp4")
+	return append(args, "-frag_duration", "1000000", "file:"+name)
 }
 
 // levelArgs is the command that brings audio whose form changes on its way (5.1 to stereo and back, as in broadcasts)
@@ -109,7 +116,7 @@ func (t *Tool) encodeAudio(ctx context.Context, s spec, dir string, p video.Plan
 	var track TrackFiles
 	_, err := t.run(ctx, s)
 	if err == nil {
-		track, err = packAudio(filepath.Join(s.dir, "audio.mp4"), dir, p)
+		track, err = packAudio(filepath.Join(s.dir, "audio.mp4"), dir, p, func() ([]byte, error) { return t.silentUnit(ctx, s.dir, *p.Audio) })
 		err = packed(s.op, err)
 	}
 	if !errors.Is(err, ErrPartial) && (errors.Is(err, errShort) || err != nil && noOutput(err)) {
@@ -118,8 +125,49 @@ func (t *Tool) encodeAudio(ctx context.Context, s spec, dir string, p video.Plan
 	return track, err
 }
 
-// packAudio cuts what the encoder made into segments that begin as near as access units can to those of the video.
-func packAudio(in, dir string, p video.Plan) (TrackFiles, error) {
+// silentUnit is an access unit of silence, made by the encoder that makes the sound, in scratch.
+func (t *Tool) silentUnit(ctx context.Context, scratch string, a video.AudioRung) ([]byte, error) {
+	const units = 8
+	wav := filepath.Join(scratch, "silence.wav")
+	if err := os.WriteFile(wav, silentWAV(a, units*aacFrame), 0o600); err != nil {
+		return nil, err
+	}
+	args := append([]string{"-y"}, inputArgs(t.config.Limits, wav)...)
+	args = append(args, aacArgs(a, "silence.mp4")...)
+	if _, err := t.run(ctx, spec{op: "ffmpeg.audio", args: args, reads: []string{wav}, dir: scratch}); err != nil {
+		return nil, err
+	}
+	m, err := openMovie(filepath.Join(scratch, "silence.mp4"))
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	samples, err := m.fragment()
+	if err != nil {
+		return nil, err
+	}
+	return samples[min(units/2, len(samples)-1)].data, nil // one with silence on both sides
+}
+
+// silentWAV is a WAV file of that many samples of silence a channel, 16 bits each.
+func silentWAV(a video.AudioRung, samples int) []byte {
+	frame := 2 * a.Channels
+	b := []byte("RIFF")
+	b = binary.LittleEndian.AppendUint32(b, uint32(36+samples*frame))
+	b = append(b, "WAVEfmt \x10\x00\x00\x00\x01\x00"...) // 16 bytes of format, PCM
+	b = binary.LittleEndian.AppendUint16(b, uint16(a.Channels))
+	b = binary.LittleEndian.AppendUint32(b, uint32(a.SampleRate))
+	b = binary.LittleEndian.AppendUint32(b, uint32(a.SampleRate*frame))
+	b = binary.LittleEndian.AppendUint16(b, uint16(frame))
+	b = binary.LittleEndian.AppendUint16(b, 16)
+	b = append(b, "data"...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(samples*frame))
+	return append(b, make([]byte, samples*frame)...)
+}
+
+// packAudio cuts what the encoder made into segments that begin as near as access units can to those of the video. Where
+// the pictures last longer, copies of silent fill the track up to their end; TrackFiles.Added says how much.
+func packAudio(in, dir string, p video.Plan, silent func() ([]byte, error)) (TrackFiles, error) {
 	a := *p.Audio
 	m, err := openMovie(in)
 	if err != nil {
@@ -141,10 +189,17 @@ func packAudio(in, dir string, p video.Plan) (TrackFiles, error) {
 	if err := pack.writeInit(entry, aacFrame); err != nil {
 		return TrackFiles{}, err
 	}
-	if err := packUnits(m, pack, segmentLength(p)); err != nil {
-		return TrackFiles{}, err
+	added, err := packUnits(m, pack, segmentLength(p), unitsOf(p), silent)
+	pack.files.Added = time.Duration(float64(added*aacFrame) / float64(a.SampleRate) * float64(time.Second))
+	return pack.files, err
+}
+
+// unitsOf is how many access units, priming included, last as long as the pictures; 0 without pictures.
+func unitsOf(p video.Plan) int64 {
+	if len(p.Rungs) == 0 {
+		return 0
 	}
-	return pack.files, nil
+	return 1 + int64(math.Round(float64(p.Frames)/p.Rate.Float()*float64(p.Audio.SampleRate)/aacFrame))
 }
 
 // segmentLength is the length of video segments in seconds.
@@ -156,8 +211,9 @@ func segmentLength(p video.Plan) float64 {
 }
 
 // packUnits moves access units from m to pack, a segment of about length seconds at a time. The times that the encoder
-// gave them must run on from the priming without a break.
-func packUnits(m *movie, pack *packager, length float64) error {
+// gave them must run on from the priming without a break. Where there are fewer than wanted, by more than is let pass,
+// copies of silent follow; it returns how many.
+func packUnits(m *movie, pack *packager, length float64, wanted int64, silent func() ([]byte, error)) (added int64, err error) {
 	var queue []sample
 	var units, first int64 // units seen, and the first of the queue
 	flush := func(end int64) error {
@@ -165,37 +221,55 @@ func packUnits(m *movie, pack *packager, length float64) error {
 		first, queue = end, append([]sample(nil), queue[end-first:]...)
 		return err
 	}
+	flushWhole := func() error {
+		for end := segmentEnd(pack.next, length, m.scale); units > end+shortTail; end = segmentEnd(pack.next, length, m.scale) {
+			if err := flush(end); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for {
 		samples, err := m.fragment()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, s := range samples {
 			if want := (units - 1) * aacFrame; s.present != want {
-				return fmt.Errorf("%w: an access unit is at %d instead of %d", errBroken, s.present, want)
+				return 0, fmt.Errorf("%w: an access unit is at %d instead of %d", errBroken, s.present, want)
 			}
 			s.present += aacFrame
 			s.length, s.sync = aacFrame, true
 			queue = append(queue, s)
 			units++
 		}
-		for end := segmentEnd(pack.next, length, m.scale); units > end+shortTail; end = segmentEnd(pack.next, length, m.scale) {
-			if err := flush(end); err != nil {
-				return err
+		if err := flushWhole(); err != nil {
+			return 0, err
+		}
+	}
+	if units < 2 { // the priming alone
+		return 0, fmt.Errorf("%w: no sound", errShort)
+	}
+	if missing := wanted - units; float64(missing*aacFrame)/float64(m.scale) > video.Together.Seconds() {
+		data, err := silent()
+		if err != nil {
+			return 0, err
+		}
+		for ; units < wanted; added++ {
+			queue = append(queue, sample{present: units * aacFrame, length: aacFrame, sync: true, data: data})
+			units++
+			if err := flushWhole(); err != nil {
+				return 0, err
 			}
 		}
 	}
-	switch {
-	case units < 2: // the priming alone
-		return fmt.Errorf("%w: no sound", errShort)
-	case len(queue) > 0:
-		return flush(units)
-	default:
-		return nil
+	if len(queue) > 0 {
+		err = flush(units)
 	}
+	return added, err
 }
 
 // segmentEnd is the access unit whose start is nearest to the end of the n-th video segment, counted from the priming's.

@@ -1,6 +1,7 @@
 package ffmpeg
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -38,26 +39,43 @@ func timescale(rate video.Ratio) (scale uint32, frame int64) {
 	return scale, frame
 }
 
+// decoding is how the pictures of a chunk are made.
+type decoding struct {
+	fromStart bool // decode everything before the chunk instead of its preroll
+	fit       bool // keep the shape of pictures of another size
+	hold      bool // hold the source's last picture until the chunk's end, and count the pictures before
+}
+
+// changing is what ffmpeg's source filter says of a picture of another size or format than the first one's.
+const changing = "Changing video frame properties on the fly"
+
+// countFile lists the source's own pictures of a chunk that holds the last one, a line each.
+const countFile = "real.txt"
+
 // decodeArgs opens src and makes the pictures of one chunk as the outputs [v0], [v1] … of a filter graph, one a rung.
 // Times are the source's own throughout (-copyts -start_at_zero), so that each picture says which output frame it is. They
 // count from the earliest stream; in a container whose clock may jump (transport and program streams, Ogg) ffmpeg would
 // count from the earliest stream in use, so those are copied into another one before.
-// fromStart decodes everything before the chunk instead of its preroll.
-func decodeArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, fromStart bool) []string {
+func decodeArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, how decoding) []string {
 	n := strconv.Itoa(threads)
 	options := []string{"-threads", n, "-copyts", "-start_at_zero", "-noautorotate", "-reinit_filter", "0"}
-	if start := float64(c.Start)/p.Rate.Float() - p.Preroll.Seconds(); start > 0 && !fromStart {
+	// A chunk behind the source's last picture needs that one: seeking drops what comes before the time it is given.
+	from := c.Start
+	if p.Pictures > 0 {
+		from = min(from, p.Pictures)
+	}
+	if start := float64(from)/p.Rate.Float() - p.Preroll.Seconds(); start > 0 && !how.fromStart {
 		options = append(options, "-ss", strconv.FormatFloat(start, 'f', 6, 64))
 	}
 	// A source may be damaged in most of its packets and still be worth its pictures: the checks on what comes out decide.
 	args := []string{"-max_error_rate", "1", "-filter_complex_threads", n}
 	args = append(args, inputArgs(limits, src, options...)...)
-	return append(args, "-filter_complex", graph(f, p, c, fromStart))
+	return append(args, "-filter_complex", graph(f, p, c, how))
 }
 
 // chunkArgs is the command of one chunk: one decode, one output v0.mp4, v1.mp4 … a rung.
-func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, fromStart bool) []string {
-	args := decodeArgs(limits, src, f, p, c, threads, fromStart)
+func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c video.Chunk, threads int, how decoding) []string {
+	args := decodeArgs(limits, src, f, p, c, threads, how)
 	scale, _ := timescale(p.Rate)
 	for i, r := range p.Rungs {
 		args = append(args, "-map", fmt.Sprintf("[v%d]", i))
@@ -68,6 +86,9 @@ func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c v
 			"-threads", strconv.Itoa(threads), "-fps_mode", "passthrough")
 		args = append(args, muxArgs("+frag_keyframe")...)
 		args = append(args, "-video_track_timescale", fmt.Sprint(scale), fmt.Sprintf("file:v%d.mp4", i))
+	}
+	if how.hold { // wrapped_avframe copies no picture
+		args = append(args, "-map", "[real]", "-c:v", "wrapped_avframe", "-fps_mode", "passthrough", "-f", "framecrc", "file:"+countFile)
 	}
 	return args
 }
@@ -85,71 +106,166 @@ func muxArgs(flags string) []string {
 // presumed. Where the preroll does not reach the picture before the chunk, the chunk is decoded from the source's
 // beginning instead, which costs that decoding and is always exact.
 //
+// Where the sound outlasts the pictures, the last one is held; TrackFiles.Added says for how long. A chunk that is Held
+// costs the encoding of one segment, however long it is.
+//
 // src may be partial: Index.Pictures from the chunk's start less the preroll. report is told the frames made so far; it may be nil. threads bounds each encoder, the decoder and the filters. It
 // fails as run does, with fault.Invalid "truncated" where the video ends before the chunk does, and "damaged" where
 // there is no picture at all.
 func (t *Tool) EncodeChunk(ctx context.Context, src Source, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
 	report func(frames int64)) ([]TrackFiles, int64, error) {
+	e := chunkEncode{tool: t, src: src, facts: f, plan: p, chunk: c, dir: dir, threads: threads, report: report}
+	tracks, frames, err := e.anyhow(ctx)
+	switch missing := p.Frames - c.Start - frames; {
+	case err != nil || c.Frames > 0 || p.Audio == nil || missing <= int64(p.SegmentFrames)/2:
+		return tracks, frames, err
+	default:
+		// Less could be decoded than was measured, and the sound goes on.
+		t.log.InfoContext(ctx, "the last picture is held to the end of the plan", "chunk", c.N, "missing", missing)
+		e.chunk.Frames = p.Frames - c.Start
+		return e.anyhow(ctx)
+	}
+}
+
+// chunkEncode is the encode of one chunk.
+type chunkEncode struct {
+	tool    *Tool
+	src     Source
+	facts   video.Facts
+	plan    video.Plan
+	chunk   video.Chunk
+	dir     string
+	threads int
+	report  func(frames int64)
+}
+
+// anyhow decodes from the chunk's preroll, and from the source's beginning where that is not enough.
+func (e chunkEncode) anyhow(ctx context.Context) ([]TrackFiles, int64, error) {
 	const op = "ffmpeg.encode"
+	c := e.chunk
 	if c.Start > 0 {
-		tracks, frames, err := t.encodeChunk(ctx, src, f, p, c, dir, threads, report, false)
+		tracks, frames, err := e.once(ctx, false)
 		if !errors.Is(err, errShort) {
 			return tracks, frames, err
 		}
-		if src.Partial {
+		if e.src.Partial {
 			return nil, 0, errors.Join(ErrPartial, err)
 		}
-		t.log.InfoContext(ctx, "a chunk is decoded from the source's beginning", "chunk", c.N, "why", err)
+		e.tool.log.InfoContext(ctx, "a chunk is decoded from the source's beginning", "chunk", c.N, "why", err)
 	}
-	tracks, frames, err := t.encodeChunk(ctx, src, f, p, c, dir, threads, report, true)
+	tracks, frames, err := e.once(ctx, true)
 	switch {
 	case !errors.Is(err, errShort):
 		return tracks, frames, err
-	case src.Partial:
+	case e.src.Partial:
 		return nil, 0, errors.Join(ErrPartial, err)
 	case frames == 0 && c.Start == 0:
 		return nil, 0, fault.New(fault.Invalid, op, "damaged", "No picture of the video can be decoded; export it again and upload that.", err)
 	default:
-		end := time.Duration(float64(c.Start+frames) / p.Rate.Float() * float64(time.Second))
+		end := time.Duration(float64(c.Start+frames) / e.plan.Rate.Float() * float64(time.Second))
 		return nil, 0, fault.New(fault.Invalid, op, "truncated",
 			fmt.Sprintf("The video cannot be decoded beyond %s although the file says that it goes on; upload the whole file.", end.Round(time.Millisecond)), err)
 	}
 }
 
-// encodeChunk is one try. With errShort, the frames are how many pictures there were from the chunk's start.
-func (t *Tool) encodeChunk(ctx context.Context, src Source, f video.Facts, p video.Plan, c video.Chunk, dir string, threads int,
-	report func(int64), fromStart bool) (tracks []TrackFiles, frames int64, err error) {
+// holds reports whether the chunk shows the source's last picture after its time. The length of a source is measured to
+// a picture or two, so that a chunk that ends with the last picture counts too.
+func (e chunkEncode) holds() bool {
+	c, end := e.chunk, e.plan.Pictures
+	if end == 0 {
+		end = e.plan.Frames
+	}
+	last := c.Start+c.Frames >= end-int64(e.plan.GOP)
+	return c.Frames > 0 && last && (e.plan.Pictures > 0 || c.Start+c.Frames == e.plan.Frames)
+}
+
+// once is one try. With errShort, the frames are how many pictures there were from the chunk's start.
+func (e chunkEncode) once(ctx context.Context, fromStart bool) ([]TrackFiles, int64, error) {
+	how := decoding{fromStart: fromStart, hold: e.holds()}
+	size := int64(e.plan.SegmentFrames)
+	if !e.chunk.Held || e.chunk.Frames < 2*size {
+		tracks, frames, _, err := e.run(ctx, e.chunk, how, 0)
+		return tracks, frames, err
+	}
+	part := e.chunk // one segment to repeat, and what is left of the last one
+	part.Frames = size + e.chunk.Frames%size
+	repeats := (e.chunk.Frames - part.Frames) / size
+	tracks, frames, real, err := e.run(ctx, part, how, repeats)
+	if err == nil && real > 0 { // the source shows more than was measured
+		e.tool.log.InfoContext(ctx, "a chunk of one picture has more", "chunk", e.chunk.N, "pictures", real)
+		tracks, frames, _, err = e.run(ctx, e.chunk, how, 0)
+	}
+	return tracks, frames, err
+}
+
+// run has ffmpeg make the frames of c, and packs them; the first segment is repeated that many times. real is how many
+// frames are the source's own where how.hold is set, else 0.
+func (e chunkEncode) run(ctx context.Context, c video.Chunk, how decoding, repeats int64) (tracks []TrackFiles, frames, real int64, err error) {
 	const op = "ffmpeg.encode"
-	scratch, err := os.MkdirTemp(dir, "encode-")
+	scratch, err := os.MkdirTemp(e.dir, "encode-")
 	if err != nil {
-		return nil, 0, unwritable(op, err)
+		return nil, 0, 0, unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	s := spec{op: op, args: chunkArgs(t.config.Limits, src.Path, f, p, c, threads, fromStart), reads: []string{src.Path}, partial: src.Partial, dir: scratch}
-	if report != nil {
-		s.progress = func(p progress) { report(p.Frames) }
+	how.fit = how.fit || e.plan.Filter.Fit
+	args := chunkArgs(e.tool.config.Limits, e.src.Path, e.facts, e.plan, c, e.threads, how)
+	s := spec{op: op, args: args, reads: []string{e.src.Path}, partial: e.src.Partial, dir: scratch}
+	if e.report != nil {
+		s.progress = func(p progress) { e.report(p.Frames) }
 	}
-	if _, err := t.run(ctx, s); err != nil {
+	said, err := e.tool.run(ctx, s)
+	if err != nil {
 		if noOutput(err) {
 			err = fmt.Errorf("%w: %w", errShort, err)
 		}
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
-	for i, r := range p.Rungs {
-		track, n, err := packVideo(filepath.Join(scratch, fmt.Sprintf("v%d.mp4", i)), dir, p, c, r)
+	if !how.fit && strings.Contains(said.Tail, changing) { // what the probe looked at did not tell
+		e.tool.log.InfoContext(ctx, "a chunk is encoded again because its pictures change their size", "chunk", c.N)
+		how.fit = true
+		return e.run(ctx, c, how, repeats)
+	}
+	var added time.Duration
+	if how.hold {
+		if real, err = countLines(filepath.Join(scratch, countFile)); err != nil {
+			return nil, 0, 0, packed(op, err)
+		}
+		held := max(0, c.Frames-real) + repeats*int64(e.plan.SegmentFrames)
+		added = time.Duration(float64(held) / e.plan.Rate.Float() * float64(time.Second))
+	}
+	for i, r := range e.plan.Rungs {
+		track, n, err := packVideo(filepath.Join(scratch, fmt.Sprintf("v%d.mp4", i)), e.dir, e.plan, c, r, repeats)
 		if err != nil {
-			return nil, n, packed(op, err)
+			return nil, n, real, packed(op, err)
 		}
 		if i > 0 && n != frames {
-			return nil, 0, packed(op, fmt.Errorf("%s has %d frames, %s %d", r.Name, n, p.Rungs[0].Name, frames))
+			return nil, 0, real, packed(op, fmt.Errorf("%s has %d frames, %s %d", r.Name, n, e.plan.Rungs[0].Name, frames))
 		}
+		track.Added = added
 		frames, tracks = n, append(tracks, track)
 	}
-	return tracks, frames, nil
+	return tracks, frames, real, nil
 }
 
-// packVideo cuts what the encoder made of a chunk into segments of p.SegmentFrames and checks each picture's time.
-func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung) (TrackFiles, int64, error) {
+// countLines is how many frames a framecrc file lists: its lines but for the header's.
+func countLines(path string) (n int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close() }()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if !strings.HasPrefix(lines.Text(), "#") {
+			n++
+		}
+	}
+	return n, lines.Err()
+}
+
+// packVideo cuts what the encoder made of a chunk into segments of p.SegmentFrames and checks each picture's time. The
+// first segment is written 1+repeats times, each at its own time.
+func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung, repeats int64) (TrackFiles, int64, error) {
 	m, err := openMovie(in)
 	if err != nil {
 		return TrackFiles{}, 0, fmt.Errorf("%s: %w", r.Name, err)
@@ -171,7 +287,10 @@ func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung) (Track
 	if err := pack.writeInit(entry, lead*tick); err != nil {
 		return TrackFiles{}, 0, err
 	}
-	frames, err := packFrames(m, pack, p, c.Start, tick)
+	frames, err := packFrames(m, pack, p, c.Start, tick, repeats)
+	if c.Frames > 0 {
+		c.Frames += repeats * int64(p.SegmentFrames)
+	}
 	if err == nil && (frames == 0 || c.Frames > 0 && frames < c.Frames) {
 		err = fmt.Errorf("%w: %d of %d", errShort, frames, c.Frames)
 	} else if err == nil && c.Frames > 0 && frames > c.Frames {
@@ -183,15 +302,25 @@ func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung) (Track
 	return pack.files, frames, nil
 }
 
-// packFrames moves the frames from m to pack, a segment at a time. The frames are start, start+1, … and each lasts
-// tick.
-func packFrames(m *movie, pack *packager, p video.Plan, start, tick int64) (frames int64, err error) {
+// packFrames moves the frames from m to pack, a segment at a time, the first segment 1+repeats times. The frames in m
+// are start, start+1, … and each lasts tick.
+func packFrames(m *movie, pack *packager, p video.Plan, start, tick, repeats int64) (frames int64, err error) {
 	var queue []sample
+	var later int64 // ticks by which repeated segments move what follows
 	flush := func(count int) error {
-		err := pack.writeSegment(queue[:count], (start+frames)*tick)
-		frames += int64(count)
-		queue = append(queue[:0:0], queue[count:]...)
-		return err
+		for {
+			err := errors.Join(checkFrames(queue[:count], p, start+frames, tick), pack.writeSegment(queue[:count], (start+frames)*tick))
+			frames += int64(count)
+			if err != nil || repeats == 0 {
+				queue = append(queue[:0:0], queue[count:]...)
+				return err
+			}
+			repeats--
+			later += int64(count) * tick
+			for i := range queue { // those of the segment for its next time, and those that follow it
+				queue[i].present += int64(count) * tick
+			}
+		}
 	}
 	for {
 		samples, err := m.fragment()
@@ -203,20 +332,20 @@ func packFrames(m *movie, pack *packager, p video.Plan, start, tick int64) (fram
 		}
 		for _, s := range samples {
 			s.length = uint32(tick)
-			s.present += lead * tick
+			s.present += lead*tick + later
 			queue = append(queue, s)
 		}
 		if frames == 0 && len(queue) > 0 && queue[0].present != (start+lead)*tick {
 			return 0, fmt.Errorf("%w: the first is at %d ticks instead of %d", errShort, queue[0].present-lead*tick, start*tick)
 		}
 		for len(queue) > p.SegmentFrames {
-			if err := errors.Join(checkFrames(queue[:p.SegmentFrames], p, start+frames, tick), flush(p.SegmentFrames)); err != nil {
+			if err := flush(p.SegmentFrames); err != nil {
 				return frames, err
 			}
 		}
 	}
 	if len(queue) > 0 {
-		err = errors.Join(checkFrames(queue, p, start+frames, tick), flush(len(queue)))
+		err = flush(len(queue))
 	}
 	return frames, err
 }

@@ -23,8 +23,22 @@ type colour struct {
 // normalize undoes what a source may change in mid-stream: pictures of another size or pixel format are brought to
 // those of the facts. It is a no-op on all others. It is the only guard: -reinit_filter 0 keeps ffmpeg from building
 // the graph anew at a change, which would start the time line again.
-func normalize(v video.VideoFacts) []string {
+//
+// With fit, pictures of another shape (also by their pixels' shape) keep it, between black borders. That costs a copy of
+// each picture, so that it is for sources whose pictures are known to change.
+func normalize(v video.VideoFacts, fit bool) []string {
 	filters := []string{fmt.Sprintf("scale=%d:%d:flags=bicubic+accurate_rnd+bitexact", v.Width, v.Height)}
+	if fit {
+		shape := v.Aspect
+		if shape.IsZero() {
+			shape = video.Ratio{Num: 1, Den: 1}
+		}
+		filters = []string{
+			fmt.Sprintf("scale=w='round(min(%[1]d,iw*sar*%[4]d/%[3]d*%[2]d/ih))':h='round(min(%[2]d,ih*%[3]d/%[4]d*%[1]d/(iw*sar)))':"+
+				"eval=frame:flags=bicubic+accurate_rnd+bitexact", v.Width, v.Height, shape.Num, shape.Den),
+			fmt.Sprintf("pad=%d:%d:(ow-iw)/2:(oh-ih)/2:eval=frame", v.Width, v.Height),
+		}
+	}
 	if strings.HasPrefix(v.PixFmt, "yuv") || strings.HasPrefix(v.PixFmt, "gbr") || strings.HasPrefix(v.PixFmt, "gray") {
 		filters = append(filters, "format="+v.PixFmt)
 	}
@@ -156,8 +170,8 @@ func phase(f video.Facts, p video.Plan) float64 {
 // timing brings pictures to the output's rate and cuts the chunk [Start, Start+Frames) out of them. Without a start_time
 // the fps filter begins at the first picture it gets; so a chunk whose first picture is missing, because the source
 // holds one for longer than the preroll, comes out short instead of wrong. From the source's beginning, the first
-// picture is shown from time 0 on, as in one pass.
-func timing(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) []string {
+// picture is shown from time 0 on, as in one pass. hold are filters between the rate and the cut.
+func timing(f video.Facts, p video.Plan, c video.Chunk, fromStart bool, hold ...string) []string {
 	fps := fmt.Sprintf("fps=%d/%d", p.Rate.Num, p.Rate.Den)
 	if shift := phase(f, p); math.Abs(shift) > negligible {
 		fps = fmt.Sprintf("setpts=PTS+round(%.6f/TB),%s", shift, fps)
@@ -165,22 +179,34 @@ func timing(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) []string
 	if fromStart || c.Start == 0 {
 		fps += ":start_time=0"
 	}
+	filters := append([]string{fps}, hold...)
 	switch {
 	case c.Start == 0 && c.Frames == 0:
-		return []string{fps}
+		return filters
 	case c.Frames == 0:
-		return []string{fps, fmt.Sprintf("trim=start_pts=%d", c.Start)}
+		return append(filters, fmt.Sprintf("trim=start_pts=%d", c.Start))
 	default:
-		return []string{fps, fmt.Sprintf("trim=start_pts=%d:end_pts=%d", c.Start, c.Start+c.Frames)}
+		return append(filters, fmt.Sprintf("trim=start_pts=%d:end_pts=%d", c.Start, c.Start+c.Frames))
 	}
 }
 
+// holdLast counts the pictures of a chunk that are the source's as the output [real], and holds the last one for as
+// long as the chunk needs.
+func holdLast(c video.Chunk) []string {
+	return []string{fmt.Sprintf("split=2[held][counted];[counted]trim=start_pts=%d[real];[held]tpad=stop_mode=clone:stop=-1", c.Start)}
+}
+
 // graph is the filter graph of one chunk: one decode in, one labelled output [v0], [v1] … a rung. The lower rungs are
-// scaled from the top one: it has the source's own size, or already is the cheaper picture to scale.
-func graph(f video.Facts, p video.Plan, c video.Chunk, fromStart bool) string {
+// scaled from the top one: it has the source's own size, or already is the cheaper picture to scale. With how.hold it also
+// has the output of holdLast.
+func graph(f video.Facts, p video.Plan, c video.Chunk, how decoding) string {
 	v, top := *f.Video, p.Rungs[0]
-	stem := append(normalize(v), deinterlace(p.Filter)...)
-	stem = append(stem, timing(f, p, c, fromStart)...)
+	stem := append(normalize(v, p.Filter.Fit || how.fit), deinterlace(p.Filter)...)
+	if how.hold {
+		stem = append(stem, timing(f, p, c, how.fromStart, holdLast(c)...)...)
+	} else {
+		stem = append(stem, timing(f, p, c, how.fromStart)...)
+	}
 	stem = append(stem, upright(v, p.Filter, top.Width, top.Height)...)
 	if len(p.Rungs) == 1 {
 		return "[0:V:0]" + strings.Join(stem, ",") + "[v0]"

@@ -20,7 +20,7 @@ func TestPackAudio_FourTimesTheLength_AllocatesFourTimesTheBytes(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := packAudio(filepath.Join(dir, "audio.mp4"), t.TempDir(), p); err != nil {
+		if _, err := packAudio(filepath.Join(dir, "audio.mp4"), t.TempDir(), p, nil); err != nil {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)

@@ -15,7 +15,7 @@ import (
 func pictures(t *testing.T, tool *Tool, src string, f video.Facts, p video.Plan, c video.Chunk, fromStart bool) []map[int64]string {
 	t.Helper()
 	dir := t.TempDir()
-	args := decodeArgs(tool.config.Limits, src, f, p, c, 1, fromStart)
+	args := decodeArgs(tool.config.Limits, src, f, p, c, 1, decoding{fromStart: fromStart})
 	for i := range p.Rungs {
 		args = append(args, "-map", fmt.Sprintf("[v%d]", i), "-fps_mode", "passthrough", "-f", "framemd5", fmt.Sprintf("file:v%d.md5", i))
 	}

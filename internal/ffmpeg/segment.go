@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 
@@ -20,6 +21,7 @@ import (
 type TrackFiles struct {
 	Track video.Track       // Init and Segments named below the generation: "1080p/init.mp4", "1080p/00001.m4s"
 	Paths map[string]string // each of those names to its local file
+	Added time.Duration     // how much of its end is not of the source: the last picture held, or silence
 }
 
 // sample is one access unit on the track's own time line.

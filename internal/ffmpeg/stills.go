@@ -113,7 +113,7 @@ func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, at 
 	if f.Seekable && at > 0 {
 		options = append(options, "-ss", seconds(at))
 	}
-	chain := append(normalize(*f.Video), deinterlace(p.Filter)...)
+	chain := append(normalize(*f.Video, p.Filter.Fit), deinterlace(p.Filter)...)
 	chain = append(chain, fmt.Sprintf("trim=start=%s:duration=2", seconds(at-period(f.Video.Rate)/2)), "framestep=8")
 	chain = append(chain, upright(*f.Video, p.Filter, top.Width, top.Height)...)
 	if not != (dark{}) {

@@ -35,7 +35,7 @@ func (p *Pipeline) encode(ctx context.Context, r *run) error {
 		if chunk.Frames == 0 {
 			to = 0
 		}
-		return x.Pictures(at(chunk.Start)-r.Plan.Preroll, to)
+		return x.Pictures(min(at(chunk.Start), r.Video.Facts.Video.Duration)-r.Plan.Preroll, to)
 	}
 	progress := p.progress(ctx, r)
 	var made []ffmpeg.TrackFiles
@@ -54,7 +54,7 @@ func (p *Pipeline) encode(ctx context.Context, r *run) error {
 		if err := p.put(ctx, r, &made[i]); err != nil {
 			return err
 		}
-		result.Tracks = append(result.Tracks, made[i].Track)
+		result.Tracks, result.Added = append(result.Tracks, made[i].Track), made[i].Added
 	}
 	return p.finish(ctx, r, result)
 }
@@ -75,7 +75,7 @@ func (p *Pipeline) audio(ctx context.Context, r *run) error {
 	if err := p.put(ctx, r, &made); err != nil {
 		return err
 	}
-	return p.finish(ctx, r, video.Result{Tracks: []video.Track{made.Track}})
+	return p.finish(ctx, r, video.Result{Tracks: []video.Track{made.Track}, Added: made.Added})
 }
 
 // stills makes poster and thumbnail.

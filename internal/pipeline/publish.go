@@ -33,13 +33,18 @@ func (p *Pipeline) publish(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := p.verify(ctx, r, tracks, stills); err != nil {
+	if err := endTogether(*r.Plan, tracks); err != nil {
+		return err
+	}
+	added := addedTo(parts)
+	if err := p.verify(ctx, r, tracks, stills, added); err != nil {
 		return err
 	}
 	output, err := p.describe(ctx, r, tracks, stills)
 	if err != nil {
 		return err
 	}
+	output.Added = r.Plan.Additions(*r.Video.Facts, output.Duration, added[video.VideoTrack], added[video.AudioTrack])
 	var next []engine.Job
 	if old := r.Video.Published; old > 0 && old != r.ref.Generation {
 		next = append(next, RetireJob(r.ref.Video, old, p.Now().Add(p.RetireAfter)))
@@ -151,15 +156,48 @@ func continuous(t video.Track) error {
 	return nil
 }
 
+// endTogether checks that no track ends more than a segment before another: players that use Media Source Extensions
+// stop for ever where one track ends before the presentation does.
+func endTogether(plan video.Plan, tracks []video.Track) error {
+	if plan.SegmentFrames == 0 {
+		return nil
+	}
+	first, last := tracks[0], tracks[0]
+	for _, t := range tracks {
+		if duration(t) < duration(first) {
+			first = t
+		}
+		if duration(t) > duration(last) {
+			last = t
+		}
+	}
+	segment := time.Duration(float64(plan.SegmentFrames) / plan.Rate.Float() * float64(time.Second))
+	if duration(last)-duration(first) > segment {
+		return unfit("%s ends at %s, %s at %s", first.Name, duration(first), last.Name, duration(last))
+	}
+	return nil
+}
+
+// addedTo is how much of the end of the tracks of each kind is not of the source.
+func addedTo(parts []video.Part) map[video.TrackKind]time.Duration {
+	added := map[video.TrackKind]time.Duration{}
+	for _, part := range parts {
+		if len(part.Result.Tracks) > 0 {
+			added[part.Result.Tracks[0].Kind] += part.Result.Added
+		}
+	}
+	return added
+}
+
 // unfit says that the outputs don't pass. It is worth no second try: the steps that made them are done.
 func unfit(format string, args ...any) error {
 	return fault.New(fault.Invalid, "pipeline.publish", "output_unfit", "What was encoded did not pass the checks before publishing; encode the video again.", fmt.Errorf(format, args...))
 }
 
-// verify checks the outputs against the source, looks for each object with its size, and decodes the first, a middle
+// verify checks the outputs less what was added against the source, looks for each object with its size, and decodes the first, a middle
 // and the last segment of each track: a tool's
 // exit code proves nothing.
-func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, stills []video.Object) error {
+func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, stills []video.Object, added map[video.TrackKind]time.Duration) error {
 	// One listing costs a request for a thousand objects; ten hours of video have tens of thousands.
 	sizes, err := p.Objects.Sizes(ctx, p.Media, generationPrefix(r.Video.Prefix, r.ref.Generation))
 	if err != nil {
@@ -176,10 +214,10 @@ func (p *Pipeline) verify(ctx context.Context, r *run, tracks []video.Track, sti
 			switch {
 			case t.Kind == video.VideoTrack:
 				source = r.Video.Facts.Video.Duration
-			case len(r.Video.Facts.Audio) > 0:
-				source = r.Video.Facts.Audio[0].Duration
+			case r.Plan.Sound(*r.Video.Facts) != nil:
+				source = r.Plan.Sound(*r.Video.Facts).Duration
 			}
-			if err := ffmpeg.CheckDuration(duration(t), source); err != nil {
+			if err := ffmpeg.CheckDuration(duration(t)-added[t.Kind], source); err != nil {
 				return err
 			}
 			return p.verifyTrack(ctx, r, t)

@@ -62,3 +62,22 @@ func TestWhatDoesNotFitTogetherIsNotPublished(t *testing.T) {
 		}
 	}
 }
+
+func TestEndTogether_TracksMoreThanASegmentApart_AreRefused(t *testing.T) {
+	t.Parallel()
+	plan := video.Plan{Rate: video.Ratio{Num: 25, Den: 1}, SegmentFrames: 100} // 4 s
+	for _, c := range []struct {
+		picture, sound uint64 // hundredths of a second
+		refused        bool
+	}{{6000, 6000, false}, {6000, 5700, false}, {5700, 6000, false}, {6000, 500, true}, {500, 6000, true}} {
+		tracks := []video.Track{track("360p", segment(1, 0, 6000)), track("240p", segment(1, 0, c.picture)), track("audio", segment(1, 0, c.sound))}
+		tracks[0].Segments[0].Duration = c.picture
+		if err := endTogether(plan, tracks); (fault.Of(err).Code == "output_unfit") != c.refused || (err != nil) != c.refused {
+			t.Errorf("picture %d, sound %d: %v", c.picture, c.sound, err)
+		}
+	}
+	alone := []video.Track{track("audio", segment(1, 0, 500))}
+	if err := endTogether(video.Plan{}, alone); err != nil {
+		t.Errorf("sound alone: %v", err)
+	}
+}

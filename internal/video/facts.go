@@ -22,8 +22,9 @@ type VideoFacts struct {
 	Profile    string        `json:"profile,omitempty"`
 	PixFmt     string        `json:"pix_fmt"`
 	BitDepth   int           `json:"bit_depth"`
-	Width      int           `json:"width"`  // coded, before rotation and aspect
-	Height     int           `json:"height"` // coded
+	Width      int           `json:"width"`             // coded, before rotation and aspect; of most pictures where it changes
+	Height     int           `json:"height"`            // coded
+	Changes    bool          `json:"changes,omitempty"` // pictures of other sizes or shapes were seen
 	Aspect     Ratio         `json:"sample_aspect"`
 	Rotation   int           `json:"rotation"`   // clockwise degrees the picture must be turned to stand upright: 0, 90, 180, 270
 	Rate       Ratio         `json:"frame_rate"` // the rate of a CFR source; the nearest standard rate of a VFR one

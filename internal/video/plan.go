@@ -9,8 +9,11 @@ type Settings struct {
 
 // Plan is what will be made of a source: a pure function of its facts and the settings.
 type Plan struct {
-	Rate          Ratio         `json:"rate"`           // output frames a second
-	Frames        int64         `json:"frames"`         // expected output frames; the last chunk decides
+	Rate   Ratio `json:"rate"`   // output frames a second
+	Frames int64 `json:"frames"` // expected output frames; the last chunk decides where it is open
+	// Pictures is how many of Frames come before the source's last picture ends. The frames after them hold that
+	// picture until the sound ends. 0: all.
+	Pictures      int64         `json:"pictures,omitempty"`
 	GOP           int           `json:"gop"`            // frames from one IDR to the next, ~2 s
 	SegmentFrames int           `json:"segment_frames"` // a multiple of GOP, ~4 s
 	Preroll       time.Duration `json:"preroll"`        // how far before a chunk decoding starts
@@ -50,6 +53,8 @@ type Chunk struct {
 	N      int   `json:"n"` // from 0
 	Start  int64 `json:"start"`
 	Frames int64 `json:"frames"` // 0: to the end (the last chunk)
+	// Held: all frames show one picture, the source's first or last. The first segment is encoded and repeated.
+	Held bool `json:"held,omitempty"`
 }
 
 // Filter is what the picture needs on its way, before it is scaled.
@@ -57,6 +62,7 @@ type Filter struct {
 	Deinterlace bool `json:"deinterlace,omitempty"` // bwdif, one frame out a frame in
 	ToneMap     bool `json:"tone_map,omitempty"`    // HDR (PQ, HLG) to BT.709
 	Rotation    int  `json:"rotation,omitempty"`    // clockwise degrees
+	Fit         bool `json:"fit,omitempty"`         // pictures of another shape keep it, between black borders
 }
 
 // Limits bound what a source may cost. Zero means no limit.

@@ -3,6 +3,7 @@ package video
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"sluice/internal/fault"
@@ -60,12 +61,16 @@ func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
 	p.Rate = v.Rate
 	p.GOP = max(1, int(math.Round(gopSeconds*v.Rate.Float())))
 	p.SegmentFrames = 2 * p.GOP
-	p.Frames = max(1, int64(math.Round(v.Duration.Seconds()*v.Rate.Float())))
+	p.Frames = p.framesOf(v.Duration)
+	if a := p.Sound(f); a != nil && a.Duration > v.Duration+Together {
+		p.Pictures, p.Frames = p.Frames, p.framesOf(a.Duration)
+	}
 	p.Preroll = preroll + 2*v.MaxHold
-	p.Filter = Filter{Deinterlace: v.Interlaced, ToneMap: v.HDR(), Rotation: v.Rotation}
+	p.Filter = Filter{Deinterlace: v.Interlaced, ToneMap: v.HDR(), Rotation: v.Rotation, Fit: v.Changes}
 	p.Rungs = ladder(width, height, v.Rate, limit)
 	p.Chunks = chunks(p, f, workers)
-	p.Threads = (workers + len(p.Chunks) - 1) / len(p.Chunks)
+	pictures := slices.DeleteFunc(slices.Clone(p.Chunks), func(c Chunk) bool { return c.Held })
+	p.Threads = (workers + len(pictures) - 1) / len(pictures)
 	return p, nil
 }
 
@@ -74,20 +79,64 @@ func (v VideoFacts) HDR() bool {
 	return v.Transfer == "smpte2084" || v.Transfer == "arib-std-b67"
 }
 
-// chunks cuts the output into runs of whole segments of nearly equal length, as many as keep workers busy twice over: they end together although pictures
-// differ in cost. The last one is open: what the decoder gives decides where it ends.
-func chunks(p Plan, f Facts, workers int) []Chunk {
-	segments := (p.Frames + int64(p.SegmentFrames) - 1) / int64(p.SegmentFrames)
-	count := max(1, min(chunkCount(f.Video.Duration, int64(workers)), segments))
+// framesOf is how many frames last for d.
+func (p Plan) framesOf(d time.Duration) int64 {
+	return max(1, int64(math.Round(d.Seconds()*p.Rate.Float())))
+}
+
+// leastHeld is how many segments of one held picture are worth a chunk of their own, which encodes one of them and
+// repeats it.
+const leastHeld = 3
+
+// chunks cuts the output: the first picture held until the second segment, where the picture begins late; then the
+// source's pictures; then the last picture held, where the sound is longer.
+func chunks(p Plan, f Facts, workers int) (all []Chunk) {
+	size := int64(p.SegmentFrames)
+	begin, end := int64(0), int64(0)
+	if before := p.framesOf(f.Video.Start) - 1; before/size >= leastHeld {
+		begin = before / size * size
+		all = append(all, Chunk{Frames: begin, Held: true})
+	}
+	if p.Pictures > 0 {
+		end = p.Frames
+		if whole := (p.Pictures + size - 1) / size * size; (p.Frames-whole)/size >= leastHeld {
+			end = whole
+		}
+	}
+	all = append(all, pictureChunks(p, f, workers, begin, end)...)
+	if p.Pictures > 0 && end < p.Frames {
+		all = append(all, Chunk{Start: end, Frames: p.Frames - end, Held: true})
+	}
+	for i := range all {
+		all[i].N = i
+	}
+	return all
+}
+
+// pictureChunks cuts the frames from begin to end into runs of whole segments of nearly equal length, as many as keep
+// workers busy twice over: they end together although pictures differ in cost. Where end is 0, the last one is open:
+// what the decoder gives decides where it ends.
+func pictureChunks(p Plan, f Facts, workers int, begin, end int64) []Chunk {
+	size, last := int64(p.SegmentFrames), end
+	if end == 0 {
+		last = p.Frames
+	}
+	segments := max(1, (last-begin+size-1)/size)
+	length := f.Video.Duration - time.Duration(float64(begin)/p.Rate.Float()*float64(time.Second))
+	count := max(1, min(chunkCount(length, int64(workers)), segments))
 	if !f.Seekable || f.Video.MaxHold > longestHold {
 		count = 1
 	}
 	cut := make([]Chunk, count)
 	for i := range cut {
 		from, to := segments*int64(i)/count, segments*int64(i+1)/count
-		cut[i] = Chunk{N: i, Start: from * int64(p.SegmentFrames), Frames: (to - from) * int64(p.SegmentFrames)}
+		cut[i] = Chunk{Start: begin + from*size, Frames: (to - from) * size}
 	}
-	cut[count-1].Frames = 0
+	if tail := &cut[count-1]; end == 0 {
+		tail.Frames = 0
+	} else {
+		tail.Frames = end - tail.Start
+	}
 	return cut
 }
 

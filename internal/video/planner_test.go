@@ -187,3 +187,57 @@ func TestIDsAreParsedStrictly(t *testing.T) {
 		}
 	}
 }
+
+func TestPlan_SoundOutlastsPicture_LastPictureIsHeld(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name         string
+		start, end   float64 // of the picture: seconds
+		sound        float64
+		want         string // chunks: start+frames, h for held
+		pictures, of int64
+	}{
+		{"as long", 0, 10, 10.05, "0+0", 0, 250},
+		{"longer by less than a segment", 0, 10, 11, "0+275", 250, 275},
+		{"longer by two segments", 0, 10, 20, "0+500", 250, 500},
+		{"longer by minutes", 0, 10, 610, "0+300 300+14950h", 250, 15250},
+		{"picture begins late", 61, 70, 70, "0+1500h 1500+0", 0, 1750},
+		{"picture begins late and ends early", 61, 70, 130, "0+1500h 1500+300 1800+1450h", 1750, 3250},
+		{"one picture", 0, 0.04, 40, "0+100 100+900h", 1, 1000},
+	} {
+		f := facts(640, 360, c.end, func(v *VideoFacts) { v.Start = time.Duration(c.start * float64(time.Second)) })
+		f.Audio = []AudioFacts{{Index: 1, Duration: time.Duration(c.sound * float64(time.Second))}}
+		p, err := MakePlan(f, Settings{}, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for i, chunk := range p.Chunks {
+			if chunk.N != i {
+				t.Errorf("%s: chunk %d has number %d", c.name, i, chunk.N)
+			}
+			got += fmt.Sprintf(" %d+%d", chunk.Start, chunk.Frames)
+			if chunk.Held {
+				got += "h"
+			}
+		}
+		if got != " "+c.want || p.Pictures != c.pictures || p.Frames != c.of {
+			t.Errorf("%s: chunks%s, %d of %d frames are pictures; want %s, %d of %d", c.name, got, p.Pictures, p.Frames, c.want, c.pictures, c.of)
+		}
+	}
+}
+
+func TestAdditions_TracksOfUnequalLength_NameEachStretch(t *testing.T) {
+	t.Parallel()
+	f := facts(640, 360, 20, func(v *VideoFacts) { v.Start = 5 * time.Second })
+	f.Audio = []AudioFacts{{Index: 1}, {Index: 3, Start: 2 * time.Second, Duration: 30 * time.Second}}
+	p := Plan{Audio: &AudioRung{Stream: 3}}
+	got := fmt.Sprint(p.Additions(f, 30*time.Second, 10*time.Second, 80*time.Millisecond))
+	if want := "[{held_picture 0s 5s} {held_picture 20s 30s} {silence 0s 2s}]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	f.Video = nil
+	if got := p.Additions(f, 30*time.Second, 0, 0); got != nil {
+		t.Errorf("sound alone: %v", got)
+	}
+}

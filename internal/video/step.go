@@ -73,6 +73,8 @@ type Result struct {
 	Tracks []Track  `json:"tracks,omitempty"` // encode: the segments of this chunk, one track a rung; audio: the whole track
 	Stills []Object `json:"stills,omitempty"` // poster first, then thumbnail
 	Frames int64    `json:"frames,omitempty"` // encode: frames made
+	// Added is how much of the end of these tracks is not of the source: the last picture held, or silence.
+	Added time.Duration `json:"added,omitempty"`
 }
 
 // Part is the result of one finished step of a generation.

@@ -121,6 +121,7 @@ type Output struct {
 	Thumbnail string        `json:"thumbnail,omitempty"`
 	Tracks    []Track       `json:"tracks"` // without their segments; video first, largest first
 	Bytes     int64         `json:"bytes"`  // of every object of the generation
+	Added     []Addition    `json:"added,omitempty"`
 }
 
 // TrackKind tells video from audio.

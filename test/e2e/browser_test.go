@@ -19,17 +19,7 @@ import (
 // node runs one file of test/browser with more environment; the test is skipped where npm ci has not been run there.
 func node(t *testing.T, file string, env ...string) {
 	t.Helper()
-	dir := filepath.Join(rig.Root(t), "test", "browser")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "playwright-core")); err != nil {
-		t.Skip("the browser tests are not installed; make test does that")
-	}
-	cmd := exec.Command("node", "--test", "--test-reporter=spec", file)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rig.Node(t, file, env...)
 }
 
 func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
@@ -57,6 +47,36 @@ func signedLink(t *testing.T) string {
 		t.Fatalf("the grant has no HLS link: %d", status)
 	}
 	return grant.HLS
+}
+
+// TestPlayers_TracksOfUnequalLength_ReachTheEnd plays sources whose sound or picture ends 14 s early. What the API says was
+// added must be what is missing.
+func TestPlayers_TracksOfUnequalLength_ReachTheEnd(t *testing.T) {
+	s := rig.Start(t, rig.Options{})
+	for _, c := range []struct{ name, picture, sound, kind string }{
+		{"sound ends early", "18", "4", "silence"},
+		{"picture ends early", "4", "18", "held_picture"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clip := rig.Make(t, "clip.mp4", "-f", "lavfi", "-i", "testsrc2=size=480x270:rate=10:duration="+c.picture, "-f", "lavfi", "-i",
+				"sine=sample_rate=48000:duration="+c.sound, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
+			v := s.Await(s.Upload(clip, "clip.mp4"), 2*time.Minute)
+			var told struct {
+				Added []struct {
+					Kind   string
+					FromMS int `json:"from_ms"`
+					ToMS   int `json:"to_ms"`
+				}
+			}
+			if err := json.Unmarshal(v.Raw, &told); err != nil || v.Status != "ready" {
+				t.Fatalf("%v in %s", err, v.Raw)
+			}
+			if len(told.Added) != 1 || told.Added[0].Kind != c.kind || told.Added[0].FromMS/100 != 40 || told.Added[0].ToMS/100 != 180 {
+				t.Errorf("added is %+v; want %s from 4 s to 18 s", told.Added, c.kind)
+			}
+			rig.Node(t, "ends.test.mjs", "SLUICE_HLS="+v.Playback.HLS, "SLUICE_DASH="+v.Playback.DASH, "SLUICE_GAP=4", "SLUICE_END=18")
+		})
+	}
 }
 
 func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {

@@ -77,6 +77,7 @@ export interface Video {
   renditions?: Rendition[] | null;
   audio?: AudioRendition[] | null;
   duration_ms?: number;
+  added?: { kind: 'silence' | 'held_picture'; from_ms: number; to_ms: number }[]; // so that sound and picture end together
   created: string;
   updated: string;
   time_to_playable_ms?: number;

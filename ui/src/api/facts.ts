@@ -19,6 +19,19 @@ export function warnings(source: unknown): string[] {
   return Array.isArray(list) ? list.map((w) => text(thing(w)['message'])).filter(Boolean) : [];
 }
 
+// additions are sentences about what was added to a video so that sound and picture begin and end together. Stretches
+// of less than a second are left out: most recordings have one.
+export function additions(video: unknown): string[] {
+  const list = thing(video)['added'];
+  if (!Array.isArray(list)) return [];
+  return list.map(thing).filter((a) => count(a['to_ms']) - count(a['from_ms']) >= 1000).map((a) => {
+    const [from, to] = [count(a['from_ms']), count(a['to_ms'])];
+    const span = `from ${clock(from)} to ${clock(to)}`;
+    if (a['kind'] === 'silence') return `Silence was added ${span}: the source has no sound there.`;
+    return `The ${from ? 'last' : 'first'} picture is held ${span}: the source has only sound there.`;
+  });
+}
+
 export function facts(source: unknown): Fact[] {
   const s = thing(source);
   const v = thing(s['video']);
