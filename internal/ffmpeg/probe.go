@@ -99,6 +99,7 @@ type probe struct {
 	video   *stream   // the chosen video stream that decodes; nil for none
 	shown   frame     // its first decoded frame
 	pace    int64     // ticks between its first decoded frames
+	changes bool      // its frames change their size or shape
 	audio   []*stream // those that decode
 	scan    scan
 	cpu     time.Duration // of the tools so far
@@ -237,7 +238,7 @@ func (p *probe) choose(context.Context) error {
 // starts between key frames needs more packets than one, so that the number grows.
 func (p *probe) decode(ctx context.Context) error {
 	if v := p.video; v != nil {
-		found, err := p.firstFrames(ctx, v, "V:0", 8, 120, 1500)
+		found, err := p.firstFrames(ctx, v, "V:0", p.looks(fewLooks), 8, 120, 1500)
 		if err != nil {
 			return err
 		}
@@ -245,10 +246,13 @@ func (p *probe) decode(ctx context.Context) error {
 			return p.undecodable(v)
 		}
 		p.shown, p.pace = found.Frames[0], found.interval()
+		if err := p.chooseSize(ctx, v, found); err != nil {
+			return err
+		}
 	}
 	var audio []*stream
 	for _, a := range p.audio {
-		found, err := p.firstFrames(ctx, a, strconv.Itoa(a.Index), 16, 400)
+		found, err := p.firstFrames(ctx, a, strconv.Itoa(a.Index), "", 16, 400)
 		if err != nil {
 			return err
 		}
@@ -263,15 +267,16 @@ func (p *probe) decode(ctx context.Context) error {
 	return nil
 }
 
-// firstFrames decodes as many packets of the stream that specifier names as each of counts until one gives a frame.
-func (p *probe) firstFrames(ctx context.Context, s *stream, specifier string, counts ...int) (frames, error) {
+// firstFrames decodes as many packets of the stream that specifier names as each of counts until one gives a frame, and
+// at more intervals, in ffprobe's words, after them.
+func (p *probe) firstFrames(ctx context.Context, s *stream, specifier, more string, counts ...int) (frames, error) {
 	if s.Codec == "" || s.Codec == "none" || s.Codec == "unknown" {
 		return frames{}, nil
 	}
 	for _, n := range counts {
 		var out bytes.Buffer
-		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", specifier, "-read_intervals", fmt.Sprintf("%%+#%d", n),
-			"-show_entries", "frame=best_effort_timestamp,media_type,pix_fmt,width,height,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
+		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", specifier, "-read_intervals", fmt.Sprintf("%%+#%d%s", n, more),
+			"-show_entries", "frame=best_effort_timestamp,media_type,pix_fmt,width,height,sample_aspect_ratio,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
 		if err != nil && fault.Of(err).Code != "tool_failed" {
 			return frames{}, p.explain(r, err)
 		}

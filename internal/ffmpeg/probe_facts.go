@@ -87,7 +87,7 @@ func (p *probe) checkComplete(v *stream) (warning []video.Failure, err error) {
 // measured joins a stream's facts with its packets.
 func (p *probe) measured(s *stream, start time.Duration) *video.VideoFacts {
 	t, v := p.scan.tracks[s.Index], s.videoFacts(p.shown)
-	v.Packets = t.packets
+	v.Packets, v.Changes = t.packets, p.changes
 	c := t.cadence()
 	pace := p.pace
 	if !v.Interlaced {

@@ -18,6 +18,7 @@ type header struct {
 	Format  struct {
 		Name  string `json:"format_name"`
 		Start string `json:"start_time"`
+		Lasts string `json:"duration"`
 	} `json:"format"`
 }
 
@@ -68,6 +69,7 @@ type frame struct {
 	PixFmt     string `json:"pix_fmt"`
 	Width      int    `json:"width"`
 	Height     int    `json:"height"`
+	Aspect     string `json:"sample_aspect_ratio"`
 	Interlaced int    `json:"interlaced_frame"`
 	Time       *int64 `json:"best_effort_timestamp"` // ticks of the stream
 	picture
@@ -125,6 +127,9 @@ func (s *stream) videoFacts(shown frame) *video.VideoFacts {
 	}
 	if shown.Width > 0 && shown.Height > 0 {
 		v.Width, v.Height = shown.Width, shown.Height
+	}
+	if !ratio(strings.Replace(shown.Aspect, ":", "/", 1)).IsZero() {
+		v.Aspect = aspect(shown.Aspect)
 	}
 	v.BitDepth = bitDepth(v.PixFmt)
 	v.FullRange = v.FullRange || strings.HasPrefix(v.PixFmt, "yuvj")
