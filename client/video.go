@@ -116,6 +116,7 @@ type Source struct {
 
 // SourceVideo is the picture of a source.
 type SourceVideo struct {
+	Index      int     `json:"index"` // in the file, from 0
 	Codec      string  `json:"codec"`
 	Width      int     `json:"width"`    // coded pixels
 	Height     int     `json:"height"`   // coded pixels
@@ -129,6 +130,8 @@ type SourceVideo struct {
 
 // SourceAudio is one audio stream of a source.
 type SourceAudio struct {
+	Index      int    `json:"index"` // in the file, from 0
+	Used       bool   `json:"used"`  // the audio rendition is made of it
 	Codec      string `json:"codec"`
 	Channels   int    `json:"channels"`
 	SampleRate int    `json:"sample_rate"` // Hz

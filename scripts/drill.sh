@@ -17,6 +17,7 @@ drill() {
 
 drill ./test/drill
 drill ./internal/upload -run Flood
+drill ./internal/ffmpeg -run "SeveralTracks|ManyChannels|EachCodec"
 drill ./test/topology
 drill ./test/s3suite
 drill ./test/accept

@@ -103,12 +103,13 @@ type Source struct {
 	Container  string        `json:"container,omitempty" example:"mov,mp4,m4a,3gp,3g2,mj2" doc:"ffprobe's name of the container; absent until probed"`
 	DurationMS *int64        `json:"duration_ms,omitempty" example:"93500" doc:"Milliseconds, measured over its packets; absent until probed"`
 	Video      *SourceVideo  `json:"video,omitempty" doc:"The picture; absent until probed and for audio alone"`
-	Audio      []SourceAudio `json:"audio" doc:"The audio streams, in the container's order; empty until probed"`
+	Audio      []SourceAudio `json:"audio" doc:"The audio tracks that can be decoded, in the container's order; empty until probed"`
 	Warnings   []Error       `json:"warnings,omitempty" doc:"What is wrong with the source and does not keep it from being played; absent where nothing is"`
 }
 
 // SourceVideo is the picture of a source.
 type SourceVideo struct {
+	Index      int     `json:"index" example:"0" doc:"Index of the track in the file, from 0"`
 	Codec      string  `json:"codec" example:"h264" doc:"ffprobe's name of the codec"`
 	Width      int     `json:"width" example:"1920" doc:"Coded pixels, before rotation"`
 	Height     int     `json:"height" example:"1080" doc:"Coded pixels, before rotation"`
@@ -122,6 +123,8 @@ type SourceVideo struct {
 
 // SourceAudio is one audio stream of a source.
 type SourceAudio struct {
+	Index      int    `json:"index" example:"1" doc:"Index of the track in the file, from 0"`
+	Used       bool   `json:"used" example:"true" doc:"Whether the audio rendition is made of this track"`
 	Codec      string `json:"codec" example:"aac" doc:"ffprobe's name of the codec"`
 	Channels   int    `json:"channels" example:"2" doc:"Number of channels"`
 	SampleRate int    `json:"sample_rate" example:"48000" doc:"Samples a second"`
@@ -201,11 +204,12 @@ func source(v video.Video) *Source {
 	}
 	out.Container, out.DurationMS = v.Facts.Container, ms(v.Facts.Duration)
 	if f := v.Facts.Video; f != nil {
-		out.Video = &SourceVideo{Codec: f.Codec, Width: f.Width, Height: f.Height, Rotation: f.Rotation, FrameRate: round(f.Rate.Float(), 3),
+		out.Video = &SourceVideo{Index: f.Index, Codec: f.Codec, Width: f.Width, Height: f.Height, Rotation: f.Rotation, FrameRate: round(f.Rate.Float(), 3),
 			VFR: f.VFR, Interlaced: f.Interlaced, PixFmt: f.PixFmt, HDR: f.HDR()}
 	}
-	for _, a := range v.Facts.Audio {
-		out.Audio = append(out.Audio, SourceAudio{Codec: a.Codec, Channels: a.Channels, SampleRate: a.SampleRate, Language: a.Language})
+	main := v.Facts.MainAudio()
+	for i, a := range v.Facts.Audio {
+		out.Audio = append(out.Audio, SourceAudio{Index: a.Index, Used: &v.Facts.Audio[i] == main, Codec: a.Codec, Channels: a.Channels, SampleRate: a.SampleRate, Language: a.Language})
 	}
 	for _, w := range v.Facts.Warnings {
 		out.Warnings = append(out.Warnings, Error{Code: w.Code, Message: w.Message})

@@ -90,7 +90,7 @@ func TestTheCommandOfAChunk(t *testing.T) {
 func TestTheCommandsOfTheSound(t *testing.T) {
 	t.Parallel()
 	a := video.AudioRung{Bitrate: 128_000, Channels: 2, SampleRate: 48_000}
-	golden(t, "audio.txt", perLine(audioArgs(video.Limits{}, "/data/source.mp4", 1, a, 0, "-copyts", "-start_at_zero")))
-	golden(t, "audio-shifted.txt", perLine(audioArgs(video.Limits{}, "/data/level.mkv", 0, a, -0.0117, "-copyts")))
-	golden(t, "audio-level.txt", perLine(levelArgs(video.Limits{}, "/data/source.mkv", 0, a)))
+	golden(t, "audio.txt", perLine(audioArgs(video.Limits{}, "/data/source.mp4", sound{left: 1}, a, 0, "-copyts", "-start_at_zero")))
+	golden(t, "audio-shifted.txt", perLine(audioArgs(video.Limits{}, "/data/level.mkv", sound{}, a, -0.0117, "-copyts")))
+	golden(t, "audio-level.txt", perLine(levelArgs(video.Limits{}, "/data/source.mkv", sound{}, a)))
 }

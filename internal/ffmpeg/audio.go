@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Eyevinn/mp4ff/mp4"
@@ -32,20 +34,49 @@ const (
 // errBroken says that encoded audio is not one unbroken run of access units from time 0.
 var errBroken = errors.New("the audio does not run on")
 
+// sound says which tracks of a file are encoded, and how they are mixed.
+type sound struct {
+	left  int      // index of the track, or of the one that holds the left channel
+	right int      // index of the one that holds the right channel; 0: there is none
+	mix   []string // filters that make stereo of the track; empty: ffmpeg's own mix
+}
+
+// soundOf is the sound of a plan.
+func soundOf(f video.Facts, a video.AudioRung) sound {
+	s := sound{left: a.Stream, right: a.Right}
+	for _, track := range f.Audio {
+		if track.Index == a.Stream && s.right == 0 {
+			s.mix = mixed(track)
+		}
+	}
+	return s
+}
+
+// filtered are the options that lead the sound through filters: of two tracks each by itself, then both as one.
+func (s sound) filtered(filters string, channels int) []string {
+	if s.right == 0 {
+		return []string{"-map", fmt.Sprintf("0:%d", s.left), "-vn",
+			"-af", strings.Join(append(slices.Clone(s.mix), filters+":channel_layouts="+channelLayout(channels)), ",")}
+	}
+	// A single channel may have any name: it is taken for mono.
+	one := "pan=mono|c0=c0," + filters + ":channel_layouts=mono"
+	return []string{"-filter_complex", fmt.Sprintf("[0:%d]%s[l];[0:%d]%s[r];[l][r]join=inputs=2:channel_layout=stereo:map=0.0-FL|1.0-FR[sound]",
+		s.left, one, s.right, one), "-map", "[sound]", "-vn"}
+}
+
 // audioArgs is the one command that encodes the audio of src. Silence fills what is missing before the first sample and
 // in gaps, so that sample n of the output always belongs to time n/SampleRate. shift is the phase of
 // the pictures in seconds; times are the input options that say what time 0 is.
-func audioArgs(limits video.Limits, src string, stream int, a video.AudioRung, shift float64, times ...string) []string {
-	filter := fmt.Sprintf("aresample=%d:async=1:min_hard_comp=%s:first_pts=0,aformat=sample_fmts=fltp:sample_rates=%d:channel_layouts=%s",
-		a.SampleRate, largestGap, a.SampleRate, channelLayout(a.Channels))
+func audioArgs(limits video.Limits, src string, s sound, a video.AudioRung, shift float64, times ...string) []string {
+	filter := fmt.Sprintf("aresample=%d:async=1:min_hard_comp=%s:first_pts=0,aformat=sample_fmts=fltp:sample_rates=%d",
+		a.SampleRate, largestGap, a.SampleRate)
 	if math.Abs(shift) > negligible {
 		filter = fmt.Sprintf("asetpts=PTS+round(%.6f/TB),%s", shift, filter)
 	}
 	args := []string{"-y", "-max_error_rate", "1"}
 	args = append(args, inputArgs(limits, src, times...)...)
-	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
+	args = append(args, s.filtered(filter, a.Channels)...)
 	args = append(args, strip()...)
-	args = append(args, "-af", filter)
 	return append(args, aacArgs(a, "audio.mp4")...)
 }
 
@@ -58,13 +89,12 @@ func aacArgs(a video.AudioRung, name string) []string {
 
 // levelArgs is the command that brings audio whose form changes on its way (5.1 to stereo and back, as in broadcasts)
 // to one form, times untouched: the filters of audioArgs begin anew at each change and would fill from 0 again.
-func levelArgs(limits video.Limits, src string, stream int, a video.AudioRung) []string {
+func levelArgs(limits video.Limits, src string, s sound, a video.AudioRung) []string {
 	args := []string{"-y", "-max_error_rate", "1"}
 	args = append(args, inputArgs(limits, src, "-copyts", "-start_at_zero")...)
-	args = append(args, "-map", fmt.Sprintf("0:a:%d", stream), "-vn")
+	args = append(args, s.filtered(fmt.Sprintf("aformat=sample_fmts=s16:sample_rates=%d", a.SampleRate), a.Channels)...)
 	args = append(args, strip()...)
-	return append(args, "-af", fmt.Sprintf("aformat=sample_fmts=s16:sample_rates=%d:channel_layouts=%s", a.SampleRate, channelLayout(a.Channels)),
-		"-c:a", "flac", "-avoid_negative_ts", "disabled", "-f", "matroska", "file:level.mkv")
+	return append(args, "-c:a", "flac", "-avoid_negative_ts", "disabled", "-f", "matroska", "file:level.mkv")
 }
 
 func channelLayout(channels int) string {
@@ -83,18 +113,12 @@ func channelLayout(channels int) string {
 func (t *Tool) EncodeAudio(ctx context.Context, src Source, f video.Facts, p video.Plan, dir string, report func(time.Duration)) (TrackFiles, error) {
 	const op = "ffmpeg.audio"
 	a := *p.Audio
-	stream := 0
-	for i, s := range f.Audio {
-		if s.Index == a.Stream {
-			stream = i
-		}
-	}
 	scratch, err := os.MkdirTemp(dir, "audio-")
 	if err != nil {
 		return TrackFiles{}, unwritable(op, err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	s := spec{op: op, reads: []string{src.Path}, partial: src.Partial, dir: scratch, args: audioArgs(t.config.Limits, src.Path, stream, a, phase(f, p), "-copyts", "-start_at_zero")}
+	s := spec{op: op, reads: []string{src.Path}, partial: src.Partial, dir: scratch, args: audioArgs(t.config.Limits, src.Path, soundOf(f, a), a, phase(f, p), "-copyts", "-start_at_zero")}
 	if report != nil {
 		s.progress = func(p progress) { report(p.Time) }
 	}
@@ -102,10 +126,10 @@ func (t *Tool) EncodeAudio(ctx context.Context, src Source, f video.Facts, p vid
 	if errors.Is(err, errBroken) {
 		t.log.InfoContext(ctx, "audio is brought to one form first", "why", err)
 		level := filepath.Join(scratch, "level.mkv")
-		if _, err := t.run(ctx, spec{op: op, reads: s.reads, partial: src.Partial, dir: scratch, args: levelArgs(t.config.Limits, src.Path, stream, a)}); err != nil {
+		if _, err := t.run(ctx, spec{op: op, reads: s.reads, partial: src.Partial, dir: scratch, args: levelArgs(t.config.Limits, src.Path, soundOf(f, a), a)}); err != nil {
 			return TrackFiles{}, err
 		}
-		s.reads, s.partial, s.args = []string{level}, false, audioArgs(t.config.Limits, level, 0, a, phase(f, p), "-copyts")
+		s.reads, s.partial, s.args = []string{level}, false, audioArgs(t.config.Limits, level, sound{}, a, phase(f, p), "-copyts")
 		track, err = t.encodeAudio(ctx, s, dir, p)
 	}
 	return track, err
@@ -119,8 +143,13 @@ func (t *Tool) encodeAudio(ctx context.Context, s spec, dir string, p video.Plan
 		track, err = packAudio(filepath.Join(s.dir, "audio.mp4"), dir, p, func() ([]byte, error) { return t.silentUnit(ctx, s.dir, *p.Audio) })
 		err = packed(s.op, err)
 	}
-	if !errors.Is(err, ErrPartial) && (errors.Is(err, errShort) || err != nil && noOutput(err)) {
+	switch {
+	case errors.Is(err, ErrPartial):
+		return track, err
+	case errors.Is(err, errShort), err != nil && noOutput(err):
 		return TrackFiles{}, fault.New(fault.Invalid, s.op, "damaged_audio", "The sound cannot be decoded; export the file again, or without its sound.", err)
+	case err != nil && fault.Of(err).Code == "unsupported_media":
+		return TrackFiles{}, fault.New(fault.Unsupported, s.op, "unsupported_audio", badSound, err)
 	}
 	return track, err
 }

@@ -394,7 +394,7 @@ func avcEntry(m *movie, r video.Rung) (mp4.Box, string, error) {
 
 // noOutput reports whether a run ended badly because nothing could be decoded.
 func noOutput(err error) bool {
-	if fault.Of(err).Code != "tool_failed" {
+	if !failed(err) {
 		return false
 	}
 	said := Detail(err)

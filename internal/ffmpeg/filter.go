@@ -209,9 +209,9 @@ func graph(f video.Facts, p video.Plan, c video.Chunk, how decoding) string {
 	}
 	stem = append(stem, upright(v, p.Filter, top.Width, top.Height)...)
 	if len(p.Rungs) == 1 {
-		return "[0:V:0]" + strings.Join(stem, ",") + "[v0]"
+		return fmt.Sprintf("[0:%d]%s[v0]", v.Index, strings.Join(stem, ","))
 	}
-	text := fmt.Sprintf("[0:V:0]%s,split=%d[v0]", strings.Join(stem, ","), len(p.Rungs))
+	text := fmt.Sprintf("[0:%d]%s,split=%d[v0]", v.Index, strings.Join(stem, ","), len(p.Rungs))
 	for i := range p.Rungs[1:] {
 		text += fmt.Sprintf("[s%d]", i+1)
 	}

@@ -14,7 +14,7 @@ func TestPackAudio_FourTimesTheLength_AllocatesFourTimesTheBytes(t *testing.T) {
 	cost := func(seconds int) uint64 {
 		dir := t.TempDir()
 		src := makeMedia(t, tool, "src.wav", "-f", "lavfi", "-i", fmt.Sprint("anoisesrc=r=48000:a=0.1:d=", seconds))
-		args := audioArgs(tool.config.Limits, src, 0, *p.Audio, phase(f, p), "-copyts", "-start_at_zero")
+		args := audioArgs(tool.config.Limits, src, sound{}, *p.Audio, phase(f, p), "-copyts", "-start_at_zero")
 		if _, err := tool.run(t.Context(), spec{op: "test", reads: []string{src}, dir: dir, args: args}); err != nil {
 			t.Fatal(err, Detail(err))
 		}

@@ -141,6 +141,26 @@ func (x *Index) Pictures(from, to time.Duration) []video.Extent {
 	return wanted
 }
 
+// keyed is what a command reads that decodes some pictures from the key picture at or before a time: the bytes of that
+// many samples from where seeking may land.
+func (x *Index) keyed(at time.Duration, samples int) (wanted []video.Extent) {
+	for _, t := range x.tracks {
+		if t.handler != "vide" {
+			continue
+		}
+		for _, limit := range []time.Duration{at - before, at} {
+			ticks, from := int64((limit.Seconds()+x.zero-t.shift)*t.scale), 0
+			for i := range t.at {
+				if t.time[i] <= ticks && (t.sync == nil || t.sync[i]) {
+					from = i
+				}
+			}
+			wanted = append(wanted, t.extents(from, from+samples)...)
+		}
+	}
+	return wanted
+}
+
 // Sound is what a command reads that decodes all audio.
 func (x *Index) Sound() []video.Extent {
 	wanted := x.Opening()

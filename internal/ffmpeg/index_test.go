@@ -127,8 +127,7 @@ func TestAChunkOfAPartialSourceIsTheChunkOfTheWhole(t *testing.T) {
 			if n > len(body)/3 {
 				t.Errorf("the sound reads %d of %d bytes", n, len(body))
 			}
-			from, to := FirstStill(*f.Video)
-			part, _ = partial(t, body, x.Pictures(from, to), 0)
+			part, _ = partial(t, body, StillPart(x, f), 0)
 			if files, err := tool.Stills(t.Context(), part, f, p, t.TempDir()); err != nil || len(files) != 2 {
 				t.Errorf("stills: %v, %v", files, err)
 			}

@@ -59,3 +59,35 @@ func TestEveryDecoderAndDemuxerOfTheListsExists(t *testing.T) {
 		}
 	}
 }
+
+// TestFormats_EachDecoderOfFFmpeg_IsListedOrLeftOutWithAReason keeps docs/FORMATS.md complete: what ffmpeg 5.1 decodes is
+// let in or named there, and what is let in is not named as left out.
+func TestFormats_EachDecoderOfFFmpeg_IsListedOrLeftOutWithAReason(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	if !strings.HasPrefix(tool.Version(), "5.1.") {
+		t.Skip("the docs list the decoders of ffmpeg 5.1")
+	}
+	docs := string(read(t, "../../docs/FORMATS.md"))
+	listed, left, _ := strings.Cut(docs, "## Left out")
+	var out strings.Builder
+	if _, err := tool.run(t.Context(), spec{op: "test", dir: t.TempDir(), bare: true, args: []string{"-hide_banner", "-decoders"}, stdout: &out}); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(out.String(), " ------")
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		in := slices.Contains(decoders, f[1])
+		if in == strings.Contains(left, "`"+f[1]+"`") || in && !strings.Contains(listed, "`"+f[1]+"`") {
+			t.Errorf("%s: let in %v; docs/FORMATS.md says otherwise, or nothing", f[1], in)
+		}
+	}
+	for _, name := range formats {
+		if !strings.Contains(listed, "`"+name+"`") {
+			t.Errorf("docs/FORMATS.md lacks the container %s", name)
+		}
+	}
+}

@@ -96,11 +96,14 @@ type probe struct {
 	size    int64
 	layout  layout
 	header  header
+	opened  []string  // options that let ffprobe open the decoders of tracks that are never decoded
 	video   *stream   // the chosen video stream that decodes; nil for none
 	shown   frame     // its first decoded frame
 	pace    int64     // ticks between its first decoded frames
 	changes bool      // its frames change their size or shape
 	audio   []*stream // those that decode
+	main    *stream   // the one of audio that is encoded; nil for none
+	lost    []*stream // those that would have been used if they could be decoded
 	scan    scan
 	cpu     time.Duration // of the tools so far
 }
@@ -119,7 +122,7 @@ func (p *probe) run(ctx context.Context, file io.ReaderAt) (video.Facts, error) 
 		return video.Facts{}, err
 	}
 	p.layout = readLayout(file, p.size, head)
-	for _, step := range []func(context.Context) error{p.checkLayout, p.readHeader, p.choose, p.decode, p.measure} {
+	for _, step := range []func(context.Context) error{p.checkLayout, p.readHeader, p.admit, p.measure, p.chooseVideo, p.chooseAudio} {
 		if err := step(ctx); err != nil {
 			return video.Facts{}, err
 		}
@@ -144,7 +147,7 @@ func (p *probe) checkLayout(context.Context) error {
 
 // ffprobe runs ffprobe on the source with args and returns what it wrote.
 func (p *probe) ffprobe(ctx context.Context, stdout io.Writer, args ...string) (result, error) {
-	all := append(guardArgs(p.tool.config.Limits), args...)
+	all := append(append(guardArgs(p.tool.config.Limits), p.opened...), args...)
 	return p.exec(ctx, spec{op: opProbe, probe: true, args: append(all, "file:"+p.path), reads: []string{p.path}, partial: p.partial, stdout: stdout})
 }
 
@@ -155,16 +158,26 @@ func (p *probe) exec(ctx context.Context, s spec) (result, error) {
 	return r, err
 }
 
+// readHeader reads what the container says of its tracks. ffprobe 5.1 opens the decoder of every track, also of those
+// that nobody asked for, and ends where one may not be opened. Such a decoder is then permitted for its own track
+// alone: it reads the track's configuration and never a packet, because neither the demuxer nor Sluice uses it.
 func (p *probe) readHeader(ctx context.Context) error {
-	var out bytes.Buffer
-	r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-show_format", "-show_streams")
-	if err == nil {
-		p.header, err = decode[header](out.Bytes())
+	for range maxStreams + 1 {
+		var out bytes.Buffer
+		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-show_format", "-show_streams", "-show_programs")
+		if err == nil {
+			p.header, err = decode[header](out.Bytes())
+		}
+		if err == nil {
+			return nil
+		}
+		codec, track := codecRefused.FindAllStringSubmatch(r.Tail, -1), codecUnopened.FindStringSubmatch(r.Tail)
+		if !failed(err) || codec == nil || track == nil || slices.Contains(p.opened, "-codec_whitelist:"+track[1]) {
+			return p.explain(r, err)
+		}
+		p.opened = append(p.opened, "-codec_whitelist:"+track[1], codec[len(codec)-1][1])
 	}
-	if err != nil {
-		return p.explain(r, err)
-	}
-	return nil
+	return tooManyStreams(p.tool.config.Limits, nil)
 }
 
 // explain tells why ffprobe could not open the source.
@@ -181,7 +194,7 @@ func (p *probe) explain(r result, err error) error {
 	case strings.Contains(r.Tail, "Format not on whitelist"):
 		return fault.New(fault.Unsupported, opProbe, "unsupported_container",
 			"The file is of a kind that Sluice does not take. Upload MP4, MOV, Matroska, WebM, AVI, MPEG-TS or another common video or audio file.", err)
-	case fault.Of(err).Kind != fault.Internal:
+	case !failed(err):
 		return err // a limit, the sandbox, the disk, or the context
 	case p.layout.mp4 && p.layout.pastEnd:
 		return fault.New(fault.Invalid, opProbe, "truncated", "The file ends before its media does: the upload was cut off. Upload the whole file.", err)
@@ -194,7 +207,10 @@ func (p *probe) explain(r result, err error) error {
 }
 
 // codecRefused is what ffmpeg says of a decoder that is not on the list.
-var codecRefused = regexp.MustCompile(`Codec \((\w+)\) not on whitelist`)
+var codecRefused = regexp.MustCompile(`Codec \((\S+)\) not on whitelist`)
+
+// codecUnopened is what ffprobe says before it ends because a track's decoder could not be opened.
+var codecUnopened = regexp.MustCompile(`Could not open codec for input stream (\d+)`)
 
 func damaged(cause error) error {
 	return fault.New(fault.Invalid, opProbe, "damaged", "The file is damaged: nothing in it can be decoded. Make it anew, or upload another copy.", cause)
@@ -214,70 +230,18 @@ func tooManyPixels(limits video.Limits, cause error) error {
 		fmt.Sprintf("The picture has more than the %.1f million pixels that the server takes. Upload a version of smaller resolution.", float64(limits.Pixels)/1e6), cause)
 }
 
-// choose picks the streams and refuses what their headers alone rule out.
-func (p *probe) choose(context.Context) error {
-	limits := p.tool.config.Limits
-	if limits.Streams > 0 && len(p.header.Streams) > limits.Streams {
-		return tooManyStreams(limits, nil)
-	}
-	p.video, p.audio = p.header.chosenVideo(), p.header.audio()
-	if p.video == nil && len(p.audio) == 0 {
-		return fault.New(fault.Invalid, opProbe, "no_streams", "The file has neither a picture nor sound. Upload one that has.", nil)
-	}
-	if v := p.video; v != nil && limits.Pixels > 0 && int64(v.Width)*int64(v.Height) > limits.Pixels {
-		return tooManyPixels(limits, fmt.Errorf("%d × %d pixels", v.Width, v.Height))
-	}
-	if v := p.video; v != nil && v.noBaseLayer() {
-		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
-			"The picture is Dolby Vision profile 5, which has no layer that other decoders show right. Upload a version in profile 8, HDR10, HLG or SDR.", nil)
-	}
-	return nil
-}
-
-// decode tries the first packets of the chosen streams: a stream of which nothing decodes is none. A source that
-// starts between key frames needs more packets than one, so that the number grows.
-func (p *probe) decode(ctx context.Context) error {
-	if v := p.video; v != nil {
-		found, err := p.firstFrames(ctx, v, "V:0", p.looks(fewLooks), 8, 120, 1500)
-		if err != nil {
-			return err
-		}
-		if len(found.Frames) == 0 {
-			return p.undecodable(v)
-		}
-		p.shown, p.pace = found.Frames[0], found.interval()
-		if err := p.chooseSize(ctx, v, found); err != nil {
-			return err
-		}
-	}
-	var audio []*stream
-	for _, a := range p.audio {
-		found, err := p.firstFrames(ctx, a, strconv.Itoa(a.Index), "", 16, 400)
-		if err != nil {
-			return err
-		}
-		if len(found.Frames) > 0 && a.Channels > 0 && a.Channels <= maxChannels {
-			audio = append(audio, a)
-		}
-	}
-	if p.video == nil && len(audio) == 0 {
-		return p.undecodable(p.audio[0])
-	}
-	p.audio = audio
-	return nil
-}
-
-// firstFrames decodes as many packets of the stream that specifier names as each of counts until one gives a frame, and
-// at more intervals, in ffprobe's words, after them.
-func (p *probe) firstFrames(ctx context.Context, s *stream, specifier, more string, counts ...int) (frames, error) {
-	if s.Codec == "" || s.Codec == "none" || s.Codec == "unknown" {
+// firstFrames decodes as many packets of the stream as each of counts until one gives a frame, and at more intervals, in
+// ffprobe's words, after them. A source that starts between key frames needs more packets than one, so the number grows.
+func (p *probe) firstFrames(ctx context.Context, s *stream, more string, counts ...int) (frames, error) {
+	if !s.known() || p.refused(s) {
 		return frames{}, nil
 	}
 	for _, n := range counts {
 		var out bytes.Buffer
-		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", specifier, "-read_intervals", fmt.Sprintf("%%+#%d%s", n, more),
-			"-show_entries", "frame=best_effort_timestamp,media_type,pix_fmt,width,height,sample_aspect_ratio,interlaced_frame,color_range,color_space,color_transfer,color_primaries")
-		if err != nil && fault.Of(err).Code != "tool_failed" {
+		r, err := p.ffprobe(ctx, &limitedWriter{w: &out, left: maxHeader}, "-of", "json", "-select_streams", strconv.Itoa(s.Index),
+			"-read_intervals", fmt.Sprintf("%%+#%d%s", n, more), "-show_entries", "frame=best_effort_timestamp,media_type,pix_fmt,width,height,"+
+				"sample_aspect_ratio,interlaced_frame,color_range,color_space,color_transfer,color_primaries,channels,channel_layout")
+		if err != nil && !failed(err) {
 			return frames{}, p.explain(r, err)
 		}
 		// What was decoded before ffprobe gave up counts: the end of its list may be missing.
@@ -290,18 +254,19 @@ func (p *probe) firstFrames(ctx context.Context, s *stream, specifier, more stri
 	return frames{}, nil
 }
 
+// refused reports whether the decoder of a track is not on the list.
+func (p *probe) refused(s *stream) bool {
+	return slices.Contains(p.opened, "-codec_whitelist:"+strconv.Itoa(s.Index))
+}
+
 // undecodable tells a codec that this ffmpeg lacks from damaged media.
 func (p *probe) undecodable(s *stream) error {
-	name := s.Codec
-	if name == "" || name == "none" || name == "unknown" {
-		name = s.Tag
-	}
 	switch {
 	case s.Channels > maxChannels:
 		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
 			fmt.Sprintf("The sound has %d channels; Sluice takes up to %d. Upload a version with fewer.", s.Channels, maxChannels), nil)
-	case name == s.Tag:
-		return unsupportedCodec(name)
+	case !s.known() || p.refused(s):
+		return unsupportedCodec(s.name())
 	default:
 		return damaged(nil)
 	}
@@ -325,15 +290,13 @@ func printable(name string) string {
 // measure reads all packets.
 func (p *probe) measure(ctx context.Context) error {
 	p.scan = scan{tracks: map[int]*track{}, breaks: strings.HasPrefix(p.header.Format.Name, "mpeg")}
-	for _, s := range append([]*stream{p.video}, p.audio...) {
-		if s != nil {
-			p.scan.tracks[s.Index] = &track{base: ratio(s.Base)}
-		}
+	for _, s := range append(p.header.films(), p.header.audio()...) {
+		p.scan.tracks[s.Index] = &track{base: ratio(s.Base), clock: p.scan.clockOf(p.header.program(s.Index))}
 	}
 	tables := *p
 	tables.partial = false // what is asked of packets stands in the sample tables; that their bytes don't parse is no news
 	r, err := tables.ffprobe(ctx, &p.scan, "-of", "csv=p=0", "-show_entries", "packet=stream_index,pts,dts,duration,flags")
-	if err != nil && fault.Of(err).Code != "tool_failed" {
+	if err != nil && !failed(err) {
 		return p.explain(r, err)
 	}
 	for _, t := range p.scan.tracks {

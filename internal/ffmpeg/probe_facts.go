@@ -25,19 +25,20 @@ func (p *probe) facts() (video.Facts, error) {
 	}
 	for _, a := range p.audio {
 		t := p.scan.tracks[a.Index]
-		if t.packets == 0 {
-			continue
-		}
 		facts := a.audioFacts()
+		facts.Main = a == p.main
 		facts.Start = max(0, timeOf(t.first, t.base)-start)
 		facts.Duration = t.ending() - start
 		if !t.timed {
 			facts.Duration = timeOf(t.duration, t.base)
 		}
 		f.Audio = append(f.Audio, facts)
-		f.Duration = max(f.Duration, facts.Duration)
+		if facts.Main {
+			f.Duration = max(f.Duration, facts.Duration)
+		}
 	}
-	if f.Video == nil && len(f.Audio) == 0 || f.Video != nil && f.Video.Packets == 0 || f.Duration <= 0 {
+	f.Warnings = append(f.Warnings, p.notes()...)
+	if f.Video != nil && f.Video.Packets == 0 || f.Duration <= 0 {
 		return f, damaged(nil)
 	}
 	if limit := p.tool.config.Limits.Duration; limit > 0 && f.Duration > limit {
@@ -49,13 +50,22 @@ func (p *probe) facts() (video.Facts, error) {
 	return f, nil
 }
 
-// start is the time that ffmpeg calls 0 under -copyts -start_at_zero: the container's own start.
+// start is the time that ffmpeg calls 0 under -copyts -start_at_zero: the container's own start. Of several programs,
+// whose clocks have nothing in common, it is that of the tracks that are used, which are copied before they are encoded.
 func (p *probe) start() time.Duration {
-	if seconds, err := strconv.ParseFloat(p.header.Format.Start, 64); err == nil {
+	tracks := p.scan.tracks
+	if len(p.header.Programs) > 1 {
+		tracks = map[int]*track{}
+		for _, s := range []*stream{p.video, p.main} {
+			if s != nil {
+				tracks[s.Index] = p.scan.tracks[s.Index]
+			}
+		}
+	} else if seconds, err := strconv.ParseFloat(p.header.Format.Start, 64); err == nil {
 		return time.Duration(seconds * float64(time.Second))
 	}
 	start, found := time.Duration(0), false
-	for _, t := range p.scan.tracks {
+	for _, t := range tracks {
 		if first := timeOf(t.first, t.base); t.timed && (!found || first < start) {
 			start, found = first, true
 		}

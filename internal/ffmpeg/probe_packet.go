@@ -20,6 +20,7 @@ const jump = 10 * time.Second
 // track measures one stream from its packets.
 type track struct {
 	base     video.Ratio // seconds a tick
+	clock    *clock
 	packets  int64
 	skipped  int64 // packets that an edit list leaves out
 	untimed  int64 // packets without a presentation time
@@ -40,11 +41,27 @@ type track struct {
 // however long the source is.
 type scan struct {
 	tracks map[int]*track
-	breaks bool // the container's clock may jump (transport streams)
-	shift  time.Duration
-	clock  time.Duration // of the last packet, shifted
-	ticks  bool          // clock counts
-	rest   []byte        // an unfinished line
+	breaks bool           // the container's clock may jump (transport streams)
+	clocks map[int]*clock // by program: each has its own (ISO/IEC 13818-1 §2.4.2.1)
+	rest   []byte         // an unfinished line
+}
+
+// clock follows the clock of one program over its jumps.
+type clock struct {
+	shift time.Duration
+	last  time.Duration // of the last packet, shifted
+	runs  bool          // last counts
+}
+
+// clockOf is the clock of a program; -1 is that of all tracks without one.
+func (s *scan) clockOf(program int) *clock {
+	if s.clocks[program] == nil {
+		if s.clocks == nil {
+			s.clocks = map[int]*clock{}
+		}
+		s.clocks[program] = &clock{}
+	}
+	return s.clocks[program]
 }
 
 // Write takes output of ffprobe -of csv=p=0 with the entries stream_index, pts, dts, duration, flags.
@@ -81,19 +98,19 @@ func (s *scan) line(line []byte) {
 	dts, hasDTS := number(f[2])
 	duration, _ := number(f[3])
 	if s.breaks && hasDTS {
-		shift := ticksOf(s.settle(timeOf(dts, t.base), timeOf(duration, t.base)), t.base)
+		shift := ticksOf(t.clock.settle(timeOf(dts, t.base), timeOf(duration, t.base)), t.base)
 		pts, dts = pts+shift, dts+shift
 	}
 	t.add(pts, hasPTS, dts, hasDTS, max(0, duration))
 }
 
 // settle returns the shift that keeps a jumping clock going on.
-func (s *scan) settle(now, duration time.Duration) time.Duration {
-	if s.ticks && (now+s.shift-s.clock > jump || s.clock-now-s.shift > jump) {
-		s.shift = s.clock - now
+func (c *clock) settle(now, duration time.Duration) time.Duration {
+	if c.runs && (now+c.shift-c.last > jump || c.last-now-c.shift > jump) {
+		c.shift = c.last - now
 	}
-	s.clock, s.ticks = now+s.shift+duration, true
-	return s.shift
+	c.last, c.runs = now+c.shift+duration, true
+	return c.shift
 }
 
 func number(b []byte) (int64, bool) {

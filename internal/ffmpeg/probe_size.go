@@ -43,7 +43,7 @@ func (p *probe) chooseSize(ctx context.Context, v *stream, seen frames) error {
 		p.changes = differ && p.partial
 		return nil
 	}
-	found, err := p.firstFrames(ctx, v, "V:0", intervals, 1)
+	found, err := p.firstFrames(ctx, v, intervals, 1)
 	if err != nil {
 		return err
 	}

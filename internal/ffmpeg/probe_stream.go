@@ -14,8 +14,13 @@ import (
 
 // header is what ffprobe says of a source before its packets are read: claims, to be measured.
 type header struct {
-	Streams []stream `json:"streams"`
-	Format  struct {
+	Streams  []stream `json:"streams"`
+	Programs []struct {
+		Streams []struct {
+			Index int `json:"index"`
+		} `json:"streams"`
+	} `json:"programs"` // of a transport stream, or of another container that groups its tracks
+	Format struct {
 		Name  string `json:"format_name"`
 		Start string `json:"start_time"`
 		Lasts string `json:"duration"`
@@ -38,6 +43,7 @@ type stream struct {
 	Base        string            `json:"time_base"`
 	Frames      string            `json:"nb_frames"` // MP4: as many samples as the tables count
 	Channels    int               `json:"channels"`
+	Layout      string            `json:"channel_layout"` // empty: unknown
 	SampleRate  string            `json:"sample_rate"`
 	Disposition map[string]int    `json:"disposition"`
 	Tags        map[string]string `json:"tags"`
@@ -72,6 +78,8 @@ type frame struct {
 	Aspect     string `json:"sample_aspect_ratio"`
 	Interlaced int    `json:"interlaced_frame"`
 	Time       *int64 `json:"best_effort_timestamp"` // ticks of the stream
+	Channels   int    `json:"channels"`
+	Layout     string `json:"channel_layout"`
 	picture
 }
 
@@ -95,14 +103,27 @@ func (f frames) interval() int64 {
 	return intervals[len(intervals)/2]
 }
 
-// chosenVideo is the stream that ffmpeg calls 0:V:0: the first that is no attached picture.
-func (h header) chosenVideo() *stream {
+// films are the video tracks that may be the film: no attached picture and no thumbnails of chapters.
+func (h header) films() []*stream {
+	var list []*stream
 	for i, s := range h.Streams {
 		if s.Kind == "video" && s.Disposition["attached_pic"] == 0 && s.Disposition["timed_thumbnails"] == 0 {
-			return &h.Streams[i]
+			list = append(list, &h.Streams[i])
 		}
 	}
-	return nil
+	return list
+}
+
+// program is the first program that a track belongs to, from 0; -1 for none.
+func (h header) program(index int) int {
+	for n, p := range h.Programs {
+		for _, s := range p.Streams {
+			if s.Index == index {
+				return n
+			}
+		}
+	}
+	return -1
 }
 
 func (h header) audio() []*stream {
@@ -113,6 +134,22 @@ func (h header) audio() []*stream {
 		}
 	}
 	return list
+}
+
+// known reports whether ffprobe has a name for the codec.
+func (s *stream) known() bool { return s.Codec != "" && s.Codec != "none" && s.Codec != "unknown" }
+
+// name is the codec's name; of an unknown one, its four letters in the container.
+func (s *stream) name() string {
+	if s.known() {
+		return s.Codec
+	}
+	return s.Tag
+}
+
+// has reports whether one of the dispositions is set.
+func (s *stream) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return s.Disposition[n] != 0 })
 }
 
 // videoFacts joins what the header claims with what a decoded frame showed; the frame wins, because it is what the
@@ -167,7 +204,7 @@ func (s *stream) noBaseLayer() bool {
 
 func (s *stream) audioFacts() video.AudioFacts {
 	rate, _ := strconv.Atoi(s.SampleRate)
-	return video.AudioFacts{Index: s.Index, Codec: s.Codec, Channels: s.Channels, SampleRate: rate, Language: bcp47(s.Tags["language"])}
+	return video.AudioFacts{Index: s.Index, Codec: s.Codec, Channels: s.Channels, Layout: s.Layout, SampleRate: rate, Language: bcp47(s.Tags["language"])}
 }
 
 // bcp47 turns a container's ISO 639-2 code into a BCP 47 tag; empty for unknown.

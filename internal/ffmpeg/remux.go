@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"sluice/internal/fault"
 	"sluice/internal/video"
@@ -40,13 +41,26 @@ func RemuxFor(f video.Facts) string {
 func remuxArgs(limits video.Limits, src, dst string, f video.Facts, container string) []string {
 	args := inputArgs(limits, src, "-fflags", "+genpts")
 	if f.Video != nil {
-		args = append(args, "-map", "0:V:0")
+		args = append(args, "-map", fmt.Sprintf("0:%d", f.Video.Index))
 	}
 	for _, a := range f.Audio {
 		args = append(args, "-map", fmt.Sprintf("0:%d", a.Index))
 	}
 	args = append(args, strip()...)
+	for i, a := range f.Audio { // the copy has neither programs nor dispositions: a probe of it chooses by this flag alone
+		flag := "0"
+		if a.Main {
+			flag = "default"
+		}
+		args = append(args, fmt.Sprintf("-disposition:a:%d", i), flag)
+	}
 	return append(args, "-c", "copy", "-f", container, "-y", "file:"+dst)
+}
+
+// Uncut reports whether a source that cannot be copied may be encoded as it is, in one piece. A container whose clock may
+// jump may not: sound and picture would lose each other.
+func Uncut(f video.Facts) bool {
+	return !strings.HasPrefix(f.Container, "mpeg") && f.Container != "ogg"
 }
 
 // Remux copies the streams of src, without decoding them, into the file dst of the container that RemuxFor named. Probe
@@ -56,7 +70,7 @@ func remuxArgs(limits video.Limits, src, dst string, f video.Facts, container st
 func (t *Tool) Remux(ctx context.Context, src, dst string, f video.Facts, container string) error {
 	const op = "ffmpeg.remux"
 	_, err := t.run(ctx, spec{op: op, args: remuxArgs(t.config.Limits, src, dst, f, container), reads: []string{src}, dir: filepath.Dir(dst)})
-	if err != nil && fault.Of(err).Code != "tool_failed" {
+	if err != nil && !failed(err) {
 		return err
 	}
 	if info, statErr := os.Stat(dst); err != nil || statErr != nil || info.Size() == 0 {

@@ -46,9 +46,8 @@ type result struct {
 	MaxRSS int64         // bytes; at least the server's own peak, which the kernel counts to a child before its exec
 }
 
-// run runs one process to its end. It fails with a fault.Error: "canceled" and "timeout" by ctx, "too_costly",
-// "out_of_memory", "output_too_large", "disk_full" by the limits, "tool_failed" for any other bad end. The result is
-// filled in either case.
+// run runs one process to its end. It fails with a fault.Error: "canceled" and "timeout" by ctx, and the codes of
+// outcomes for what the tool itself did. The result is filled in either case.
 func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -130,17 +129,6 @@ func (t *Tool) account(state *os.ProcessState) result {
 	return r
 }
 
-// exhausted reports whether a tool said that memory or disk ran out, whatever it exited with.
-func exhausted(said string) bool { return noMemory(said) || noSpace(said) }
-
-func noMemory(said string) bool {
-	return strings.Contains(said, "Cannot allocate memory") || strings.Contains(said, "malloc of size")
-}
-
-func noSpace(said string) bool {
-	return strings.Contains(said, "No space left on device") || strings.Contains(said, "Disk quota exceeded")
-}
-
 // report gives cmd a pipe as descriptor 3 and reads ffmpeg's progress blocks from it. finish ends the reading.
 func report(cmd *sandbox.Cmd, to func(progress)) (finish func(), err error) {
 	r, w, err := os.Pipe()
@@ -213,8 +201,9 @@ func cpuOf(pid int) string {
 
 // toolError carries what a tool said into an error's cause.
 type toolError struct {
-	tail string
-	err  error
+	tail  string
+	err   error
+	tries int // how often the work is worth trying; 0: as often as the engine tries it
 }
 
 func (e *toolError) Error() string {
@@ -244,37 +233,20 @@ func lastLine(s string) string {
 // explain turns a process's bad end into an error.
 func (t *Tool) explain(ctx context.Context, op string, state *os.ProcessState, r result, err error) error {
 	cause := &toolError{tail: r.Tail, err: err}
-	var signal syscall.Signal
-	if state != nil {
-		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			signal = status.Signal()
-		}
-	}
-	limit := t.config.Limits.CPU
 	switch {
 	case errors.Is(context.Cause(ctx), errStalled):
-		return fault.New(fault.Internal, op, "tool_stalled", "The media tool did nothing for too long and was ended; the work is tried again.", &toolError{r.Tail, errStalled})
+		return fault.New(fault.Internal, op, "tool_stalled", "The media tool did nothing for too long and was ended; the work is tried again.",
+			&toolError{tail: r.Tail, err: errStalled})
 	case errors.Is(ctx.Err(), context.Canceled):
-		return fault.New(fault.Canceled, op, "canceled", "The work was canceled.", &toolError{r.Tail, context.Canceled})
+		return fault.New(fault.Canceled, op, "canceled", "The work was canceled.", &toolError{tail: r.Tail, err: context.Canceled})
 	case ctx.Err() != nil:
-		return fault.New(fault.Unavailable, op, "timeout", "The work took too long; try again.", &toolError{r.Tail, ctx.Err()})
+		return fault.New(fault.Unavailable, op, "timeout", "The work took too long; try again.", &toolError{tail: r.Tail, err: ctx.Err()})
 	case sandbox.SetupFailed(state):
 		return fault.New(fault.Unavailable, op, "sandbox_failed", "The media tool could not be started in its sandbox; see the server's log.", cause)
-	case signal == syscall.SIGXCPU, limit > 0 && r.CPU >= limit:
-		// ffmpeg catches SIGXCPU and ends like after TERM, so that the time tells more than the exit code.
-		return fault.New(fault.TooLarge, op, "too_costly",
-			"The file costs more CPU time than the server allows. Upload a smaller or simpler version, or raise the CPU limit.", cause)
-	case signal == syscall.SIGXFSZ, strings.Contains(r.Tail, "File too large"):
-		return fault.New(fault.TooLarge, op, "output_too_large",
-			"An output grew over the server's limit for one file. Upload a shorter version, or raise the output limit.", cause)
-	case noSpace(r.Tail):
-		return fault.New(fault.Unavailable, op, "disk_full", "The server's disk is full. Free some space; the work is tried again.", cause)
-	case noMemory(r.Tail):
-		return fault.New(fault.TooLarge, op, "out_of_memory",
-			"The file needs more memory than the server allows. Upload a version of smaller resolution, or raise the memory limit.", cause)
-	default:
-		return fault.New(fault.Internal, op, "tool_failed", "The media tool failed on this file; see the details of the attempt.", cause)
 	}
+	o := outcomeOf(signalOf(state), t.config.Limits.CPU > 0 && r.CPU >= t.config.Limits.CPU, r.Tail)
+	cause.tries = o.tries
+	return fault.New(o.kind, op, o.code, o.message, cause)
 }
 
 // tail keeps the last size bytes written to it.

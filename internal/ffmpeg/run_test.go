@@ -83,7 +83,7 @@ func TestABadEndHasAStableCode(t *testing.T) {
 		"file size": {limits: video.Limits{Output: 1 << 20}, args: raw, code: "output_too_large"},
 		"memory": {limits: video.Limits{Memory: 700 << 20}, code: "out_of_memory",
 			args: []string{"-f", "lavfi", "-i", "color=r=25:d=60:s=1920x1080", "-vf", "reverse", "-c:v", "rawvideo", "-f", "null", "-"}},
-		"option":  {args: []string{"-no_such_option"}, code: "tool_failed"},
+		"option":  {args: []string{"-no_such_option"}, code: "unsupported_media"},
 		"timeout": {args: append(source, "-c:v", "libx264", "-f", "null", "-"), timeout: 300 * time.Millisecond, code: "timeout"},
 		"cancel":  {args: append(source, "-c:v", "libx264", "-f", "null", "-"), cancel: true, code: "canceled"},
 	} {

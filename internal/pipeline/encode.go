@@ -81,7 +81,7 @@ func (p *Pipeline) audio(ctx context.Context, r *run) error {
 // stills makes poster and thumbnail.
 func (p *Pipeline) stills(ctx context.Context, r *run) error {
 	var files []ffmpeg.StillFile
-	part := func(x *ffmpeg.Index) []video.Extent { return x.Pictures(ffmpeg.FirstStill(*r.Video.Facts.Video)) }
+	part := func(x *ffmpeg.Index) []video.Extent { return ffmpeg.StillPart(x, *r.Video.Facts) }
 	err := p.read(ctx, r, part, func(src ffmpeg.Source) (err error) {
 		files, err = p.Tool.Stills(ctx, src, *r.Video.Facts, *r.Plan, r.dir)
 		return err

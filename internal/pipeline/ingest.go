@@ -5,6 +5,7 @@ import (
 	"path"
 
 	"sluice/internal/engine"
+	"sluice/internal/fault"
 	"sluice/internal/ffmpeg"
 	"sluice/internal/video"
 )
@@ -30,15 +31,27 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 	}
 	timed := facts // the facts of the file that is cut: the copy's, where there is one
 	remux := ffmpeg.RemuxFor(facts)
+	copied := ""
 	if remux != "" {
-		copied, err := p.copied(ctx, r, remux, &facts)
+		if copied, err = p.copied(ctx, r, remux, &facts); err != nil && fault.Of(err).Code == "remux_failed" && ffmpeg.Uncut(facts) {
+			r.log.Info("the source is encoded in one piece", "why", err)
+			remux, err = "", nil
+		}
 		if err != nil {
 			return err
 		}
+	}
+	if remux != "" {
 		if timed, err = p.Tool.Probe(ctx, ffmpeg.Whole(copied), path.Base(copied)); err != nil {
 			return err
 		}
 		timed.Container, timed.Bytes, timed.Bitrate = facts.Container, facts.Bytes, facts.Bitrate
+		timed.Warnings = append(facts.Warnings, timed.Warnings...)
+		if len(timed.Audio) == len(facts.Audio) { // in the same order; the copy says less of them
+			for i := range timed.Audio {
+				timed.Audio[i].Language, timed.Audio[i].Layout = facts.Audio[i].Language, facts.Audio[i].Layout
+			}
+		}
 	}
 	settings := r.Settings
 	if settings.MaxResolution == 0 {

@@ -154,7 +154,7 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		failure := video.StepFailure{
 			Failure: video.Failure{Code: fault.Of(err).Code, Message: fault.Of(err).Message},
 			Detail:  ffmpeg.Detail(err),
-			Final:   a.Final(err),
+			Final:   a.Final(err) || repeats(err, r.Attempt),
 			Waits:   a.Waits(err),
 		}
 		r.log.Warn("attempt failed", "attempt", r.Attempt, "final", failure.Final, "waits", failure.Waits, "error", err)
@@ -170,6 +170,12 @@ func (p *Pipeline) step(do func(context.Context, *run) error) engine.Worker {
 		}
 		return err
 	}
+}
+
+// repeats reports whether an attempt is the last of those that the failure of its tool is worth.
+func repeats(err error, attempt int) bool {
+	tries := ffmpeg.Tries(err)
+	return tries > 0 && attempt >= tries
 }
 
 // crowded tells a full disk, whoever met it, from a failure of the work: a step waits for room.

@@ -17,11 +17,16 @@ import (
 	"sluice/internal/video"
 )
 
-// DefaultSuffixes are the endings of the common video and audio files.
+// DefaultSuffixes are the endings of video and audio files whose containers docs/FORMATS.md lists.
 func DefaultSuffixes() []string {
 	return []string{
 		".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".m2ts",
 		".mts", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aif", ".aiff",
+		".mk3d", ".divx", ".dvr-ms", ".wtv", ".m1v", ".m2t", ".m2p", ".mpe", ".mod", ".tod", ".trp", ".ty", ".pva", ".3gpp", ".3gp2", ".ogm", ".ogx",
+		".rm", ".rmvb", ".gxf", ".lxf", ".nut", ".nuv", ".nsv", ".dav", ".cine", ".r3d", ".ismv", ".cmfv", ".lrv", ".insv", ".h264", ".264", ".avc",
+		".h265", ".265", ".hevc", ".ivf", ".obu", ".y4m", ".vc1", ".drc", ".mj2",
+		".mka", ".weba", ".m4b", ".m4r", ".f4a", ".isma", ".cmfa", ".mp2", ".mpa", ".ac3", ".eac3", ".ec3", ".dts", ".thd", ".mlp", ".amr", ".caf",
+		".au", ".snd", ".w64", ".bwf", ".aifc", ".ape", ".tta", ".tak", ".wv", ".mpc", ".shn", ".dsf", ".dff", ".ra", ".spx", ".oma", ".voc", ".vqf", ".qcp",
 	}
 }
 

@@ -1,6 +1,9 @@
 package video
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Facts is what probing found in a source. Times count from the start of the earliest stream (ffmpeg's
 // -copyts -start_at_zero), so a stream that starts late has a Start above 0.
@@ -10,7 +13,7 @@ type Facts struct {
 	Bytes     int64         `json:"bytes"`
 	Bitrate   int64         `json:"bitrate"`            // bits a second over all
 	Seekable  bool          `json:"seekable"`           // the container has an index that ffmpeg seeks exactly by
-	Video     *VideoFacts   `json:"video,omitempty"`    // the stream ffmpeg calls 0:V:0 (no cover art); nil for audio only
+	Video     *VideoFacts   `json:"video,omitempty"`    // the track that is the film (no cover art, no thumbnails); nil for audio only
 	Audio     []AudioFacts  `json:"audio,omitempty"`    // in the container's order
 	Warnings  []Failure     `json:"warnings,omitempty"` // what is wrong with the source and does not keep it from being played
 }
@@ -42,13 +45,48 @@ type VideoFacts struct {
 
 // AudioFacts describes one audio stream.
 type AudioFacts struct {
-	Index      int           `json:"index"`
+	Index      int           `json:"index"`          // in the container
+	Main       bool          `json:"main,omitempty"` // the track that is encoded
 	Codec      string        `json:"codec"`
 	Channels   int           `json:"channels"`
-	SampleRate int           `json:"sample_rate"` // Hz
+	Layout     string        `json:"layout,omitempty"` // ffmpeg's name of the channel layout; empty where it is unknown
+	SampleRate int           `json:"sample_rate"`      // Hz
 	Language   string        `json:"language,omitempty"`
 	Start      time.Duration `json:"start"`
 	Duration   time.Duration `json:"duration"` // from time 0 to the end of the last packet
+}
+
+// MainAudio is the track of the sound that is encoded; nil where there is none. Facts that an older version recorded mark
+// none: it encoded the first.
+func (f Facts) MainAudio() *AudioFacts {
+	for i := range f.Audio {
+		if f.Audio[i].Main {
+			return &f.Audio[i]
+		}
+	}
+	if len(f.Audio) > 0 {
+		return &f.Audio[0]
+	}
+	return nil
+}
+
+// right is the track that holds the right channel of the sound whose left one is in a; 0 for none. Masters in MXF and
+// MOV have each channel in a track of its own, the first two of which are the stereo pair (EBU R 123); MOV may also name
+// them. Elsewhere tracks of one channel are different sounds.
+func (f Facts) right(a *AudioFacts) int {
+	if a.Channels != 1 || len(f.Audio) < 2 || a.Index != f.Audio[0].Index {
+		return 0
+	}
+	b := f.Audio[1]
+	master := (f.Container == "mxf" || strings.HasPrefix(f.Container, "mov,")) && strings.HasPrefix(a.Codec, "pcm_")
+	for _, t := range f.Audio {
+		master = master && t.Channels == 1
+	}
+	named := strings.HasSuffix(a.Layout, "(FL)") && strings.HasSuffix(b.Layout, "(FR)")
+	if b.Channels == 1 && b.Codec == a.Codec && b.SampleRate == a.SampleRate && (master || named) {
+		return b.Index
+	}
+	return 0
 }
 
 // Extent is a run of a file's bytes: [From, To).

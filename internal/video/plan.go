@@ -40,8 +40,9 @@ type Rung struct {
 
 // AudioRung is the audio rendition.
 type AudioRung struct {
-	Stream     int    `json:"stream"` // index in the container
-	Name       string `json:"name"`   // "audio"
+	Stream     int    `json:"stream"`          // index in the container
+	Right      int    `json:"right,omitempty"` // index of the track that holds the right channel; 0 where Stream holds all
+	Name       string `json:"name"`            // "audio"
 	Bitrate    int64  `json:"bitrate"`
 	Channels   int    `json:"channels"`
 	SampleRate int    `json:"sample_rate"`

@@ -35,9 +35,8 @@ func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
 	}
 	workers = max(1, workers)
 	p := Plan{Duration: f.Duration, Threads: 1}
-	if len(f.Audio) > 0 {
-		a := f.Audio[0]
-		p.Audio = &AudioRung{Stream: a.Index, Name: "audio", Bitrate: audioBitrate, Channels: 2, SampleRate: audioRate, Language: a.Language}
+	if a := f.MainAudio(); a != nil {
+		p.Audio = &AudioRung{Stream: a.Index, Right: f.right(a), Name: "audio", Bitrate: audioBitrate, Channels: 2, SampleRate: audioRate, Language: a.Language}
 	}
 	v := f.Video
 	if v == nil {
