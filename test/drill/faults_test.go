@@ -35,7 +35,7 @@ type faultInput struct {
 }
 
 // faultInputs are all rows, by topic.
-var faultInputs = slices.Concat(endsFaults, doorFaults)
+var faultInputs = slices.Concat(endsFaults, tracksFaults, doorFaults)
 
 // TestFault_EachInput_EndsAsItShould sends each row of the table to one server, one after the other, and prints input,
 // outcome and seconds. `make faults` runs it; without -full the tests of the packages cover the same kinds of input.
