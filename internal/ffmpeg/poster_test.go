@@ -87,6 +87,7 @@ func TestStills_PoorBeginning_TakesTheFirstGoodPicture(t *testing.T) {
 		"a fade in at 1 s":          "testsrc2=s=320x180:r=25:d=5,fade=in:st=1:d=1",
 		"a flash, then dark":        "testsrc2=s=320x180:r=25:d=5,lutyuv=y='if(lt(val,0),0,val)',drawbox=t=fill:c=white:enable='lt(t,0.5)',drawbox=t=fill:c=black:enable='between(t,0.5,3)'",
 		"a long black, then a film": "testsrc2=s=160x90:r=10:d=30,drawbox=t=fill:c=black:enable='lt(t,16)'",
+		"a title, then a film":      "testsrc2=s=160x90:r=25:d=15,drawbox=t=fill:c=black:enable='lt(t,5)',drawbox=x=40:y=40:w=60:h=8:c=white:t=fill:enable='between(t,1,4)'",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -106,7 +106,8 @@ func stillArgs(limits video.Limits, src string, f video.Facts, p video.Plan, s s
 	for _, output := range [][2]string{{"[full]", "poster.jpg"}, {"[small]", "poster-thumbnail.jpg"}} {
 		args = append(args, "-map", output[0])
 		args = append(args, strip()...)
-		args = append(args, "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-flags:v", "+bitexact", "-fflags", "+bitexact",
+		// A key picture before the time that was sought has a time below 0, which the default mode drops.
+		args = append(args, "-fps_mode", "passthrough", "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-flags:v", "+bitexact", "-fflags", "+bitexact",
 			"-f", "image2", "-update", "1", "-y", "file:"+output[1])
 	}
 	return args
