@@ -1,6 +1,7 @@
 package ffmpeg
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,5 +90,81 @@ func TestFormats_EachDecoderOfFFmpeg_IsListedOrLeftOutWithAReason(t *testing.T) 
 		if !strings.Contains(listed, "`"+name+"`") {
 			t.Errorf("docs/FORMATS.md lacks the container %s", name)
 		}
+	}
+}
+
+// TestFormats_EachCodec_OfAnEncoder_EndsInTracks makes a source by each encoder of the installed ffmpeg whose codec is
+// let in, and takes it through probe and encode. Containers that the encoder's stream does not fit are passed over.
+func TestFormats_EachCodec_OfAnEncoder_EndsInTracks(t *testing.T) {
+	t.Parallel()
+	if !*full {
+		t.Skip("only with -full")
+	}
+	tool := newTool(t)
+	var table strings.Builder
+	if _, err := tool.run(t.Context(), spec{op: "test", dir: t.TempDir(), bare: true, args: []string{"-hide_banner", "-codecs"}, stdout: &table}); err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for line := range strings.Lines(table.String()) {
+		f := strings.Fields(line)
+		if len(f) < 2 || len(f[0]) != 6 || f[0][0] != 'D' || f[0][1] != 'E' || f[0][2] != 'V' && f[0][2] != 'A' || !slices.Contains(decoders, f[1]) {
+			continue
+		}
+		made++
+		t.Run(f[1], func(t *testing.T) {
+			args := []string{"-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=1", "-c:v", f[1], "-strict", "-2"}
+			if f[0][2] == 'A' {
+				args = []string{"-f", "lavfi", "-i", "sine=f=440:d=1", "-c:a", f[1], "-strict", "-2"}
+			}
+			src := ""
+			for _, name := range []string{"a.mkv", "a.mov", "a.nut", "a.avi", "a.rm", "a.flv", "a.mxf", "a.mpg", "a.wav"} {
+				dir := t.TempDir()
+				_, err := tool.run(t.Context(), spec{op: "test", args: append(slices.Clone(args), "-y", name), dir: dir})
+				if err == nil { // it may be that no decoder reads it from that container
+					_, err = tool.run(t.Context(), spec{op: "test", args: []string{"-xerror", "-i", name, "-f", "null", "-"}, dir: dir})
+				}
+				if err == nil {
+					src = filepath.Join(dir, name)
+					break
+				}
+			}
+			if src == "" {
+				t.Skip("its encoder takes neither this size and rate nor these containers")
+			}
+			facts, err := tool.Probe(t.Context(), Whole(src), filepath.Base(src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source := src // as ingest does: one that can't be copied is encoded in one piece
+			if container := RemuxFor(facts); container != "" {
+				copied := filepath.Join(t.TempDir(), "copy")
+				if err := tool.Remux(t.Context(), src, copied, facts, container); err != nil && !Uncut(facts) {
+					t.Fatal(err, Detail(err))
+				} else if err == nil {
+					source = copied
+				}
+			}
+			if source != src {
+				if facts, err = tool.Probe(t.Context(), Whole(source), filepath.Base(src)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			plan, err := video.MakePlan(facts, video.Settings{}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan.Audio != nil {
+				_, err = tool.EncodeAudio(t.Context(), Whole(source), facts, plan, t.TempDir(), nil)
+			} else {
+				_, _, err = tool.EncodeChunk(t.Context(), Whole(source), facts, plan, plan.Chunks[0], t.TempDir(), 1, nil)
+			}
+			if err != nil {
+				t.Errorf("%s: %v\n%s", filepath.Base(src), err, Detail(err))
+			}
+		})
+	}
+	if made < 50 {
+		t.Errorf("only %d codecs were tried", made)
 	}
 }
