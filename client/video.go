@@ -23,7 +23,7 @@ type Video struct {
 	Tags           []string          `json:"tags"`
 	Metadata       map[string]string `json:"metadata"`
 	Status         string            `json:"status"`            // "waiting", "processing", "ready" or "failed"
-	Waiting        *Waiting          `json:"waiting,omitempty"` // what it waits for; nil unless Status is "waiting"
+	Waiting        *Waiting          `json:"waiting,omitempty"` // what it waits for; nil while a step of it runs, and once all is done
 	Playable       bool              `json:"playable"`          // playback can start now
 	Progress       float64           `json:"progress"`          // of the newest generation, 0 to 1
 	ETA            *int64            `json:"eta_ms,omitempty"`
@@ -47,8 +47,14 @@ type Video struct {
 
 // Waiting is what a video waits for.
 type Waiting struct {
-	For      string    `json:"for"`                // "source" or "worker"
-	NextLook time.Time `json:"next_look,omitzero"` // when the server looks for the source by itself; zero where the PUT itself records it
+	For      string    `json:"for"`                   // "source", "worker", "paused", "disk", "storage", "database" or "retry"
+	NextLook time.Time `json:"next_look,omitzero"`    // when the server looks for the source by itself; zero where the PUT itself records it
+	Code     string    `json:"code,omitempty"`        // of the error of the last try; empty where there was none
+	NextTry  time.Time `json:"next_try,omitzero"`     // when the next try is due, after an error; zero where none is
+	Queue    string    `json:"queue,omitempty"`       // of its next job; empty for "source"
+	Ahead    *int      `json:"ahead,omitempty"`       // jobs of the queue that start before it; 1000 means that many or more
+	Workers  *int      `json:"workers,omitempty"`     // jobs of the queue that can run side by side now; 0 where no process works on it
+	ETA      *int64    `json:"eta_seconds,omitempty"` // estimate of the seconds until its next job starts; nil where nothing is known
 }
 
 // Settings are what may be chosen for one encode.

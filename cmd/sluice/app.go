@@ -272,7 +272,7 @@ func (a *App) openAPI() (err error) {
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
-		Jobs: stageJobs(a.store.Jobs()), Queues: stageJobs(a.store.Jobs()), Redriver: staged, Copies: staged, StepOf: pipeline.StepOf,
+		Jobs: stageJobs(a.store.Jobs()), Queues: stageJobs(a.store.Jobs()), Standings: a.store.Jobs(), Redriver: staged, Copies: staged, StepOf: pipeline.StepOf,
 		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}

@@ -248,6 +248,7 @@ type bar struct {
 	told  int                      // tenths that were told as lines, -1 for none
 	last  time.Time                // when the last line was told
 	look  time.Time                // the next look for the source that was told as a line
+	why   string                   // what the video waited for when that was told as a line
 }
 
 // upload shows a file that goes up, from now on: its speed counts from here.
@@ -294,6 +295,10 @@ func (b *bar) state(v client.Video) {
 		b.awaited(v.Waiting.NextLook)
 		return
 	}
+	if v.Waiting != nil {
+		b.waits(v)
+		return
+	}
 	left := ""
 	if v.ETA != nil {
 		left = fmt.Sprintf(", %s left", (time.Duration(*v.ETA) * time.Millisecond).Round(time.Second))
@@ -325,6 +330,71 @@ func (b *bar) awaited(next time.Time) {
 	b.look, b.told = next, toldAwaited
 	b.line("%s: %s", b.name, said)
 }
+
+// waits tells why the work on a video does not go on. As lines it tells each reason once, and every waitsEvery how far
+// the queue is.
+func (b *bar) waits(v client.Video) {
+	said := waitWords(*v.Waiting, time.Now())
+	if v.Status != "waiting" {
+		said = fmt.Sprintf("%s, %d%%, %s", v.Status, int(100*v.Progress), said)
+	}
+	if b.terminal {
+		b.drawn.Describe(b.name + " " + said)
+		_ = b.drawn.Set(int(100 * v.Progress)) // a bar that can't be drawn is no reason to stop
+		return
+	}
+	if b.why == v.Waiting.For+v.Waiting.Queue && time.Since(b.last) < waitsEvery {
+		return
+	}
+	b.why, b.last, b.told = v.Waiting.For+v.Waiting.Queue, time.Now(), int(10*v.Progress)
+	b.line("%s: %s", b.name, said)
+}
+
+// waitsEvery is how often a line says how far a queue is.
+const waitsEvery = 5 * time.Second
+
+// waitWords says what a video waits for, from now.
+func waitWords(w client.Waiting, now time.Time) string {
+	said := map[string]string{
+		"paused": "waits until the queue " + w.Queue + " is resumed", "disk": "waits for room on the server's disk",
+		"storage": "waits for the storage", "database": "waits for the database", "retry": "waits after a failed try",
+	}[w.For]
+	switch {
+	case w.For == "worker" && w.Workers != nil && *w.Workers == 0:
+		said = "waits for a worker: no process works on the queue " + w.Queue
+	case said == "":
+		said = "waits for a free worker"
+	}
+	var more []string
+	switch {
+	case w.Ahead == nil || *w.Ahead == 0 && w.ETA == nil:
+	case *w.Ahead == 0:
+		more = append(more, "it is next")
+	case *w.Ahead == 1:
+		more = append(more, "1 job is before it")
+	case *w.Ahead >= mostAhead:
+		more = append(more, fmt.Sprintf("%d or more jobs are before it", mostAhead))
+	default:
+		more = append(more, fmt.Sprintf("%d jobs are before it", *w.Ahead))
+	}
+	if w.ETA != nil && *w.ETA > 0 {
+		more = append(more, "about "+(time.Duration(*w.ETA)*time.Second).String())
+	}
+	if !w.NextTry.IsZero() {
+		more = append(more, "next try in "+max(0, w.NextTry.Sub(now)).Round(time.Second).String())
+	}
+	if len(more) == 0 {
+		return said
+	}
+	sign := ": "
+	if strings.Contains(said, ": ") {
+		sign = ", "
+	}
+	return said + sign + strings.Join(more, ", ")
+}
+
+// mostAhead is how far into a queue the server looks.
+const mostAhead = 1000
 
 // toldAwaited is no tenth, so that the next one is told.
 const toldAwaited = -2

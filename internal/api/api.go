@@ -71,13 +71,15 @@ type Config struct {
 	Encode func(id video.ID, generation int) []engine.Job
 	// Jobs and Queues are the engine, Redriver the store. StepOf tells which step a job tries to advance, StepJobs makes the work of a step that is due again, and
 	// Abandon the work that follows a cancel.
-	Jobs     Jobs
-	Queues   Queues
-	Redriver Redriver
-	Copies   Copies
-	StepOf   func(j engine.Job) (ref video.StepRef, ok bool)
-	StepJobs func(ref video.StepRef) []engine.Job
-	Abandon  func(ref video.StepRef) []engine.Job
+	Jobs   Jobs
+	Queues Queues
+	// Standings is the engine. Nil, as in tests, leaves out where videos stand in their queues.
+	Standings Standings
+	Redriver  Redriver
+	Copies    Copies
+	StepOf    func(j engine.Job) (ref video.StepRef, ok bool)
+	StepJobs  func(ref video.StepRef) []engine.Job
+	Abandon   func(ref video.StepRef) []engine.Job
 	// PublicURL is where this API is reached, EdgeURL where viewers fetch playlists; URL makes the address of an object there from its key, empty
 	// for one that has none.
 	PublicURL, EdgeURL string

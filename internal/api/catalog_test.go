@@ -66,7 +66,7 @@ func startCatalog(t *testing.T) (server, *catalog.Store) {
 		URL:    address,
 		Delete: func(video.Video) []engine.Job { return job("delete") },
 		Encode: func(video.ID, int) []engine.Job { return job("ingest") },
-		Jobs:   jobs, Queues: jobs, Redriver: store, Copies: store, StepOf: pipeline.StepOf,
+		Jobs:   jobs, Queues: jobs, Standings: jobs, Redriver: store, Copies: store, StepOf: pipeline.StepOf,
 		StepJobs: func(ref video.StepRef) []engine.Job { return []engine.Job{pipeline.StepJob(ref)} },
 		Abandon:  func(video.StepRef) []engine.Job { return job("retire") },
 	})

@@ -3,14 +3,12 @@ package api
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"sluice/internal/account"
 	"sluice/internal/engine"
-	"sluice/internal/video"
 )
 
 // Reconciliation is when the storage and the records are compared.
@@ -18,12 +16,6 @@ type Reconciliation struct {
 	Every   float64 `json:"every_seconds" example:"300" doc:"Seconds from the end of one comparison to the next (setting reconcile.every)"`
 	Next    Time    `json:"next,omitzero" doc:"When the next one is due; not after now while one is due or runs. Absent before the first"`
 	Running bool    `json:"running" example:"false" doc:"Whether a process is at it"`
-}
-
-// Waiting is what a video waits for.
-type Waiting struct {
-	For      string `json:"for" enum:"source,worker" example:"source" doc:"source: its file was not uploaded, or the server has not found it yet; worker: a free worker"`
-	NextLook Time   `json:"next_look,omitzero" doc:"When the server looks for the file by itself; POST /v1/uploads/{id}/complete has it look now. Absent on the embedded storage, where the PUT records the file, and where a worker is waited for"`
 }
 
 type reconcileOutput struct {
@@ -56,32 +48,6 @@ func (s *service) reconcile(ctx context.Context, _ *struct{}) (*reconcileOutput,
 		return nil, err
 	}
 	return s.reconciliation(ctx, nil)
-}
-
-// looker says what videos wait for. It reads when the reconciler is due once at most, however many videos are shown.
-func (s *service) looker(ctx context.Context) func(video.Video) *Waiting {
-	due := sync.OnceValue(func() time.Time {
-		state, err := s.Reconciler.Reconciliation(ctx)
-		if err != nil { // the videos can be shown without it
-			return time.Time{}
-		}
-		return earliest(s.Now(), state)
-	})
-	return func(v video.Video) *Waiting {
-		switch {
-		case v.Status != video.Waiting:
-			return nil
-		case v.Source != nil:
-			return &Waiting{For: "worker"}
-		case !s.Looks:
-			return &Waiting{For: "source"}
-		}
-		next := due()
-		if now := s.Now(); v.NextLook.After(now) && (next.IsZero() || v.NextLook.Before(next)) {
-			next = v.NextLook
-		}
-		return &Waiting{For: "source", NextLook: Time(next)}
-	}
 }
 
 // earliest is when a duty is next done: not before now. Zero where that isn't known.

@@ -50,6 +50,12 @@ type Jobs interface {
 	Retry(ctx context.Context, id int64) (engine.Status, error)
 }
 
+// Standings is what the video routes need of the engine.
+type Standings interface {
+	// Standings says where the next job of each group stands in its queue, of the jobs of some kinds, by group.
+	Standings(ctx context.Context, groups, kinds []string) (map[string]engine.Standing, error)
+}
+
 // Queues is what the queue routes need of the engine.
 type Queues interface {
 	// Queues returns every queue that ever was worked on, by name.

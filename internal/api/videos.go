@@ -110,14 +110,14 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	page, waiting := VideoPage{Items: make([]Video, 0, len(found))}, s.looker(ctx)
+	page, waiting := VideoPage{Items: make([]Video, 0, len(found))}, s.waiting(ctx, found...)
 	for i, v := range found {
 		if i == in.Limit {
 			page.Next = cursor(found[i-1].ID)
 			break
 		}
 		item := s.shown(ctx, v)
-		item.Waiting = waiting(v)
+		item.Waiting = waiting[v.ID]
 		page.Items = append(page.Items, item)
 	}
 	return &listOutput{Body: page}, nil
@@ -139,7 +139,7 @@ func (s *service) get(ctx context.Context, in *videoInput) (*detailOutput, error
 		}
 	}
 	out := s.shown(ctx, v)
-	out.Waiting = s.looker(ctx)(v)
+	out.Waiting = s.waiting(ctx, v)[v.ID]
 	return &detailOutput{Body: VideoDetail{Video: out, Steps: shown}}, nil
 }
 
@@ -155,7 +155,7 @@ func (s *service) shown(ctx context.Context, v video.Video) Video {
 // whole tells v as JSON to who may change it.
 func (s *service) whole(ctx context.Context, v video.Video) Video {
 	out := s.view(v)
-	out.Waiting = s.looker(ctx)(v)
+	out.Waiting = s.waiting(ctx, v)[v.ID]
 	return out
 }
 

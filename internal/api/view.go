@@ -19,7 +19,7 @@ type Video struct {
 	Tags           []string          `json:"tags" example:"[\"sea\",\"summer\"]" doc:"Set by people"`
 	Metadata       map[string]string `json:"metadata" example:"{\"project\":\"7\"}" doc:"Set by people or programs: any keys and values"`
 	Status         string            `json:"status" enum:"waiting,processing,ready,failed" example:"ready" doc:"waiting for the source or for a worker; processing; ready to watch; failed for good. A ready video stays ready while it is encoded again"`
-	Waiting        *Waiting          `json:"waiting,omitempty" doc:"What it waits for; absent unless status is waiting"`
+	Waiting        *Waiting          `json:"waiting,omitempty" doc:"What it waits for, while nothing of its newest generation runs; absent while something runs, and once all is done"`
 	Playable       bool              `json:"playable" example:"true" doc:"Whether playback can start now"`
 	Progress       float64           `json:"progress" minimum:"0" maximum:"1" example:"1" doc:"How far the newest generation is, 0 to 1"`
 	ETA            *int64            `json:"eta_ms,omitempty" example:"42000" doc:"Milliseconds until the newest generation is ready, if its steps go on as they went; absent while nothing runs or that is unknown"`

@@ -88,7 +88,9 @@ type beat struct {
 	queues    []Queue // that this process works on, for people who look
 	roles     string  // the same
 	log       *slog.Logger
+	held      func() map[string]string // the queues that this process holds, with the groups that it does not, as JSON
 
+	holds bool         // this process has rows in job_hold, or may have
 	known bool         // this process is in job_process
 	seen  int64        // epoch ms of the last beat
 	clean int64        // epoch ms of the last removal of records of lost processes
@@ -105,6 +107,8 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 	var now int64
 	var rescued int64
 	var over map[Handle]error
+	held := b.held()
+	b.holds = b.holds || len(held) > 0
 	err := b.db.InTx(ctx, func(tx Tx) (err error) {
 		d := tx.dialect()
 		if err := tx.QueryRowContext(ctx, `INSERT INTO worker (id, seen) VALUES ($1, `+d.millis+`)
@@ -120,6 +124,9 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 		if err := b.offer(ctx, tx); err != nil {
 			return err
 		}
+		if err := b.withhold(ctx, tx, held); err != nil {
+			return err
+		}
 		if b.judges(now) {
 			if rescued, err = b.rescue(ctx, tx, now-b.lostAfter.Milliseconds()); err != nil {
 				return err
@@ -131,7 +138,7 @@ func (b *beat) strike(ctx context.Context, running []Handle) (map[Handle]error, 
 	if err != nil {
 		return nil, err
 	}
-	b.known = true
+	b.known, b.holds = true, len(held) > 0
 	if b.forgets(now) {
 		b.clean = now
 	}
@@ -249,6 +256,9 @@ func (b *beat) mourn(ctx context.Context, tx Tx, horizon int64) error {
 			ON CONFLICT (worker, queue) DO UPDATE SET seen = excluded.seen, attempts = job_lost.attempts + excluded.attempts`, id, seen); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM job_hold WHERE worker = $1`, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -263,11 +273,29 @@ func (b *beat) offer(ctx context.Context, tx Tx) error {
 	return nil
 }
 
+// withhold records which queues this process holds.
+func (b *beat) withhold(ctx context.Context, tx Tx, held map[string]string) error {
+	if !b.holds {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM job_hold WHERE worker = $1`, b.id); err != nil {
+		return err
+	}
+	for queue, spared := range held {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO job_hold (worker, queue, spared) VALUES ($1, $2, $3)`, b.id, queue, spared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end tells the others that this process has stopped.
 func (b *beat) end(ctx context.Context) error {
 	return b.db.InTx(ctx, func(tx Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM job_slot WHERE worker = $1`, b.id); err != nil {
-			return err
+		for _, table := range []string{"job_slot", "job_hold"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE worker = $1`, b.id); err != nil {
+				return err
+			}
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE id = $1`, b.id)
 		return err

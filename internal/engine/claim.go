@@ -89,7 +89,9 @@ func (e *Engine) hold(queue string) Hold {
 	if e.cfg.Hold == nil {
 		return Hold{}
 	}
-	return e.cfg.Hold(queue)
+	now := e.cfg.Hold(queue)
+	e.holds.note(queue, now)
+	return now
 }
 
 // choose lists the jobs that could be among the next most and are not held.
@@ -97,7 +99,7 @@ func (e *Engine) choose(ctx context.Context, tx Tx, queue string, most int, hold
 	if hold.Held {
 		return candidatesOf(ctx, tx, queue, most, hold.Except)
 	}
-	return candidates(ctx, tx, queue, most)
+	return candidates(ctx, tx, tx.dialect(), queue, most)
 }
 
 // due asks whether there may be something to take, without keeping anybody from writing.
@@ -122,10 +124,9 @@ func turn(ctx context.Context, tx Tx, queue string, most int) (served int64, ope
 }
 
 // candidates lists the jobs that could be among the next most, by priority and age: the first ones of each owner.
-func candidates(ctx context.Context, tx Tx, queue string, most int) ([]candidate, error) {
-	d := tx.dialect()
+func candidates(ctx context.Context, st Statements, d dialect, queue string, most int) ([]candidate, error) {
 	// The owners are found by jumping through the index from each to the next: a batch of a hundred thousand jobs costs one jump.
-	rows, err := tx.QueryContext(ctx, `WITH RECURSIVE o (name) AS (
+	rows, err := st.QueryContext(ctx, `WITH RECURSIVE o (name) AS (
 		SELECT (SELECT `+owner+` FROM river_job WHERE state = 'available' AND queue = $1 ORDER BY `+owner+` LIMIT 1)
 		UNION ALL
 		SELECT (SELECT `+owner+` FROM river_job WHERE state = 'available' AND queue = $1 AND `+owner+` > o.name ORDER BY `+owner+` LIMIT 1)
@@ -168,7 +169,7 @@ func scan(rows *sql.Rows) ([]candidate, error) {
 }
 
 // sharesOf is what each owner of a candidate has of the queue. One owner alone shares with nobody.
-func sharesOf(ctx context.Context, tx Tx, queue string, all []candidate) (map[string]*share, error) {
+func sharesOf(ctx context.Context, st Statements, queue string, all []candidate) (map[string]*share, error) {
 	shares := map[string]*share{}
 	for _, c := range all {
 		shares[c.owner] = &share{}
@@ -176,7 +177,7 @@ func sharesOf(ctx context.Context, tx Tx, queue string, all []candidate) (map[st
 	if len(shares) < 2 {
 		return shares, nil
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+owner+`, count(*), CAST(0 AS BIGINT) FROM river_job WHERE state = 'running' AND queue = $1 GROUP BY 1
+	rows, err := st.QueryContext(ctx, `SELECT `+owner+`, count(*), CAST(0 AS BIGINT) FROM river_job WHERE state = 'running' AND queue = $1 GROUP BY 1
 		UNION ALL SELECT owner, 0, served FROM job_share WHERE queue = $1`, queue)
 	if err != nil {
 		return nil, fmt.Errorf("count shares: %w", err)
@@ -198,37 +199,52 @@ func sharesOf(ctx context.Context, tx Tx, queue string, all []candidate) (map[st
 
 // pick chooses up to most of all, which are in the order of priority and age, and counts them in shares; served is the queue's count of slots before.
 func pick(all []candidate, shares map[string]*share, most int, served int64) []candidate {
-	heads := map[string][]candidate{} // by owner, what is left
-	for _, c := range all {
-		heads[c.owner] = append(heads[c.owner], c)
-	}
-	age := map[int64]int{}
-	for i, c := range all {
-		age[c.id] = i
-	}
+	p := newPicker(all, shares, served)
 	var chosen []candidate
 	for len(chosen) < min(most, len(all)) {
-		var best *candidate
-		for _, left := range heads {
-			if len(left) == 0 {
-				continue
-			}
-			if c := &left[0]; best == nil || cmp.Or(
-				c.priority-best.priority,
-				shares[c.owner].running-shares[best.owner].running,
-				cmp.Compare(shares[c.owner].served, shares[best.owner].served),
-				age[c.id]-age[best.id],
-			) < 0 {
-				best = c
-			}
-		}
-		served++
-		shares[best.owner].running++
-		shares[best.owner].served = served
-		chosen = append(chosen, *best)
-		heads[best.owner] = heads[best.owner][1:]
+		chosen = append(chosen, p.next())
 	}
 	return chosen
+}
+
+// picker chooses one job after the other.
+type picker struct {
+	heads  map[string][]candidate // by owner, what is left
+	age    map[int64]int          // by job, its place in the order of priority and age
+	shares map[string]*share
+	served int64 // slots of the queue
+}
+
+func newPicker(all []candidate, shares map[string]*share, served int64) *picker {
+	p := &picker{heads: map[string][]candidate{}, age: map[int64]int{}, shares: shares, served: served}
+	for i, c := range all {
+		p.heads[c.owner] = append(p.heads[c.owner], c)
+		p.age[c.id] = i
+	}
+	return p
+}
+
+// next chooses one of those that are left, of which there must be one, and counts it in the shares.
+func (p *picker) next() candidate {
+	var best *candidate
+	for _, left := range p.heads {
+		if len(left) == 0 {
+			continue
+		}
+		if c := &left[0]; best == nil || cmp.Or(
+			c.priority-best.priority,
+			p.shares[c.owner].running-p.shares[best.owner].running,
+			cmp.Compare(p.shares[c.owner].served, p.shares[best.owner].served),
+			p.age[c.id]-p.age[best.id],
+		) < 0 {
+			best = c
+		}
+	}
+	p.served++
+	p.shares[best.owner].running++
+	p.shares[best.owner].served = p.served
+	p.heads[best.owner] = p.heads[best.owner][1:]
+	return *best
 }
 
 // take marks jobs as running here, and returns which were still to be had.

@@ -34,7 +34,9 @@ func (d *Digest) Add(values ...any) {
 }
 
 // Momentary are the tables that tell what processes do now. They mean nothing elsewhere.
-func Momentary() []string { return []string{"worker", "duty", "job_slot", "job_process", "job_lost"} }
+func Momentary() []string {
+	return []string{"worker", "duty", "job_slot", "job_hold", "job_process", "job_lost"}
+}
 
 // portable is a job as both databases can say it: JSON as text, times as text in UTC, a binary key as bytes.
 type portable struct {

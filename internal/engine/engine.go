@@ -93,7 +93,9 @@ type Engine struct {
 	away   outage           // of the database
 	gates  map[string]*gate // by queue
 
-	said said // what was logged lately, for failures that come several times a second
+	holds holds // what this process holds of each queue
+	lines lines // what was read of each queue for those that look
+	said  said  // what was logged lately, for failures that come several times a second
 
 	mu      sync.Mutex
 	hurries map[string]chan struct{} // by duty; see Hurry
@@ -144,7 +146,7 @@ func New(db DB, cfg Config) (*Engine, error) {
 	for _, q := range cfg.Queues {
 		e.gates[q.Name] = newGate(q)
 	}
-	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, queues: cfg.Queues, roles: cfg.Roles, log: cfg.Logger}
+	e.beat = beat{db: db, id: e.id, lostAfter: cfg.LostAfter, queues: cfg.Queues, roles: cfg.Roles, log: cfg.Logger, held: e.holds.texts}
 	c, err := newClient(db, e.river(), e.pilot)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "engine.new", "bad_engine_config", "The job queues are set up wrongly; give each queue a name and at least one worker.", err)

@@ -13,6 +13,8 @@ import (
 type wait struct {
 	Since int64 `json:"since"` // epoch ms of the first try that found a part away
 	Times int   `json:"times"` // how many have, one after the other
+	// Code is that of the last try's error: which part was away.
+	Code string `json:"code,omitempty"`
 }
 
 // defaultLongestWait is how long a part may be away before tries are counted again.
@@ -41,11 +43,12 @@ func (e *Engine) waits(a Attempt, now time.Time, err error) *riverdriver.JobSetS
 	if a.wait != nil {
 		next = wait{Since: a.wait.Since, Times: a.wait.Times + 1}
 	}
+	next.Code = fault.Of(err).Code
 	pause := e.cfg.Backoff.after(next.Times)
 	e.log.Info("job waits for a part that is away", "job", a.ID, "kind", a.Job.Kind, "after", pause, "times", next.Times, "error", err)
 	kept, merr := json.Marshal(metadata{Wait: &next})
 	if merr != nil {
-		panic(merr) // two numbers
+		panic(merr) // numbers and a string
 	}
 	// Available from its time on, not scheduled: after an outage River may have no leader for a minute, without whom nothing scheduled moves.
 	return riverdriver.JobSetStateSnoozedAvailable(a.ID, now.Add(pause), a.Number-1, kept)

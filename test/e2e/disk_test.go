@@ -63,8 +63,7 @@ func TestALowDiskStopsUploadsAndWorkUntilThereIsRoom(t *testing.T) {
 	if status := s.Call("POST", "/v1/videos/"+first.ID+"/encode", map[string]any{}, nil); status >= 300 {
 		t.Fatalf("encode: %d", status)
 	}
-	time.Sleep(2 * time.Second)
-	if v := s.Video(first.ID); len(v.Steps) != 1 || v.Steps[0].State != "waiting" || len(v.Steps[0].Attempts) != 0 {
+	if v := s.AwaitUntil(first.ID, time.Minute, func(v rig.Video) bool { return v.Waiting != nil && v.Waiting.For == "disk" }); len(v.Steps) != 1 || v.Steps[0].State != "waiting" || len(v.Steps[0].Attempts) != 0 {
 		t.Errorf("work was taken on a low disk: %s", v.Raw)
 	}
 

@@ -24,6 +24,11 @@ type Video struct {
 	Playable   bool
 	Progress   float64
 	Generation int
+	Waiting    *struct {
+		For, Queue, Code string
+		Ahead, Workers   *int
+		ETA              *int64 `json:"eta_seconds"`
+	}
 	Error      *struct{ Code, Message string }
 	Playback   struct{ HLS, DASH, Poster, Thumbnail string }
 	Renditions []struct {

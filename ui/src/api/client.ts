@@ -57,6 +57,18 @@ export const policies = ['public', 'signed', 'members'] as const;
 
 export type Policy = (typeof policies)[number];
 
+// Waiting is what a video waits for.
+export interface Waiting {
+  for: 'source' | 'worker' | 'paused' | 'disk' | 'storage' | 'database' | 'retry';
+  next_look?: string; // of source
+  code?: string; // of the error of the last try
+  next_try?: string; // after an error
+  queue?: string; // of its next job
+  ahead?: number; // jobs of the queue that start before it; 1000 means that many or more
+  workers?: number; // jobs of the queue that can run side by side now
+  eta_seconds?: number; // estimate until its next job starts
+}
+
 export interface Video {
   id: string;
   name: string;
@@ -68,7 +80,7 @@ export interface Video {
   tags?: string[] | null;
   metadata?: Record<string, string> | null;
   status: Status;
-  waiting?: { for: 'source' | 'worker'; next_look?: string } | null; // absent unless status is waiting
+  waiting?: Waiting | null; // absent while a step runs, and once all is done
   playable: boolean;
   progress: number; // 0..1
   eta_ms?: number | null;

@@ -1,6 +1,6 @@
 // Numbers and times in words a person reads.
 
-import type { Policy } from './client';
+import type { Policy, Waiting } from './client';
 
 // Who may watch, by playback policy.
 export const policyWords: Record<Policy, string> = {
@@ -49,11 +49,40 @@ export function span(ms: number): string {
 
 // left writes an estimate, no more exact than it is.
 export function left(ms: number): string {
+  return `${about(ms)} left`;
+}
+
+function about(ms: number): string {
   const s = ms / 1000;
-  if (s < 5) return 'a few seconds left';
-  if (s < 50) return `about ${Math.ceil(s / 5) * 5}\u00a0s left`;
-  if (s < 3300) return `about ${Math.max(1, Math.round(s / 60))}\u00a0min left`;
-  return `about ${Math.max(1, Math.round(s / 3600))}\u00a0h left`;
+  if (s < 5) return 'a few seconds';
+  if (s < 50) return `about ${Math.ceil(s / 5) * 5}\u00a0s`;
+  if (s < 3300) return `about ${Math.max(1, Math.round(s / 60))}\u00a0min`;
+  return `about ${Math.max(1, Math.round(s / 3600))}\u00a0h`;
+}
+
+const reasons: Record<Waiting['for'], string> = {
+  source: 'Waits for its file',
+  worker: 'Waits for a free worker',
+  paused: 'Waits until its queue is resumed',
+  disk: 'Waits for room on the server’s disk',
+  storage: 'Waits for the storage',
+  database: 'Waits for the database',
+  retry: 'Waits after a failed try',
+};
+
+const mostAhead = 1000; // how far into a queue the server looks
+
+// waits writes what a video waits for, from now (ms), as a sentence.
+export function waits(w: Waiting, now: number): string {
+  if (w.for === 'worker' && w.workers === 0) return 'Waits for a worker: no process takes this kind of work.';
+  const more: string[] = [];
+  if (w.next_look) more.push(inSeconds(w.next_look, now));
+  if (w.ahead === 0 && w.eta_seconds !== undefined) more.push('it is next');
+  if (w.ahead === 1) more.push('1 job is before it');
+  else if (w.ahead) more.push(`${w.ahead}${w.ahead >= mostAhead ? ' or more' : ''} jobs are before it`);
+  if (w.eta_seconds) more.push(about(w.eta_seconds * 1000));
+  if (w.next_try) more.push(`next try in ${Math.max(0, Math.ceil((Date.parse(w.next_try) - now) / 1000))}\u00a0s`);
+  return `${reasons[w.for]}${more.length ? ': ' : ''}${more.join(', ')}.`;
 }
 
 // inSeconds writes when the server looks for a file by itself, from now (ms).
