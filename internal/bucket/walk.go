@@ -50,6 +50,7 @@ func (f folder) walk(ctx context.Context, bucket, top, prefix string, yield func
 			continue
 		default:
 			o, err := f.describe(bucket, key)
+			o.ContentType = ""                 // a listing does not tell it, on any storage
 			if fault.Is(err, fault.NotFound) { // removed meanwhile
 				continue
 			}

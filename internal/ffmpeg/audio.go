@@ -39,14 +39,19 @@ type sound struct {
 	left  int      // index of the track, or of the one that holds the left channel
 	right int      // index of the one that holds the right channel; 0: there is none
 	mix   []string // filters that make stereo of the track; empty: ffmpeg's own mix
+
+	length time.Duration // of the longer one of two tracks
 }
 
 // soundOf is the sound of a plan.
 func soundOf(f video.Facts, a video.AudioRung) sound {
 	s := sound{left: a.Stream, right: a.Right}
 	for _, track := range f.Audio {
-		if track.Index == a.Stream && s.right == 0 {
+		switch {
+		case s.right == 0 && track.Index == a.Stream:
 			s.mix = mixed(track)
+		case s.right != 0 && (track.Index == s.left || track.Index == s.right):
+			s.length = max(s.length, track.Duration)
 		}
 	}
 	return s
@@ -60,6 +65,9 @@ func (s sound) filtered(filters string, channels int) []string {
 	}
 	// A single channel may have any name: it is taken for mono.
 	one := "pan=mono|c0=c0," + filters + ":channel_layouts=mono"
+	if s.length > 0 { // join ends with its shorter input
+		one += fmt.Sprintf(",apad=whole_dur=%.6f", s.length.Seconds())
+	}
 	return []string{"-filter_complex", fmt.Sprintf("[0:%d]%s[l];[0:%d]%s[r];[l][r]join=inputs=2:channel_layout=stereo:map=0.0-FL|1.0-FR[sound]",
 		s.left, one, s.right, one), "-map", "[sound]", "-vn"}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/video"
 )
@@ -169,5 +170,32 @@ func TestEncodeAudio_ManyChannels_MixesThem(t *testing.T) {
 				t.Errorf("the peaks are %.3f and %.3f; facts %s", sides[0], sides[1], summary(f, nil))
 			}
 		})
+	}
+}
+
+// TestEncodeAudio_PairOfUnequalLength_LastsAsLongAsTheLonger encodes a stereo pair of two tracks of one channel each.
+func TestEncodeAudio_PairOfUnequalLength_LastsAsLongAsTheLonger(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	for _, seconds := range [][2]int{{3, 2}, {2, 3}} {
+		src := makeMedia(t, tool, "a.mov", "-f", "lavfi", "-i", fmt.Sprint("sine=f=440:r=48000:d=", seconds[0]),
+			"-f", "lavfi", "-i", fmt.Sprint("sine=f=880:r=48000:d=", seconds[1]), "-map", "0", "-map", "1", "-c:a", "pcm_s16le", "-ac", "1")
+		f, err := tool.Probe(t.Context(), Whole(src), "a.mov")
+		if err != nil {
+			t.Fatal(err, Detail(err))
+		}
+		p, err := video.MakePlan(f, video.Settings{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := tool.EncodeAudio(t.Context(), Whole(src), f, p, t.TempDir(), nil)
+		if err != nil {
+			t.Fatal(err, Detail(err))
+		}
+		last := made.Track.Segments[len(made.Track.Segments)-1]
+		length := time.Duration(last.Start+last.Duration) * time.Second / 48000
+		if p.Audio.Right == 0 || length < 2900*time.Millisecond || p.Sound(f).Duration < 2900*time.Millisecond || made.Added > 0 {
+			t.Errorf("%d s and %d s make %s, %s of it added; the source has %s", seconds[0], seconds[1], length, made.Added, p.Sound(f).Duration)
+		}
 	}
 }

@@ -38,7 +38,11 @@ func (p *probe) admit(context.Context) error {
 // decoded. One that holds stills takes the place of a film only where there is no film. A source whose pictures cannot be
 // decoded is refused; one whose video tracks are all empty is taken as sound alone.
 func (p *probe) chooseVideo(ctx context.Context) error {
-	films := slices.DeleteFunc(p.header.films(), p.empty)
+	declared := p.header.films()
+	films := slices.DeleteFunc(slices.Clone(declared), p.empty)
+	if len(films) == 0 && len(declared) > 0 { // its sound alone would not be what was uploaded
+		return p.undecodable(declared[0])
+	}
 	most, longest := int64(0), time.Duration(0)
 	for _, s := range films {
 		most = max(most, p.scan.tracks[s.Index].packets)

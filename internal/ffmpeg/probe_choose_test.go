@@ -108,7 +108,6 @@ func TestProbe_SeveralTracks_ChoosesTheFilmAndItsSound(t *testing.T) {
 		{long: true, name: "the larger of two films", file: "a.mkv", args: inputs([]string{preview, film, tone}, "-disposition:v", "0"), video: 1, sound: 2},
 		{long: true, name: "the film with the default flag", file: "a.mkv", args: inputs([]string{preview, film, tone}, "-disposition:v:0", "default", "-disposition:v:1", "0"), video: 0, sound: 2},
 		{name: "a picture that may not be decoded first", file: "a.mov", args: inputs([]string{film, film, tone}, "-c:v:0", "sgi", "-pix_fmt:v:0", "rgb24"), video: 1, sound: 2, left: "Track 0"},
-		{long: true, name: "no picture at all", file: "a.mkv", args: inputs([]string{film, tone}, "-filter:v:0", "select=0"), video: -1, sound: 1, left: "Track 0"},
 		{name: "an empty program first", file: "a.ts", args: inputs([]string{preview, tone, film, tone}, programs...), change: withoutPIDs(0x100, 0x101), video: 2, sound: 3},
 		{long: true, name: "the sound of the film's program", file: "a.ts", args: inputs([]string{preview, tone, film, tone}, programs...), video: 2, sound: 3},
 	} {

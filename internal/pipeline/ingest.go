@@ -50,6 +50,7 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 		if len(timed.Audio) == len(facts.Audio) { // in the same order; the copy says less of them
 			for i := range timed.Audio {
 				timed.Audio[i].Language, timed.Audio[i].Layout = facts.Audio[i].Language, facts.Audio[i].Layout
+				timed.Audio[i].Main = facts.Audio[i].Main // a copy has no programmes, by which it was chosen
 			}
 		}
 	}

@@ -159,7 +159,7 @@ func continuous(t video.Track) error {
 // endTogether checks that no track ends more than a segment before another: players that use Media Source Extensions
 // stop for ever where one track ends before the presentation does.
 func endTogether(plan video.Plan, tracks []video.Track) error {
-	if plan.SegmentFrames == 0 {
+	if plan.SegmentFrames == 0 || !plan.Together {
 		return nil
 	}
 	first, last := tracks[0], tracks[0]

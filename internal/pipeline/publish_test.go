@@ -65,7 +65,7 @@ func TestWhatDoesNotFitTogetherIsNotPublished(t *testing.T) {
 
 func TestEndTogether_TracksMoreThanASegmentApart_AreRefused(t *testing.T) {
 	t.Parallel()
-	plan := video.Plan{Rate: video.Ratio{Num: 25, Den: 1}, SegmentFrames: 100} // 4 s
+	plan := video.Plan{Rate: video.Ratio{Num: 25, Den: 1}, SegmentFrames: 100, Together: true} // 4 s
 	for _, c := range []struct {
 		picture, sound uint64 // hundredths of a second
 		refused        bool
@@ -77,7 +77,11 @@ func TestEndTogether_TracksMoreThanASegmentApart_AreRefused(t *testing.T) {
 		}
 	}
 	alone := []video.Track{track("audio", segment(1, 0, 500))}
-	if err := endTogether(video.Plan{}, alone); err != nil {
+	if err := endTogether(video.Plan{Together: true}, alone); err != nil {
 		t.Errorf("sound alone: %v", err)
+	}
+	apart := []video.Track{track("360p", segment(1, 0, 500)), track("audio", segment(1, 0, 6000))}
+	if plan.Together = false; endTogether(plan, apart) != nil {
+		t.Error("a plan that a version before stored is held to what it does not plan")
 	}
 }

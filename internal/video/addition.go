@@ -48,10 +48,18 @@ func (p Plan) Sound(f Facts) *AudioFacts {
 	if p.Audio == nil {
 		return nil
 	}
+	var found *AudioFacts
+	var length time.Duration
 	for i := range f.Audio {
-		if f.Audio[i].Index == p.Audio.Stream {
-			return &f.Audio[i]
+		if a := &f.Audio[i]; a.Index == p.Audio.Stream {
+			found = a
+		} else if p.Audio.Right != 0 && a.Index == p.Audio.Right {
+			length = a.Duration
 		}
 	}
-	return nil
+	if found != nil && length > found.Duration { // both channels last as long as the longer one
+		both := *found
+		both.Duration, found = length, &both
+	}
+	return found
 }

@@ -24,6 +24,9 @@ type Plan struct {
 	Duration      time.Duration `json:"duration"` // expected, of the longest track
 	Remux         string        `json:"remux"`    // "": use the source as it is; "mp4" or "matroska": copy the streams into that container first
 	Filter        Filter        `json:"filter"`
+	// Together: sound and picture are made to end within a segment of each other. Plans that versions before 0.10
+	// stored lack it, and their tracks end where those of the source do.
+	Together bool `json:"together,omitempty"`
 }
 
 // Rung is one video rendition of the ladder.

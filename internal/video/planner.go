@@ -34,7 +34,7 @@ func MakePlan(f Facts, s Settings, workers int) (Plan, error) {
 		return Plan{}, err
 	}
 	workers = max(1, workers)
-	p := Plan{Duration: f.Duration, Threads: 1}
+	p := Plan{Duration: f.Duration, Threads: 1, Together: true}
 	if a := f.MainAudio(); a != nil {
 		p.Audio = &AudioRung{Stream: a.Index, Right: f.right(a), Name: "audio", Bitrate: audioBitrate, Channels: 2, SampleRate: audioRate, Language: a.Language}
 	}

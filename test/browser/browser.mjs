@@ -60,9 +60,10 @@ export async function serve(files) {
   };
 }
 
-// operate signs a tab in with the admin token, as the form does that asks for it.
+// operate signs a tab in with the admin token, as the form does that asks for it. The page first has its answer that
+// nobody is signed in, on which it forgets the token of the tab.
 export async function operate(page, url, token) {
-  await page.goto(url);
+  await page.goto(url, { waitUntil: 'networkidle' });
   await page.evaluate((held) => sessionStorage.setItem('sluice.token', held), token);
   await page.reload();
 }
