@@ -40,6 +40,6 @@ for argument in "$@"; do
 done
 
 set -m
-go test -p 2 -timeout 40m "$@" "${packages[@]}" </dev/null &
+go test -p 2 -timeout 60m "$@" "${packages[@]}" </dev/null &
 tests=$!
 wait "$tests"
