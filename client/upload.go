@@ -143,22 +143,29 @@ const copyAsks = 60
 // found.
 const UploadUnconfirmed = "upload_unconfirmed"
 
-// confirm asks, after a failed PUT, whether the server has the file nevertheless. While the server copies a file that
-// it has
-// found, a second PUT would make a second video, so confirm waits for the end of the copy. It returns false without an
-// error
-// where the file must be sent again.
+// confirm asks, after a failed PUT, whether the server has the file nevertheless. While the server copies a file that it
+// has found, a second PUT would make a second video, so confirm waits for the end of the copy. A failed question proves
+// nothing of the file, so a temporary failure is asked again and, after putTries of them, returned. It returns false
+// without an error where the file must be sent again.
 func (c *Client) confirm(ctx context.Context, id string) (received bool, err error) {
+	pause, failures := c.pause, 0
 	for n := 1; ; n++ {
 		received, err := c.CompleteUpload(ctx, id)
+		wait := c.pause
 		switch {
+		case temporary(err):
+			if failures++; failures == putTries {
+				return false, err
+			}
+			wait, pause = pause, min(2*pause, 10*time.Second)
 		case received || err != nil:
 			return received, nil
-		case n == copyAsks:
+		case n >= copyAsks:
 			return false, &Error{Status: http.StatusAccepted, Code: UploadUnconfirmed,
 				Detail: fmt.Sprintf("The PUT of the file failed, and the server still copies what it found of it; see later whether video %s has its source, "+
 					"and upload the file again if it does not", id)}
-		case !sleep(ctx, c.pause):
+		}
+		if !sleep(ctx, wait) {
 			return false, nil
 		}
 	}

@@ -342,6 +342,35 @@ func TestUpload_FailedPutAndCopyThatEnds_IsNotSentAgain(t *testing.T) {
 	}
 }
 
+// The question whether the file is stored fails for a while. That proves nothing of the file, and a second PUT would make
+// a second video.
+func TestUpload_FailedPutAndFailedQuestion_IsAskedAgain(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable} {
+		c, s, puts := refusing(t)
+		s.complete = func(n int, w http.ResponseWriter) {
+			if n < 3 {
+				refuse(w, status, "away")
+				return
+			}
+			fmt.Fprint(w, `{"id":"v1","status":"waiting","received":"2026-03-09T14:05:06.789Z"}`)
+		}
+		id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil)
+		if err != nil || id != "v1" || *puts != 1 || s.told != 3 {
+			t.Errorf("%d: %q %v after %d PUTs and %d complete calls", status, id, err, *puts, s.told)
+		}
+	}
+}
+
+func TestUpload_FailedPutAndQuestionsThatAllFail_IsNoSuccess(t *testing.T) {
+	c, s, puts := refusing(t)
+	s.complete = func(_ int, w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "storage_unavailable") }
+	id, err := c.Upload(t.Context(), file(t, "a.mp4", "x"), UploadOptions{}, nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Code != "storage_unavailable" || *puts != 1 || s.told != putTries {
+		t.Errorf("%q %v after %d PUTs and %d complete calls", id, err, *puts, s.told)
+	}
+}
+
 // The copy fails, and the server finds no file afterwards: the file must be sent again.
 func TestUpload_FailedPutAndCopyThatFails_IsSentAgain(t *testing.T) {
 	c, s, puts := refusing(t)

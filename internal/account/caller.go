@@ -1,6 +1,9 @@
 package account
 
-import "context"
+import (
+	"context"
+	"net/netip"
+)
 
 // Caller is where a request comes from, whoever asks.
 type Caller struct {
@@ -21,4 +24,19 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 func CallerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c
+}
+
+// Network returns what counts as one address: of IPv6 the /64 that one customer has, because browsers change the rest
+// (RFC 8981). It is empty for text that is no IP address.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	if ip = ip.Unmap(); ip.Is6() {
+		if p, err := ip.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return ip.String()
 }

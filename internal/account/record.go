@@ -9,7 +9,7 @@ type Login struct {
 	Factor    Factor
 	Temporary time.Time // until when the password may be used, where it is a temporary one; else zero
 	Used      bool      // a temporary password has opened its session
-	Known     bool      // they have signed in before, with their second factor where they have one, from the address that asks
+	Known     bool      // they have signed in before, with their second factor where they have one, from the Network that asks
 }
 
 // ExternalPrefix begins the ids of people whom an external issuer signs in. They have no password here.

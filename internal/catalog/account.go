@@ -41,11 +41,12 @@ func absent(got, err error) error {
 	return got
 }
 
-// Login returns what proves that somebody is the user with an e-mail address, and whether they have signed in before from the address client. The zero
-// Login, but for Known, where there is no such user: the same queries are made.
+// Login returns what proves that somebody is the user with an e-mail address, and whether they have signed in before from
+// the network of the address client (account.Network). The zero Login where there is no such user: the same queries are
+// made.
 func (s *Store) Login(ctx context.Context, email, client string) (l account.Login, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
-		known, err := q.KnownAddress(ctx, sqlc.KnownAddressParams{Account: fold(email), Client: client})
+		known, err := knownFrom(ctx, q, fold(email), client)
 		if err != nil {
 			return err
 		}
@@ -53,10 +54,20 @@ func (s *Store) Login(ctx context.Context, email, client string) (l account.Logi
 		if err == nil {
 			l = loginOf(row.Account, row.Workspaces)
 		}
-		l.Known = known > 0
+		l.Known = known
 		return absent(err, nil)
 	})
 	return l, err
+}
+
+// knownFrom reports whether the user with an e-mail address has signed in from the network of the address client.
+func knownFrom(ctx context.Context, q *sqlc.Queries, email, client string) (bool, error) {
+	if net := account.Network(client); strings.Contains(net, "/") {
+		all, err := q.KnownAddresses(ctx, email)
+		return slices.ContainsFunc(all, func(a string) bool { return account.Network(a) == net }), err
+	}
+	n, err := q.KnownAddress(ctx, sqlc.KnownAddressParams{Account: email, Client: client})
+	return n > 0, err
 }
 
 // Account returns a user with what proves that it is them. fault.NotFound, code "no_user", where there is none.

@@ -46,17 +46,27 @@ func (s *Service) device(u account.User, hash string) string {
 	return c.String()
 }
 
-// strikes are the counters of a try at a user that came from caller: of the user in general, or of a browser or an address in which they have signed in before. byAddress reports
-// whether the address's own limit binds the try. what tells counters of different proofs apart.
-func (s *Service) strikes(l account.Login, caller account.Caller, what string) (name string, byAddress bool) {
-	if s.Seal != nil && l.Hash != "" && caller.Device != "" {
-		text, ok := s.Seal.Open("device "+l.ID, caller.Device)
-		if ok && len(text) > nonceBytes && bytes.Equal(text[nonceBytes:], fingerprint(l.Hash, l.Factored)) {
-			return "user:" + digest(what + " " + l.ID + " device " + string(text[:nonceBytes]))[:32], false
-		}
+// deviceStrikes names the counter of a browser that carries a device cookie of the user, and reports whether caller is
+// one. what separates the counters of different proofs.
+func (s *Service) deviceStrikes(l account.Login, caller account.Caller, what string) (name string, ok bool) {
+	if s.Seal == nil || l.Hash == "" || caller.Device == "" {
+		return "", false
+	}
+	text, ok := s.Seal.Open("device "+l.ID, caller.Device)
+	if !ok || len(text) <= nonceBytes || !bytes.Equal(text[nonceBytes:], fingerprint(l.Hash, l.Factored)) {
+		return "", false
+	}
+	return "user:" + digest(what + " " + l.ID + " device " + string(text[:nonceBytes]))[:32], true
+}
+
+// factorPlace names the counter of tries at the second factor of a user from a browser or a network in which they have
+// signed in before, and reports whether caller is in one. The address's own limit does not bind such a try.
+func (s *Service) factorPlace(l account.Login, caller account.Caller) (name string, ok bool) {
+	if name, ok := s.deviceStrikes(l, caller, "factor"); ok {
+		return name, true
 	}
 	if l.Known {
-		return "user:" + digest(what + " " + l.ID + " " + network(caller.Address))[:32], false
+		return "user:" + digest("factor " + l.ID + " " + account.Network(caller.Address))[:32], true
 	}
-	return "", true
+	return "", false
 }

@@ -84,7 +84,7 @@ func (s *Service) self(ctx context.Context, by account.Principal) (account.Login
 func (s *Service) shown(ctx context.Context, by account.Principal, login account.Login, code string) (shown account.Shown, strikes string, err error) {
 	caller := account.CallerOf(ctx)
 	strikes, address := factorStrikes(login.ID), addressStrikes(caller.Address)
-	if own, bound := s.strikes(login, caller, "factor"); !bound { // somebody who has the password alone does not keep the user out
+	if own, ok := s.factorPlace(login, caller); ok { // somebody who has the password alone does not keep the user out
 		strikes, address = own, ""
 	}
 	if err := s.admit(ctx, strikes, address); err != nil {

@@ -38,26 +38,33 @@ const (
 // hasher runs argon2id, a few at a time: each run takes 19 MiB, so that without a cap many sign-ins at once would be an outage.
 type hasher struct {
 	turns *semaphore.Weighted
+	held  *semaphore.Weighted // of one
 	dummy string
 
 	runs, running, peak atomic.Int64
 }
 
 func newHasher(side int) *hasher {
-	h := &hasher{turns: semaphore.NewWeighted(int64(side))}
+	h := &hasher{turns: semaphore.NewWeighted(int64(side)), held: semaphore.NewWeighted(1)}
 	h.dummy = encode(today, make([]byte, saltBytes), make([]byte, keyBytes)) // no password is known to have it
 	return h
 }
 
-// run is one argon2id run. fault.Limited, code "try_later", where no turn came in time.
-func (h *hasher) run(ctx context.Context, password string, salt []byte, c cost, length uint32) ([]byte, error) {
+// turn waits for one of the turns. fault.Limited, code "try_later", where none came in time.
+func turn(ctx context.Context, of *semaphore.Weighted) error {
 	wait, cancel := context.WithTimeout(ctx, hashWait)
 	defer cancel()
-	if err := h.turns.Acquire(wait, 1); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, later(hashWait)
+	err := of.Acquire(wait, 1)
+	if err != nil && ctx.Err() == nil {
+		return later(hashWait)
+	}
+	return err
+}
+
+// run is one argon2id run. fault.Limited, code "try_later", where no turn came in time.
+func (h *hasher) run(ctx context.Context, password string, salt []byte, c cost, length uint32) ([]byte, error) {
+	if err := turn(ctx, h.turns); err != nil {
+		return nil, err
 	}
 	defer h.turns.Release(1)
 	h.runs.Add(1)
@@ -81,8 +88,15 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return encode(today, salt, key), nil
 }
 
-// compare reports whether a password has a hash, and whether that should be made anew. Without a hash it does the same work for nothing.
-func (h *hasher) compare(ctx context.Context, hash, password string) (same, stale bool, err error) {
+// compare reports whether a password has a hash, and whether that should be made anew. Without a hash it does the same
+// work in vain. Tries that are held by a limit compare one at a time, so that a flood of them takes one turn of the others.
+func (h *hasher) compare(ctx context.Context, hash, password string, held bool) (same, stale bool, err error) {
+	if held {
+		if err := turn(ctx, h.held); err != nil {
+			return false, false, err
+		}
+		defer h.held.Release(1)
+	}
 	known := hash != ""
 	if !known {
 		hash = h.dummy

@@ -23,33 +23,38 @@ func (s *Service) cookie(value string, until time.Time) string {
 	return c.String()
 }
 
-// SignIn opens a session for who knows a user's password; where they have a second factor, it is good for showing that alone (Prove). fault.Unauthorized, code "sign_in_failed", for every reason there may be; fault.Limited, code
-// "try_later". A session that the browser had ends.
+// SignIn opens a session for the user whose password this is; where they have a second factor, the session serves only
+// for showing it (Prove). Every failure is fault.Unauthorized, code "sign_in_failed", or, while the address or the user
+// waits, fault.Limited, code "try_later". A session that the browser had ends.
 func (s *Service) SignIn(ctx context.Context, email, password string) (account.Admission, error) {
 	caller := account.CallerOf(ctx)
 	login, err := s.Store.Login(ctx, email, caller.Address)
 	if err != nil {
 		return account.Admission{}, err
 	}
-	strikes, address := userStrikes(email), addressStrikes(caller.Address)
-	if own, bound := s.strikes(login, caller, "password"); !bound { // others' failures, from here or elsewhere, do not keep this user out
-		strikes, address = own, ""
-	}
-	if err := s.admit(ctx, strikes, address); err != nil {
-		return account.Admission{}, err
-	}
-	same, stale, err := s.hasher.compare(ctx, login.Hash, password)
+	try, err := s.attempt(ctx, login, email, caller)
 	if err != nil {
 		return account.Admission{}, err
 	}
-	if !same || !s.mayOpen(login) {
-		return account.Admission{}, s.failed(ctx, login.User)
+	failed := func() error {
+		if try.held > 0 {
+			return s.hold(ctx, login, try)
+		}
+		return s.failed(ctx, login.User)
+	}
+	same, stale, err := s.hasher.compare(ctx, login.Hash, password, try.held > 0)
+	if err != nil {
+		return account.Admission{}, err
+	}
+	open := try.held == 0 || login.Known && !try.shut // others' failures, from here or elsewhere, do not keep a known user out
+	if !same || !open || !s.mayOpen(login) {
+		return account.Admission{}, failed()
 	}
 	what := account.SignedIn
 	if login.Factor.Sealed != "" {
 		what = account.SignInBegun
 	}
-	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: []string{strikes}, Act: s.act(ctx, what, self(login.User), login.User)}
+	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: try.forgives, Act: s.act(ctx, what, self(login.User), login.User)}
 	if stale {
 		if opening.Rehashed, err = s.hasher.hash(ctx, password); err != nil {
 			return account.Admission{}, err
@@ -62,7 +67,7 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 	opening.Session, value = s.newSession(ctx, login.User, time.Time{})
 	opening.Hash = digest(value)
 	if err := s.Store.Open(ctx, opening); errors.Is(err, video.ErrStale) {
-		return account.Admission{}, s.failed(ctx, login.User) // another try with the temporary password was first, or an administrator
+		return account.Admission{}, failed() // another try with the temporary password was first, or an administrator
 	} else if err != nil {
 		return account.Admission{}, err
 	}
@@ -179,7 +184,7 @@ func (s *Service) samePassword(ctx context.Context, by account.Principal, login 
 	if err := s.admit(ctx, changeStrikes(login.ID), ""); err != nil { // a session is known wherever it is
 		return err
 	}
-	same, _, err := s.hasher.compare(ctx, login.Hash, password)
+	same, _, err := s.hasher.compare(ctx, login.Hash, password, false)
 	if err == nil && !same {
 		err = errors.Join(fault.New(fault.Invalid, "identity.password", "wrong_password", "The current password is another one; type it again.", nil),
 			s.blame(ctx, addressStrikes(account.CallerOf(ctx).Address), s.act(ctx, account.PasswordFailed, by, login.User)))

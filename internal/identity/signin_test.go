@@ -158,9 +158,112 @@ func TestSignIn_AddressUnderAttack_KnownUserGetsIn(t *testing.T) {
 		_, err = w.ChangePassword(w.from(home, ""), p, own, "gravel sonnet umbrella 12")
 		w.must(err)
 		w.must(w.Forgot(w.from(home, ""), "ada@example.com"))
-		for range 6 { // the account's own limit still holds
+		for range 5 { // the account's own limit still holds
 			_, err = w.SignIn(w.from(home, ""), "ada@example.com", "wrong")
+			w.refused(err, "try_later")
 		}
+		_, err = w.SignIn(w.from(home, ""), "ada@example.com", own)
+		w.refused(err, "try_later")
+	})
+}
+
+// TestSignIn_LimitIsSpent_AnswersAlikeForKnownUsersAndNobody compares, without a device cookie, what a stranger learns of
+// a user who has signed in from the same address, another user and nobody, once the limit of the address or of the
+// e-mail address is spent.
+func TestSignIn_LimitIsSpent_AnswersAlikeForKnownUsersAndNobody(t *testing.T) {
+	const away = "198.51.100.7"
+	for name, spend := range map[string]func(w *world, email string){
+		"address": func(w *world, _ string) { w.guessFrom(home) },
+		"user": func(w *world, email string) {
+			for range 5 {
+				_, err := w.SignIn(w.from(away, ""), email, "wrong")
+				w.refused(err, "sign_in_failed")
+			}
+		},
+		"user, from the known address": func(w *world, email string) {
+			for range 5 {
+				_, err := w.SignIn(w.from(home, ""), email, "wrong")
+				w.refused(err, "sign_in_failed")
+			}
+			_, err := w.SignIn(w.from(away, ""), email, "wrong")
+			w.refused(err, "try_later")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				store := &counted{Store: w.Store}
+				w.Store = store
+				w.user("ada@example.com", account.Viewer) // known at home
+				w.invite("new@example.com", account.Viewer)
+				want := ""
+				for _, email := range []string{"nobody@example.com", "new@example.com", "ada@example.com"} {
+					spend(w, email)
+					got := ""
+					for range 7 { // more than the user's own counter lets pass
+						store.asked = nil
+						before, _ := w.Hashes()
+						_, err := w.SignIn(w.from(home, ""), email, "wrong")
+						w.refused(err, "try_later")
+						after, _ := w.Hashes()
+						work := strings.ReplaceAll(fmt.Sprint(store.asked), "true", "false") // a record is part of its transaction
+						got += fmt.Sprintln(sprint(err), errors.Unwrap(err), after-before, work)
+					}
+					if want == "" {
+						want = got
+					} else if got != want {
+						w.Errorf("%s:\n%s\nothers:\n%s", email, got, want)
+					}
+					w.pass(15 * time.Minute)
+				}
+			})
+		})
+	}
+}
+
+// TestSignIn_HeldGuessAtAKnownUser_IsRecorded is of the guesses that a spent limit of the address does not stop.
+func TestSignIn_HeldGuessAtAKnownUser_IsRecorded(t *testing.T) {
+	each(t, func(w *world) {
+		w.user("ada@example.com", account.Viewer)
+		w.guessFrom(home)
+		before := len(audit(w, ""))
+		for range 8 {
+			_, err := w.SignIn(w.from(home, ""), "ada@example.com", "wrong")
+			w.refused(err, "try_later")
+		}
+		if n := len(audit(w, "")) - before; n != 5 {
+			w.Errorf("%d records, want the 5 guesses whose password was compared", n)
+		}
+	})
+}
+
+// TestSignIn_AnotherAddressOfTheKnownIPv6Network_IsKnown is of a browser whose IPv6 address changes daily (RFC 8981): the
+// limit counts by /64, so what is known of a user does too.
+func TestSignIn_AnotherAddressOfTheKnownIPv6Network_IsKnown(t *testing.T) {
+	each(t, func(w *world) {
+		u, _ := w.user("ada@example.com", account.Viewer)
+		cookie := w.signIn("2001:db8::1", u.Email, own)
+		for _, open := range []bool{true, false} { // known by the session, then by the record alone
+			for address, want := range map[string]bool{
+				"2001:db8::1": true, "2001:db8::1:0:0:2": true, "2001:db8:0:0:ffff:ffff:ffff:ffff": true, "2001:db8:0:1::1": false, "2001:db8:1::1": false,
+			} {
+				l, err := w.store.Login(w.Context(), u.Email, address)
+				w.must(err)
+				if l.Known != want {
+					w.Errorf("%s: known %v, want %v (session open: %v)", address, l.Known, want, open)
+				}
+			}
+			if open {
+				p, err := w.ask(cookie)
+				w.must(err)
+				_, err = w.SignOut(w.from("2001:db8::1", cookie), p)
+				w.must(err)
+			}
+		}
+		w.must(w.store.Strike(w.Context(), []string{"address:2001:db8::/64"}, func(string, account.Strikes) account.Strikes {
+			return account.Strikes{Count: 30, Last: w.now(), Until: w.now().Add(time.Minute)}
+		}, nil))
+		w.signIn("2001:db8::2", u.Email, own)
+		_, err := w.SignIn(w.from("2001:db8::2", ""), "new@example.com", own)
 		w.refused(err, "try_later")
 	})
 }

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"sluice/internal/account"
@@ -63,26 +62,18 @@ func (w Wait) RetryAfter() int {
 
 // The names of strikes. Those of people are hashed: what somebody types as an e-mail address may be anything.
 func userStrikes(email string) string      { return "user:" + digest(fold(email))[:32] }
-func addressStrikes(address string) string { return "address:" + network(address) }
-func forgotStrikes(address string) string  { return "forgot:" + network(address) } // apart: guesses keep nobody from asking for a new password
-func visitStrikes(address string) string   { return "visit:" + network(address) }
+func addressStrikes(address string) string { return "address:" + account.Network(address) }
+func forgotStrikes(address string) string  { return "forgot:" + account.Network(address) } // apart: guesses keep nobody from asking for a new password
+func visitStrikes(address string) string   { return "visit:" + account.Network(address) }
 func mailboxStrikes(email string) string   { return "mailbox:" + digest(fold(email))[:32] }
 func changeStrikes(user string) string     { return "user:" + user }
 
 func factorStrikes(user string) string { return "user:" + digest("factor " + user)[:32] }
 
-// network is what counts as one address: of IPv6 the /64 that one customer has.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	if ip = ip.Unmap(); ip.Is6() {
-		if p, err := ip.WithZone("").Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
+// placeStrikes names the counter of tries at an e-mail address from one network. A user who is known there depends on it
+// alone while the address or the user waits.
+func placeStrikes(email, address string) string {
+	return "user:" + digest("place " + fold(email) + " " + account.Network(address))[:32]
 }
 
 // admit counts a try by a user before its result is known, so that many at once do not pass the limit. fault.Limited, code "try_later", where the user's counter or, where one is
@@ -105,6 +96,63 @@ func (s *Service) admit(ctx context.Context, user, address string) error {
 		err = later(wait)
 	}
 	return err
+}
+
+// attempt is a try to sign in, counted before its result is known.
+type attempt struct {
+	forgives []string      // counters that the right password clears
+	held     time.Duration // what the address or the user in general still waits; zero where neither does
+	place    string        // counter of the e-mail address in this network; empty with a device cookie
+	shut     bool          // place waits too: the right password of a known user is refused
+}
+
+// attempt counts a try to sign in. fault.Limited, code "try_later", where a browser with the user's device cookie has to
+// wait. Without that cookie the same counters are read and counted for a known user, any other user and an address
+// without an account, so that no answer tells them apart: a held try is not refused before its password is compared.
+func (s *Service) attempt(ctx context.Context, l account.Login, email string, caller account.Caller) (attempt, error) {
+	if own, ok := s.deviceStrikes(l, caller, "password"); ok {
+		return attempt{forgives: []string{own}}, s.admit(ctx, own, "")
+	}
+	now, general, address := s.Now(), userStrikes(email), addressStrikes(caller.Address)
+	a := attempt{place: placeStrikes(email, caller.Address)}
+	err := s.Store.Strike(ctx, []string{address, general, a.place}, func(name string, was account.Strikes) account.Strikes {
+		left := max(0, was.Until.Sub(now))
+		switch name {
+		case address: // first, because a < u
+			a.held = left
+			return was
+		case general:
+			if a.held = max(a.held, left); a.held > 0 {
+				return was
+			}
+		default:
+			if a.shut = left > 0; a.shut {
+				return was
+			}
+		}
+		was = perUser.strike(was, now)
+		return was
+	}, nil)
+	if a.forgives = []string{a.place}; a.held == 0 {
+		a.forgives = append(a.forgives, general)
+	}
+	return a, err
+}
+
+// hold refuses a held try after its password was compared: like every other one from there, and without a failure more
+// for the address, which would lengthen the wait for known users alone. A guess that was open is recorded.
+func (s *Service) hold(ctx context.Context, l account.Login, a attempt) error {
+	var act *account.Act
+	if l.Known && !a.shut {
+		failed := s.act(ctx, account.SignInFailed, account.Principal{}, l.User)
+		act = &failed
+		s.Log.Warn("a sign-in failed", "user", l.ID, "address", failed.Address)
+	}
+	same := func(_ string, was account.Strikes) account.Strikes { return was }
+	if err := s.Store.Strike(ctx, []string{a.place}, same, act); err != nil {
+		return err
+	}
+	return later(a.held)
 }
 
 // blame counts a failure from an address.

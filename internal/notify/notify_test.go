@@ -443,6 +443,14 @@ func TestMail_ServerRefuses_OnlyTheAddressIsPermanent(t *testing.T) {
 		{"no mail for that domain", smtp.SMTPError{Code: 556, EnhancedCode: smtp.EnhancedCode{5, 1, 10}, Message: "null MX"}, false, "recipient_refused", true},
 		{"a mailbox that is closed", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 2, 1}, Message: "disabled"}, false, "recipient_refused", true},
 		{"Exchange has no such address", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 1}, Message: "Recipient address rejected: Access denied"}, false, "recipient_refused", true},
+		{"nobody of that name, in words without brackets", smtp.SMTPError{Code: 550, EnhancedCode: bare, Message: "relay@example.com: user unknown"}, false, "recipient_refused", true},
+		{"Amazon has not verified the sender", smtp.SMTPError{Code: 554, EnhancedCode: bare, Message: "Message rejected: Email address is not verified."}, true, "mail_refused", false},
+		{"SendGrid has not verified the sender", smtp.SMTPError{Code: 550, EnhancedCode: bare, Message: "The from address does not match a verified Sender Identity."}, true, "mail_refused", false},
+		{"no class after the text", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 0, 0}, Message: "refused"}, true, "mail_refused", false},
+		{"no relaying after the text", smtp.SMTPError{Code: 554, EnhancedCode: bare, Message: "Relay access denied"}, true, "relay_refused", false},
+		{"a login is required after the text", smtp.SMTPError{Code: 550, EnhancedCode: bare, Message: "Authentication required"}, true, "relay_refused", false},
+		{"Gmail's daily limit", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 5}, Message: "Daily SMTP relay sending limit exceeded for customer."}, false, "relay_refused", false},
+		{"Gmail's daily limit after the text", smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 5}, Message: "Daily user sending limit exceeded."}, true, "relay_refused", false},
 		{"a text that is refused", smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "no"}, true, "message_refused", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

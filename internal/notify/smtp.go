@@ -138,8 +138,9 @@ func (l *line) close() {
 	}
 }
 
-// verdict says what an error of the mail server means. Permanent is only what it says of the address or of the message itself: a sender, a login, a relay or a certificate that
-// it refuses is a setting that a person corrects.
+// verdict says what an error of the mail server means. Only a refusal of the address or of the message itself is
+// permanent: a refused sender, login, relay or certificate, and a refusal without a cause, are settings that a person
+// corrects.
 func verdict(err error) error {
 	const op = "notify.send"
 	var sent *gomail.SendError
@@ -153,8 +154,11 @@ func verdict(err error) error {
 		case ofSender:
 			return fault.New(fault.Unavailable, op, "sender_refused", fmt.Sprintf("The mail server does not take mail from this sender (%s); check smtp.from and smtp.user.", reply), err)
 		case ofServer:
-			return fault.New(fault.Unavailable, op, "relay_refused", fmt.Sprintf("The mail server does not relay this mail for us, or requires a login (%s); "+
+			return fault.New(fault.Unavailable, op, "relay_refused", fmt.Sprintf("The mail server does not relay this mail for us, requires a login, or has a limit that was reached (%s); "+
 				"check smtp.user, smtp.password and smtp.tls, and let the mail server accept mail from this machine.", reply), err)
+		case unclear:
+			return fault.New(fault.Unavailable, op, "mail_refused", fmt.Sprintf("The mail server refuses this mail without a code for the cause (%s); "+
+				"read its reply in the server's log, and check smtp.from and that the mail server has verified this sender.", reply), err)
 		case unsaid:
 		}
 	}

@@ -13,10 +13,10 @@ var identityMutants = func() []mutant {
 	}
 	return []mutant{
 		people("an unknown user costs a hash too", "hash.go", "	if !known {\n		hash = h.dummy\n	}", "	if !known {\n		return false, false, nil\n	}", "EveryFailedSignIn"),
-		people("guesses at a user wait", "throttle.go", "		return perUser.strike(was, now)\n", "		return was\n", "FailuresMake"),
+		people("guesses at a user wait", "throttle.go", "		was = perUser.strike(was, now)\n", "", "FailuresMake"),
 		people("guesses from an address wait", "throttle.go", "{ return perAddress.strike(was, act.Time) }", "{ return was }", "AnAddressThatGuesses"),
-		people("who comes from a known address is counted apart", "signin.go", "caller, \"password\"); !bound {", "caller, \"password\"); !bound && false {", "KnownAddress"),
-		people("guesses from an address keep out nobody who is known there", "signin.go", "strikes, address = own, \"\"", "strikes = own", "AddressUnderAttack"),
+		people("who comes from a known address is counted apart", "signin.go", "try.held == 0 || login.Known && !try.shut", "try.held == 0", "KnownAddress"),
+		people("guesses from an address keep out nobody who is known there", "signin.go", "login.Known && !try.shut", "login.Known && try.shut", "AddressUnderAttack"),
 		people("a device cookie ends with the password", "device.go", "bytes.Equal(text[nonceBytes:], fingerprint(l.Hash, l.Factored))", "!bytes.Equal(nil, fingerprint(l.Hash, l.Factored))", "DeviceCookie"),
 		people("the link that the start prints works once", "link.go", "	delete(l.codes, digest(code))\n", "", "Link_Code"),
 		people("the link that the start prints ends", "link.go", "if !ok || !end.After(now) {", "if !ok {", "Link_Code"),

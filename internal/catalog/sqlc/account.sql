@@ -40,6 +40,13 @@ SELECT CAST((SELECT count(*) FROM session s JOIN account a ON a.id = s.account W
 AND (a.factor = '' OR s.proven > 0)) + (SELECT count(*) FROM audit u JOIN account a ON a.id = u.user_id WHERE a.address = sqlc.arg(account) AND u.address = sqlc.arg(client)
 AND u.what = 'sign_in' AND u.time >= a.factored) AS BIGINT) AS known;
 
+-- name: KnownAddresses :many
+-- KnownAddresses returns the addresses that KnownAddress counts, each once. IPv6 needs all of them: no text comparison
+-- selects a /64, because "::" can stand on either side of its end.
+SELECT s.address FROM session s JOIN account a ON a.id = s.account WHERE a.address = sqlc.arg(account) AND (s.proven > 0 OR a.factor = '')
+UNION SELECT u.address FROM audit u JOIN account a ON a.id = u.user_id WHERE a.address = sqlc.arg(account)
+AND u.what = 'sign_in' AND a.factored <= u.time;
+
 -- name: Accounts :many
 SELECT sqlc.embed(a), CAST(coalesce((SELECT string_agg(m.workspace, ' ') FROM member m WHERE m.account = a.id), '') AS TEXT) AS workspaces
 FROM account a WHERE a.id > $1 ORDER BY a.id LIMIT $2;

@@ -202,14 +202,13 @@ export class Tray {
   }
 
   // confirmed asks, after a failed PUT, whether the server records the file nevertheless. Only a recorded file counts:
-  // while
-  // the server copies what it has found, the copy can still fail, and a second PUT would make a second video, so
-  // confirmed
-  // waits for the end of the copy.
+  // while the server copies what it has found, the copy can still fail, and a second PUT would make a second video, so
+  // confirmed waits for the end of the copy. A question that fails for a moment proves nothing of the file: confirmed
+  // throws the failure, and #send asks again later, before any PUT.
   async #confirmed(upload: Upload, id: string): Promise<boolean> {
     for (let n = 1; this.items.includes(upload); n++) {
       const answer = await this.#client.complete(id).catch((thrown: unknown) => {
-        if (signedOut(thrown)) throw thrown;
+        if (!(thrown instanceof Problem) || signedOut(thrown) || passing(thrown)) throw thrown;
         return null;
       });
       if (answer === null) return false;
