@@ -8,7 +8,7 @@ import (
 
 func TestHidden_JoinersPass_ControlsAndOverridesDoNot(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"می‌خواهم", "क्‍ष", "👩‍👩‍👧‍👦", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "שלום\u200f!", "日本\u3000語", "a\u00adb"} {
+	for _, s := range []string{"می‌خواهم", "क्‍ष", "👩‍👩‍👧‍👦", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "שלום\u200f!", "日本\u3000語", "a\u00adb"} { //nolint:staticcheck // the joiners are what names have
 		if got := text.Line(s); got != s {
 			t.Errorf("%q became %q", s, got)
 		}

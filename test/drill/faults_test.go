@@ -109,19 +109,6 @@ func mustBeReady(t *testing.T, v rig.Video) {
 	}
 }
 
-// mustFail fails the row unless the video failed with that code at its first attempt.
-func mustFail(t *testing.T, v rig.Video, code string) {
-	t.Helper()
-	if v.Status != "failed" || v.Error == nil || v.Error.Code != code {
-		t.Fatalf("want failed with %s; got %s", code, v.Raw)
-	}
-	for _, step := range v.Steps {
-		if len(step.Attempts) > 1 {
-			t.Errorf("step %s took %d attempts for a final answer", step.Name, len(step.Attempts))
-		}
-	}
-}
-
 // trackEnds is how many seconds each media playlist of a published HLS presentation lasts, by its address below the
 // multivariant playlist.
 func trackEnds(t *testing.T, hls string) map[string]float64 {
@@ -212,22 +199,4 @@ func pictureOf(t *testing.T, hls string) (p struct {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// loudness is the mean volume in dBFS of a part of the sound of a presentation or file; -91 is silence.
-func loudness(t *testing.T, source string, from, length float64) float64 {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-hide_banner", "-nostats", "-ss", fmt.Sprint(from),
-		"-t", fmt.Sprint(length), "-i", source, "-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-").CombinedOutput()
-	if err != nil {
-		t.Fatalf("ffmpeg: %v\n%s", err, out)
-	}
-	_, rest, ok := strings.Cut(string(out), "mean_volume: ")
-	volume, err := strconv.ParseFloat(strings.Fields(rest + " ")[0], 64)
-	if !ok || err != nil {
-		t.Fatalf("no volume in\n%s", out)
-	}
-	return volume
 }
