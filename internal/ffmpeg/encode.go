@@ -143,7 +143,8 @@ type chunkEncode struct {
 func (e chunkEncode) anyhow(ctx context.Context) ([]TrackFiles, int64, error) {
 	const op = "ffmpeg.encode"
 	c := e.chunk
-	if c.Start > 0 {
+	// Where the picture begins after the preroll does, nothing comes before it.
+	if begin := float64(c.Start)/e.plan.Rate.Float() - e.plan.Preroll.Seconds(); begin > e.facts.Video.Start.Seconds() {
 		tracks, frames, err := e.once(ctx, false)
 		if !errors.Is(err, errShort) {
 			return tracks, frames, err
