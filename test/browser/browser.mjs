@@ -60,12 +60,15 @@ export async function serve(files) {
   };
 }
 
-// operate signs a tab in with the admin token, as the form does that asks for it. The page first has its answer that
-// nobody is signed in, on which it forgets the token of the tab.
+// operate signs a tab in with the admin token, as the form does that asks for it. The token lies there before the page
+// first asks who is signed in: an answer that nobody is makes the page forget it.
 export async function operate(page, url, token) {
-  await page.goto(url, { waitUntil: 'networkidle' });
-  await page.evaluate((held) => sessionStorage.setItem('sluice.token', held), token);
-  await page.reload();
+  await page.addInitScript((held) => {
+    if (window !== top || sessionStorage.getItem('operated')) return; // once: somebody who signs out stays out
+    sessionStorage.setItem('operated', 'yes');
+    sessionStorage.setItem('sluice.token', held);
+  }, token);
+  await page.goto(url);
 }
 
 // visit opens a page in a browser of its own, with its own cookies, that notes what a person would see as a fault: script errors, what the page
