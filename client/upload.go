@@ -31,6 +31,7 @@ type grant struct {
 	Method  string            `json:"method"`
 	Headers map[string]string `json:"headers"`
 	Expires time.Time         `json:"expires"`
+	Parts   *division         `json:"parts"` // nil where the file is sent in one PUT
 }
 
 type grantRequest struct {
@@ -53,7 +54,8 @@ var errExpired = errors.New("the upload's address has expired")
 
 // Upload sends file and returns the id of the video that it becomes; the video need not be playable yet. progress (if not nil) is called from one goroutine
 // at a time with the bytes sent so far; it goes back when the file has to be sent again, as it is when the server or the way to it fails for a while. An
-// address that expires on the way is replaced by a new one.
+// address that expires on the way is replaced by a new one. A file that is larger than the storage takes in one PUT is sent in parts, four at a time; only a
+// part that fails is sent again.
 func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, progress func(sent, size int64)) (id string, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -78,6 +80,12 @@ func (c *Client) Upload(ctx context.Context, file *os.File, o UploadOptions, pro
 	g, err := c.grant(ctx, want)
 	if err != nil {
 		return "", err
+	}
+	if g.Parts != nil {
+		if err := c.uploadParts(ctx, g, file, info.Size(), progress); err != nil {
+			return "", err
+		}
+		return g.ID, nil
 	}
 	pause := c.pause
 	for n := 1; ; n++ {

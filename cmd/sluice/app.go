@@ -205,6 +205,7 @@ func (a *App) openRoles() error {
 		Store: stageRecords(a.store), Objects: stageBlobs(a.objects), Bucket: s.S3.UploadsBucket, MediaBucket: s.S3.MediaBucket, PublicURL: s.publicStorage(),
 		Policy: video.Policy(s.Playback), Expiry: s.UploadExpiry, Suffixes: s.Suffixes, MaxBytes: int64(s.Limits.Bytes), Now: now, Logger: a.log,
 		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) }, FirstLook: s.firstLook(),
+		SinglePut: s.singlePut(),
 	})
 	a.s3 = bucket.Elsewhere(s.publicStorage())
 	checks := map[string]func(context.Context) error{

@@ -96,12 +96,13 @@ type described struct {
 	method, path, id string
 	scope            account.Scope // empty for none
 	open, elsewhere  bool
-	waiting          bool // somebody who has not shown their second factor may
-	bound            bool // somebody whose password is temporary may
-	unsecured        bool // somebody who must have a second factor, and has none, may
-	own              bool // asks for a session
-	video            bool // is about one video
-	done             int  // the status of who may
+	waiting          bool   // somebody who has not shown their second factor may
+	bound            bool   // somebody whose password is temporary may
+	unsecured        bool   // somebody who must have a second factor, and has none, may
+	own              bool   // asks for a session
+	video            bool   // is about one video
+	code             string // beside done, where who may is refused for another reason
+	done             int    // the status of who may
 }
 
 // described reads them.
@@ -169,15 +170,18 @@ func (d described) want(c caller) string {
 		return "403 session_required"
 	case d.video && (c.who.Role == account.Viewer || c.who.Role == account.Editor && c.who.Workspaces[0] != "main"):
 		return "404 no_video"
-	case d.id == "completeUpload" && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
+	case (d.id == "completeUpload" || d.id == "createUploadParts") && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
 		return "404 no_upload"
 	case d.id == "createUpload" && c.who.Role == account.Editor && c.who.Workspaces[0] != "main":
 		return "403 forbidden"
 	}
-	return fmt.Sprint(d.done)
+	return d.ended()
 }
 
-func (d described) may(c caller) bool { return d.want(c) == fmt.Sprint(d.done) }
+// ended is what who may is answered.
+func (d described) ended() string { return strings.TrimSpace(fmt.Sprint(d.done) + " " + d.code) }
+
+func (d described) may(c caller) bool { return d.want(c) == d.ended() }
 
 // asks has a caller ask of what id names.
 func (c cast) asks(who caller, d described, s sample, id string) reply {
@@ -236,7 +240,7 @@ func (c cast) walk(d described, s sample) (asked int) {
 		}
 	}
 	if s.done != 0 {
-		d.done = s.done
+		d.done, d.code = s.done, s.code
 	}
 	id := ""
 	if s.id != nil {
@@ -263,7 +267,7 @@ func (c cast) walk(d described, s sample) (asked int) {
 		if s.id != nil && (i > 0 || d.own) {
 			id = s.id(c, who)
 		}
-		ask(who, id, fmt.Sprint(d.done))
+		ask(who, id, d.ended())
 	}
 	return asked
 }

@@ -28,6 +28,7 @@ import (
 	"sluice/internal/event"
 	"sluice/internal/fault"
 	"sluice/internal/grant"
+	"sluice/internal/upload"
 	"sluice/internal/sandbox"
 	"sluice/internal/upload"
 	"sluice/internal/video"
@@ -186,6 +187,11 @@ func (s *fate) find(id video.ID) (*video.Video, error) {
 		}
 	}
 	return nil, fault.New(fault.NotFound, "test", "no_video", "There is no video with this id.", nil)
+}
+
+// Parts is asked for nothing: each file goes in one PUT.
+func (s *fate) Parts(context.Context, video.ID, int, int) ([]upload.Part, time.Time, error) {
+	return nil, time.Time{}, nil
 }
 
 // Complete finds what was put.

@@ -13,6 +13,7 @@ type sample struct {
 	id    func(cast, caller) string // what stands for {id} or {name} in the path, and behind a space for {playback}, made anew for each who may; nil for none
 	query string
 	body  string
+	code  string                    // beside done, where that is a refusal
 	done  int                       // the status of who may, where the description has several; 0 for that one
 	as    func(cast, caller) caller // who asks instead of a caller whose session would not outlive it; nil for none
 }
@@ -157,18 +158,19 @@ func showing(c cast, who caller) caller {
 }
 
 var samples = map[string]sample{
-	"createUpload":    {body: `{"filename":"a.mp4","workspace":"main"}`},
-	"completeUpload":  {id: aVideo},
-	"listVideos":      {},
-	"getVideo":        {id: aVideo},
-	"editVideo":       {id: aVideo, body: `{"title":"x"}`},
-	"deleteVideo":     {id: aVideo},
-	"purgeVideo":      {id: aVideo},
-	"encodeVideo":     {id: aCanceled, body: `{}`},
-	"redriveVideo":    {id: aCanceled, body: `{}`},
-	"listEvents":      {id: aVideo},
-	"listErrors":      {},
-	"summarizeErrors": {},
+	"createUpload":      {body: `{"filename":"a.mp4","workspace":"main"}`},
+	"completeUpload":    {id: aVideo},
+	"createUploadParts": {id: aVideo, body: `{"first":1,"count":1}`, done: 409, code: "no_parts"},
+	"listVideos":        {},
+	"getVideo":          {id: aVideo},
+	"editVideo":         {id: aVideo, body: `{"title":"x"}`},
+	"deleteVideo":       {id: aVideo},
+	"purgeVideo":        {id: aVideo},
+	"encodeVideo":       {id: aCanceled, body: `{}`},
+	"redriveVideo":      {id: aCanceled, body: `{}`},
+	"listEvents":        {id: aVideo},
+	"listErrors":        {},
+	"summarizeErrors":   {},
 
 	"sweep":             {body: `{}`},
 	"getReconciliation": {},

@@ -188,6 +188,19 @@ func (s stagedBlobs) DeletePrefix(ctx context.Context, from, prefix string) (n i
 	return n, err
 }
 
+func (s stagedBlobs) BeginParts(ctx context.Context, in, key, contentType string) (id string, err error) {
+	err = around("BeginParts", func() error { id, err = s.blobs.BeginParts(ctx, in, key, contentType); return err })
+	return id, err
+}
+
+func (s stagedBlobs) JoinParts(ctx context.Context, m bucket.Multipart, parts []bucket.Part) error {
+	return around("JoinParts", func() error { return s.blobs.JoinParts(ctx, m, parts) })
+}
+
+func (s stagedBlobs) Abort(ctx context.Context, m bucket.Multipart) error {
+	return around("Abort.upload", func() error { return s.blobs.Abort(ctx, m) })
+}
+
 // stageSweep has a point before and after every method by which a sweep moves facts, and stageLeftovers before and after those that remove objects. Those that other rooms
 // have too are points of their own here, because each point kills once.
 func stageSweep(s sweep.Store) sweep.Store { return stagedSweep{s} }

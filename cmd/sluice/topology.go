@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/internal/bucket"
 	"sluice/internal/engine"
 	"sluice/internal/seal"
 )
@@ -26,6 +27,7 @@ type S3 struct {
 	AccessKey      string `help:"Access key of that endpoint." env:"ACCESS_KEY"`
 	SecretKey      Secret `help:"Secret key of that endpoint." env:"SECRET_KEY"`
 	UploadsBucket  string `help:"Bucket that clients put sources in." default:"uploads" env:"UPLOADS_BUCKET"`
+	SinglePut      Size   `help:"Largest source that clients send to that endpoint in one PUT, 5MiB to 5GiB; a larger one goes in parts." default:"5GiB" env:"SINGLE_PUT"`
 	MediaBucket    string `help:"Bucket of pinned sources and outputs." default:"media" env:"MEDIA_BUCKET"`
 }
 
@@ -59,6 +61,8 @@ func (s *Settings) validateTopology() error {
 		return fmt.Errorf("s3.endpoint is set and s3.access_key or s3.secret_key is not; set both")
 	case !s.remote() && (s.S3.PublicEndpoint != "" || s.S3.AccessKey != "" || s.S3.SecretKey != ""):
 		return fmt.Errorf("s3.public_endpoint, s3.access_key and s3.secret_key belong to s3.endpoint, which is not set; the embedded endpoint makes its own keys")
+	case s.S3.SinglePut < bucket.LeastPart || s.S3.SinglePut > bucket.SinglePut:
+		return fmt.Errorf("s3.single_put is %s; use 5MiB to 5GiB: S3 takes no smaller part and no larger PUT", s.S3.SinglePut)
 	case s.S3.UploadsBucket == "" || s.S3.MediaBucket == "" || s.S3.UploadsBucket == s.S3.MediaBucket:
 		return fmt.Errorf("s3.uploads_bucket is %q and s3.media_bucket %q; name two buckets", s.S3.UploadsBucket, s.S3.MediaBucket)
 	case len(s.Roles) == 0:
@@ -95,6 +99,14 @@ func (s *Settings) folders() []string {
 		return append(folders, filepath.Join(s.Data, "cache"))
 	}
 	return append(folders, filepath.Join(s.Data, "objects"))
+}
+
+// singlePut is the largest source that comes in one PUT; 0, no limit, on the embedded storage.
+func (s *Settings) singlePut() int64 {
+	if !s.remote() {
+		return 0
+	}
+	return int64(s.S3.SinglePut)
 }
 
 // publicStorage is where clients reach the S3 endpoint.

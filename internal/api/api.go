@@ -98,8 +98,11 @@ type Granter interface {
 	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
 	// Complete looks for the source of an upload at once. received is false where the file is there and its copy
 	// continues. fault.NotFound for no upload; fault.Conflict,
-	// codes "not_uploaded" and "wrong_size"; fault.Gone, code "upload_expired"; fault.Unavailable, code "storage_slow".
+	// codes "not_uploaded", "parts_missing" and "wrong_size"; fault.Gone, code "upload_expired"; fault.Unavailable, code "storage_slow".
 	Complete(ctx context.Context, id video.ID) (received bool, err error)
+	// Parts returns the right to put up to count parts of an upload, from the part first on, and when it expires.
+	// fault.NotFound for no upload; fault.Conflict, code "no_parts", where it takes no parts.
+	Parts(ctx context.Context, id video.ID, first, count int) ([]upload.Part, time.Time, error)
 }
 
 // Reconciler compares the storage with the records every so often, in one process of all.

@@ -16,7 +16,7 @@ func TestCompleteUpload_EachOutcome_HasItsStatusAndCode(t *testing.T) {
 	s := start(t)
 	id := s.add(video.Video{Name: "a.mp4", Status: video.Waiting})
 	path := fmt.Sprintf("/v1/uploads/%s/complete", id)
-	for code, kind := range map[string]fault.Kind{"not_uploaded": fault.Conflict, "wrong_size": fault.Conflict, "upload_expired": fault.Gone,
+	for code, kind := range map[string]fault.Kind{"not_uploaded": fault.Conflict, "parts_missing": fault.Conflict, "wrong_size": fault.Conflict, "upload_expired": fault.Gone,
 		"no_upload": fault.NotFound, "storage_unavailable": fault.Unavailable, "storage_slow": fault.Unavailable} {
 		s.complete = func(video.ID) (bool, error) { return false, fault.New(kind, "test", code, "Do something else.", nil) }
 		a := s.do(t, "POST", path, "")
@@ -41,6 +41,30 @@ func TestCompleteUpload_EachOutcome_HasItsStatusAndCode(t *testing.T) {
 	if a.status != 200 || m["id"] != string(id) || m["bytes"] != 7.0 || m["received"] != "2026-03-09T14:05:06.789Z" || m["video"] != "http://api.test/v1/videos/"+string(id) ||
 		a.header.Get("Location") != m["video"] {
 		t.Errorf("a received file: %d %v %s", a.status, a.header, a.body)
+	}
+}
+
+func TestCreateUploadParts_PageOfParts_EndsWithTheFile(t *testing.T) {
+	s := start(t)
+	path := fmt.Sprintf("/v1/uploads/%s/parts", s.add(video.Video{Name: "a.mp4", Status: video.Waiting}))
+	s.complete = func(video.ID) (bool, error) { return true, nil }
+	for body, want := range map[string]int{`{"first":1,"count":100}`: 3, `{"first":3,"count":2}`: 1, `{"first":4,"count":1}`: 0} {
+		a := s.do(t, "POST", path, body)
+		parts, ok := a.object(t)["parts"].([]any)
+		if a.status != 200 || !ok || len(parts) != want || a.object(t)["expires"] != "2026-03-09T14:05:06.789Z" {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	for _, body := range []string{`{"first":0,"count":1}`, `{"first":1,"count":101}`, `{"first":10001,"count":1}`, `{"first":1}`} {
+		if a := s.do(t, "POST", path, body); a.status != 422 || a.object(t)["code"] != codeInvalid {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	s.complete = func(video.ID) (bool, error) {
+		return false, fault.New(fault.Conflict, "test", "no_parts", "Do something else.", nil)
+	}
+	if a := s.do(t, "POST", path, `{"first":1,"count":1}`); a.status != 409 || a.object(t)["code"] != "no_parts" {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"sluice/internal/fault"
 )
 
 // Multipart is an upload in parts that was not completed.
@@ -66,6 +69,74 @@ func (s *Store) Abort(ctx context.Context, m Multipart) error {
 		return nil
 	}
 	return failure("bucket.abort", err)
+}
+
+// SinglePut is the largest object that one PUT of Amazon S3 makes
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html); MostParts and LeastPart bound the number of parts
+// of a multipart upload, and the bytes of each but the last.
+const (
+	SinglePut = 5 << 30
+	MostParts = 10_000
+	LeastPart = 5 << 20
+)
+
+// Part is a part of a multipart upload that the storage has.
+type Part struct {
+	Number int // from 1
+	Size   int64
+	ETag   string
+}
+
+// BeginParts begins a multipart upload and returns its id.
+func (s *Store) BeginParts(ctx context.Context, bucket, key, contentType string) (id string, err error) {
+	const op = "bucket.begin_parts"
+	if _, ok := cleanKey(key); !ok {
+		return "", badKey(op)
+	}
+	out, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key, ContentType: optional(contentType)})
+	if err != nil {
+		return "", failure(op, err)
+	}
+	return aws.ToString(out.UploadId), nil
+}
+
+// ListParts returns the parts that a multipart upload has, in the order of their numbers: one request for each thousand.
+// fault.NotFound, code "no_such_upload", where the storage answers that there is no such upload: it was completed or
+// aborted.
+func (s *Store) ListParts(ctx context.Context, m Multipart) (parts []Part, err error) {
+	const op = "bucket.list_parts"
+	pages := s3.NewListPartsPaginator(s.client, &s3.ListPartsInput{Bucket: &m.Bucket, Key: &m.Key, UploadId: &m.ID})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, partFailure(op, err)
+		}
+		for _, p := range page.Parts {
+			parts = append(parts, Part{Number: int(aws.ToInt32(p.PartNumber)), Size: aws.ToInt64(p.Size), ETag: aws.ToString(p.ETag)})
+		}
+	}
+	return parts, nil
+}
+
+// JoinParts completes a multipart upload of those parts: its object is there when it returns. fault.NotFound, code
+// "no_such_upload", as from ListParts.
+func (s *Store) JoinParts(ctx context.Context, m Multipart, parts []Part) error {
+	done := make([]types.CompletedPart, len(parts))
+	for i, p := range parts {
+		done[i] = types.CompletedPart{PartNumber: aws.Int32(int32(p.Number)), ETag: &p.ETag}
+	}
+	_, err := s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &m.Bucket, Key: &m.Key, UploadId: &m.ID, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+	})
+	return partFailure("bucket.join_parts", err)
+}
+
+// partFailure is failure, and fault.NotFound where the storage says by its code that it has no such multipart upload.
+func partFailure(op string, err error) error {
+	if isCode(err, "NoSuchUpload") {
+		return fault.New(fault.NotFound, op, "no_such_upload", "There is no such multipart upload.", err)
+	}
+	return failure(op, err)
 }
 
 // Folders walks what lies directly below prefix, as far as it ends in a slash there: "streams/" has "streams/a/" and "streams/b/".

@@ -16,7 +16,7 @@ func (s *Store) Abandoned(ctx context.Context, before time.Time, after video.ID,
 	err = s.read(ctx, func(q *sqlc.Queries) error {
 		rows, err := q.AbandonedUploads(ctx, sqlc.AbandonedUploadsParams{Before: before.UnixMilli(), After: string(after), Most: page(limit)})
 		for _, r := range rows {
-			all = append(all, video.Upload{Video: video.ID(r.Video), Bucket: r.Bucket, Key: r.Key, Type: r.Type, Size: r.Size, Expires: timeOf(r.Expires)})
+			all = append(all, uploadOf(r))
 		}
 		return err
 	})

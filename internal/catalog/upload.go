@@ -31,6 +31,7 @@ func (s *Store) Grant(ctx context.Context, v video.Video, up video.Upload, looks
 		}
 		if err := t.InsertUpload(ctx, sqlc.InsertUploadParams{
 			Bucket: up.Bucket, Key: up.Key, Video: row.ID, Type: up.Type, Size: up.Size, Expires: up.Expires.UnixMilli(),
+			Multipart: up.Multipart, Part: up.Part,
 		}); err != nil {
 			return err
 		}
@@ -93,13 +94,31 @@ func (s *Store) Upload(ctx context.Context, id video.ID) (up video.Upload, err e
 		if errors.Is(err, sql.ErrNoRows) {
 			return fault.New(fault.NotFound, "catalog.upload", "no_upload", "There is no upload with this id.", nil)
 		}
-		u := row.Upload
-		up = video.Upload{
-			Video: id, Bucket: u.Bucket, Key: u.Key, Type: u.Type, Size: u.Size, Expires: timeOf(u.Expires), Received: timeOf(row.Received),
-		}
+		up = uploadOf(row.Upload)
+		up.Received = timeOf(row.Received)
 		return err
 	})
 	return up, err
+}
+
+// DeletedUpload returns the upload of a deleted video whose rows are still there. See pipeline.Remover.
+func (s *Store) DeletedUpload(ctx context.Context, id video.ID) (up video.Upload, err error) {
+	err = s.read(ctx, func(q *sqlc.Queries) error {
+		row, err := q.UploadOfDeleted(ctx, string(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.NotFound, "catalog.deleted_upload", "no_upload", "There is no upload with this id.", nil)
+		}
+		up = uploadOf(row)
+		return err
+	})
+	return up, err
+}
+
+func uploadOf(u sqlc.Upload) video.Upload {
+	return video.Upload{
+		Video: video.ID(u.Video), Bucket: u.Bucket, Key: u.Key, Type: u.Type, Size: u.Size, Expires: timeOf(u.Expires),
+		Multipart: u.Multipart, Part: u.Part,
+	}
 }
 
 // Looked records that a look found no source, and when the next one is due, with its job; the zero time and no job for

@@ -58,6 +58,8 @@ type Objects interface {
 	// afterwards.
 	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	DeletePrefix(ctx context.Context, bucket, prefix string) (int, error)
+	// Abort removes a multipart upload with its parts; that there is none is no error.
+	Abort(ctx context.Context, m bucket.Multipart) error
 }
 
 // Config is what a Pipeline is made from.

@@ -34,8 +34,8 @@ func (p *Pipeline) retire(ctx context.Context, a engine.Attempt) error {
 	return p.Remover.Retire(ctx, what.Video, what.Generation, a.Handle)
 }
 
-// delete removes a deleted video: outputs, the upload if it is still the write that the video's fact names, the pinned
-// source, and the rows.
+// delete removes a deleted video: outputs, the upload if it is still the write that the video's fact names or the
+// parts of one that was not completed, the pinned source, and the rows.
 func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 	var what deletion
 	if err := json.Unmarshal(a.Job.Args, &what); err != nil || what.Prefix == "" {
@@ -58,8 +58,23 @@ func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 		if err := p.removeSource(ctx, v.ID, *src); err != nil {
 			return err
 		}
+	} else if err := p.removeParts(ctx, v.ID); err != nil {
+		return err
 	}
 	return p.Remover.Remove(ctx, v.ID, a.Handle)
+}
+
+// removeParts aborts the multipart upload of a video whose source did not come. A part that is sent meanwhile can stay
+// behind: the sweep aborts what is left.
+func (p *Pipeline) removeParts(ctx context.Context, id video.ID) error {
+	up, err := p.Remover.DeletedUpload(ctx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && up.Multipart == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.Objects.Abort(ctx, bucket.Multipart{Bucket: up.Bucket, Key: up.Key, ID: up.Multipart})
 }
 
 // removeSource removes the pin, and the upload if it is still the write that the video was made from. A newer write of

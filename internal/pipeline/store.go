@@ -39,6 +39,9 @@ type Results interface {
 type Remover interface {
 	// Removable returns what is left of a deleted video, and video.ErrStale when nothing is.
 	Removable(ctx context.Context, id video.ID) (video.Video, error)
+	// DeletedUpload returns the upload of a deleted video that is not removed yet; fault.NotFound where it was granted
+	// none.
+	DeletedUpload(ctx context.Context, id video.ID) (video.Upload, error)
 	// Remove deletes the rows of a deleted video (its events stay) and its ObjectCreated fact, so that the same file may come again.
 	Remove(ctx context.Context, id video.ID, done engine.Handle) error
 	// Retirable takes a generation that is not published and not under way from viewers and from redrives, and returns the key prefix of its video; it may be

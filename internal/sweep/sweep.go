@@ -83,6 +83,8 @@ type Objects interface {
 type Parts interface {
 	Multiparts(ctx context.Context, bucket string) iter.Seq2[bucket.Multipart, error]
 	Abort(ctx context.Context, m bucket.Multipart) error
+	// ListParts returns the parts that a multipart upload has; fault.NotFound where there is no such upload.
+	ListParts(ctx context.Context, m bucket.Multipart) ([]bucket.Part, error)
 }
 
 // Config is what a Sweeper is made from.
@@ -151,6 +153,13 @@ func (s *Sweeper) uploads(ctx context.Context, remove bool) (found []Item, err e
 			} else if !fault.Is(err, fault.NotFound) {
 				return found, err
 			}
+			alive, err := s.alive(ctx, up)
+			if err != nil {
+				return found, err
+			}
+			if alive {
+				continue
+			}
 			if remove {
 				gone, err := s.Store.Abandon(ctx, up.Video)
 				if err != nil {
@@ -163,6 +172,19 @@ func (s *Sweeper) uploads(ctx context.Context, remove bool) (found []Item, err e
 			found = append(found, Item{Kind: Upload, Name: string(up.Video), Since: up.Expires})
 		}
 	}
+}
+
+// alive reports whether the source of a grant comes in parts and the storage still has its multipart upload: it takes
+// parts for longer than a grant lasts. multiparts aborts it when no part comes, and the next sweep removes the grant.
+func (s *Sweeper) alive(ctx context.Context, up video.Upload) (bool, error) {
+	if up.Multipart == "" {
+		return false, nil
+	}
+	_, err := s.Objects.ListParts(ctx, bucket.Multipart{Bucket: up.Bucket, Key: up.Key, ID: up.Multipart})
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // multiparts finds uploads in parts of which no part has come for long.

@@ -204,15 +204,21 @@ func (d *Door) complete(ctx context.Context, up video.Upload) (began time.Time, 
 			c.copies.Release(1)
 		}
 	}()
-	err = d.find(ctx, up, head, func() (err error) {
+	ready := func() (err error) {
 		c.note(up.Video, true)
 		if !copies { // take comes here again where the object was replaced meanwhile
 			err = c.copies.Acquire(ctx, 1)
 			copies = err == nil
 		}
 		return err
-	})
-	return began, err
+	}
+	if up.Multipart != "" {
+		began = time.Now()
+		if up.Expires, err = d.join(ctx, up, ready); err != nil {
+			return began, err
+		}
+	}
+	return began, d.find(ctx, up, head, ready)
 }
 
 // head is Objects.Head with lookLimit.
@@ -297,7 +303,7 @@ func (d *Door) find(ctx context.Context, up video.Upload, head describe, ready f
 	case err != nil || found:
 		return err
 	case d.Now().After(up.Expires):
-		return fault.New(fault.Gone, op, "upload_expired", "The upload's URL has expired and no file is there; ask for another upload.", nil)
+		return fault.New(fault.Gone, op, "upload_expired", "The upload has expired and no file is there; ask for another upload.", nil)
 	}
 	return fault.New(fault.Conflict, op, "not_uploaded", "There is no file for this upload yet; PUT it to the upload's URL, then complete the upload.", nil)
 }

@@ -59,9 +59,13 @@ func (d *Door) check(r Request) (string, error) {
 	if r.Size < 0 {
 		return "", fault.New(fault.Invalid, op, "bad_size", "The size is negative; send the file's size in bytes, or none.", nil)
 	}
-	if d.MaxBytes > 0 && r.Size > d.MaxBytes {
+	limit := d.MaxBytes
+	if most := d.SinglePut * bucket.MostParts; most > 0 && (limit == 0 || most < limit) {
+		limit = most
+	}
+	if limit > 0 && r.Size > limit {
 		return "", fault.New(fault.TooLarge, op, "too_large",
-			fmt.Sprintf("The file has %d bytes and the limit is %d; upload a smaller one.", r.Size, d.MaxBytes), nil)
+			fmt.Sprintf("The file has %d bytes and the limit is %d; upload a smaller one.", r.Size, limit), nil)
 	}
 	return name, r.Settings.Validate()
 }

@@ -47,6 +47,16 @@ type Objects interface {
 	DeleteWrite(ctx context.Context, o bucket.Object) (other bool, err error)
 	// PresignPut returns a URL that takes one PUT, and the header that the PUT must carry.
 	PresignPut(ctx context.Context, r bucket.PresignRequest) (string, map[string]string, error)
+	// BeginParts begins a multipart upload and returns its id.
+	BeginParts(ctx context.Context, bucket, key, contentType string) (id string, err error)
+	// PresignPart returns a URL that takes one PUT of a part, numbered from 1.
+	PresignPart(ctx context.Context, r bucket.PresignRequest, upload string, number int) (string, error)
+	// ListParts returns the parts that a multipart upload has, and JoinParts completes it of them; fault.NotFound where
+	// it was completed or aborted.
+	ListParts(ctx context.Context, m bucket.Multipart) ([]bucket.Part, error)
+	JoinParts(ctx context.Context, m bucket.Multipart, parts []bucket.Part) error
+	// Abort removes a multipart upload with its parts; that there is none is no error.
+	Abort(ctx context.Context, m bucket.Multipart) error
 }
 
 // Config is what the doors are made of.
@@ -59,6 +69,7 @@ type Config struct {
 	Expiry      time.Duration    // of a presigned URL; 0 means 5 minutes
 	Suffixes    []string         // endings of names that start a video, with their dot, in any case; none means DefaultSuffixes
 	MaxBytes    int64            // of a source; 0 for no limit
+	SinglePut   int64            // bytes of the largest source that comes in one PUT, a larger one comes in parts; 0 for no limit
 	Policy      video.Policy     // who may watch videos whose uploader doesn't say; empty means video.Signed
 	Now         func() time.Time // nil means time.Now
 	// Room has an error while the storage can't take so many bytes more (0: of a size that isn't known); nil always has room.
@@ -120,7 +131,8 @@ type Request struct {
 	Policy      video.Policy // who may watch it; empty for Config.Policy
 }
 
-// Grant gives the right to put one source: a presigned URL for a key of ours, and the video that waits for it. Errors are
+// Grant gives the right to put one source: a presigned URL for a key of ours, or a multipart upload whose URLs Parts
+// gives (Config.SinglePut), and the video that waits for it. Errors are
 // fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type"),
 // fault.TooLarge ("too_large"), fault.Unavailable ("storage_unavailable") while Config.Away has an error, and what
 // Config.Room says.
@@ -146,15 +158,23 @@ func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	up := video.Upload{
 		Video: v.ID, Bucket: d.Bucket, Key: string(v.ID) + "/" + shorten(name), Type: r.ContentType, Size: r.Size, Expires: now.Add(d.Expiry),
 	}
-	up.URL, up.Header, err = d.Objects.PresignPut(ctx, bucket.PresignRequest{
-		Bucket: up.Bucket, Key: up.Key, ContentType: up.Type, Size: up.Size, Expires: d.Expiry, PublicURL: d.PublicURL,
-	})
+	if d.SinglePut > 0 && up.Size > d.SinglePut {
+		up.Part = partSize(up.Size, d.SinglePut)
+		up.Multipart, err = d.Objects.BeginParts(ctx, up.Bucket, up.Key, up.Type)
+	} else {
+		up.URL, up.Header, err = d.Objects.PresignPut(ctx, bucket.PresignRequest{
+			Bucket: up.Bucket, Key: up.Key, ContentType: up.Type, Size: up.Size, Expires: d.Expiry, PublicURL: d.PublicURL,
+		})
+	}
 	if err != nil {
 		return video.Upload{}, err
 	}
 	looks, at := d.looks(v.ID, now)
 	v.NextLook = at
 	if err := d.Store.Grant(ctx, v, up, looks); err != nil {
+		if up.Multipart != "" { // where this fails too, the sweep aborts it
+			err = errors.Join(err, d.Objects.Abort(context.WithoutCancel(ctx), multipart(up)))
+		}
 		return video.Upload{}, err
 	}
 	return up, nil

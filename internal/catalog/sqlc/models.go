@@ -329,12 +329,14 @@ type Token struct {
 }
 
 type Upload struct {
-	Bucket  string
-	Key     string
-	Video   string
-	Type    string
-	Size    int64
-	Expires int64
+	Bucket    string
+	Key       string
+	Video     string
+	Type      string
+	Size      int64
+	Expires   int64
+	Multipart string
+	Part      int64
 }
 
 type Video struct {

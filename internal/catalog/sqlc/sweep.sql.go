@@ -23,7 +23,7 @@ func (q *Queries) AbandonVideo(ctx context.Context, id string) (int64, error) {
 }
 
 const abandonedUploads = `-- name: AbandonedUploads :many
-SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires FROM upload u JOIN video v ON v.id = u.video
+SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires, u.multipart, u.part FROM upload u JOIN video v ON v.id = u.video
 WHERE v.status = 'waiting' AND v.source = '' AND u.expires < $1 AND u.video > $2 ORDER BY u.video LIMIT $3
 `
 
@@ -49,6 +49,8 @@ func (q *Queries) AbandonedUploads(ctx context.Context, arg AbandonedUploadsPara
 			&i.Type,
 			&i.Size,
 			&i.Expires,
+			&i.Multipart,
+			&i.Part,
 		); err != nil {
 			return nil, err
 		}

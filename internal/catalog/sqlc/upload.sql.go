@@ -64,16 +64,18 @@ func (q *Queries) InsertFact(ctx context.Context, arg InsertFactParams) (int64, 
 }
 
 const insertUpload = `-- name: InsertUpload :exec
-INSERT INTO upload (bucket, key, video, type, size, expires) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO upload (bucket, key, video, type, size, expires, multipart, part) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 `
 
 type InsertUploadParams struct {
-	Bucket  string
-	Key     string
-	Video   string
-	Type    string
-	Size    int64
-	Expires int64
+	Bucket    string
+	Key       string
+	Video     string
+	Type      string
+	Size      int64
+	Expires   int64
+	Multipart string
+	Part      int64
 }
 
 func (q *Queries) InsertUpload(ctx context.Context, arg InsertUploadParams) error {
@@ -84,6 +86,8 @@ func (q *Queries) InsertUpload(ctx context.Context, arg InsertUploadParams) erro
 		arg.Type,
 		arg.Size,
 		arg.Expires,
+		arg.Multipart,
+		arg.Part,
 	)
 	return err
 }
@@ -112,7 +116,7 @@ func (q *Queries) SetFactVideo(ctx context.Context, arg SetFactVideoParams) erro
 }
 
 const uploadByKey = `-- name: UploadByKey :one
-SELECT bucket, key, video, type, size, expires FROM upload WHERE bucket = $1 AND key = $2
+SELECT bucket, key, video, type, size, expires, multipart, part FROM upload WHERE bucket = $1 AND key = $2
 `
 
 type UploadByKeyParams struct {
@@ -130,12 +134,34 @@ func (q *Queries) UploadByKey(ctx context.Context, arg UploadByKeyParams) (Uploa
 		&i.Type,
 		&i.Size,
 		&i.Expires,
+		&i.Multipart,
+		&i.Part,
+	)
+	return i, err
+}
+
+const uploadOfDeleted = `-- name: UploadOfDeleted :one
+SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires, u.multipart, u.part FROM upload u JOIN video v ON v.id = u.video WHERE u.video = $1 AND v.status = 'deleting'
+`
+
+func (q *Queries) UploadOfDeleted(ctx context.Context, video string) (Upload, error) {
+	row := q.db.QueryRowContext(ctx, uploadOfDeleted, video)
+	var i Upload
+	err := row.Scan(
+		&i.Bucket,
+		&i.Key,
+		&i.Video,
+		&i.Type,
+		&i.Size,
+		&i.Expires,
+		&i.Multipart,
+		&i.Part,
 	)
 	return i, err
 }
 
 const uploadOfVideo = `-- name: UploadOfVideo :one
-SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires, v.received FROM upload u JOIN video v ON v.id = u.video WHERE u.video = $1 AND v.status <> 'deleting'
+SELECT u.bucket, u.key, u.video, u.type, u.size, u.expires, u.multipart, u.part, v.received FROM upload u JOIN video v ON v.id = u.video WHERE u.video = $1 AND v.status <> 'deleting'
 `
 
 type UploadOfVideoRow struct {
@@ -153,6 +179,8 @@ func (q *Queries) UploadOfVideo(ctx context.Context, video string) (UploadOfVide
 		&i.Upload.Type,
 		&i.Upload.Size,
 		&i.Upload.Expires,
+		&i.Upload.Multipart,
+		&i.Upload.Part,
 		&i.Received,
 	)
 	return i, err

@@ -145,9 +145,22 @@ export interface EventPage {
 
 export interface Grant {
   id: string; // of the video
-  url: string; // presigned
+  url?: string; // presigned; absent where the file is sent in parts
+  parts?: Division; // absent where the file is sent in one PUT
   method: string;
   headers?: Record<string, string> | null;
+  expires: string;
+}
+
+// Division says how a file is sent that is larger than the storage takes in one PUT.
+export interface Division {
+  size: number; // bytes of each part but the last
+  count: number; // numbered from 1
+}
+
+// PartPage is the right to put some parts of a file.
+export interface PartPage {
+  parts: { number: number; size: number; url: string }[];
   expires: string;
 }
 
@@ -419,6 +432,11 @@ export class Client {
   // code "not_uploaded", where there is none.
   complete(id: string): Promise<{ received?: string }> {
     return this.call('POST', `/v1/uploads/${encodeURIComponent(id)}/complete`);
+  }
+
+  // parts asks for the right to put parts of a file, from the part first on.
+  parts(id: string, first: number, count: number): Promise<PartPage> {
+    return this.call('POST', `/v1/uploads/${encodeURIComponent(id)}/parts`, { first, count });
   }
 
   // grant asks for the right to put a file into a workspace, the caller's first one where it is empty.

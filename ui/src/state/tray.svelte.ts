@@ -1,7 +1,7 @@
 // The uploads of this page: a few at a time, each with its progress, each to be canceled or tried again.
 
 import { Problem, sentence, type Client, type Grant, type Video } from '../api/client';
-import { passing, put, type Transfer } from '../api/put';
+import { passing, put, putParts, type Transfer } from '../api/put';
 import { inSeconds } from '../api/words';
 
 const together = 2; // uploads at a time: more only share the same line
@@ -24,7 +24,8 @@ export class Upload {
   sent = $state(0); // bytes
   rate = $state(0); // bytes a second, smoothed
   problem = $state(''); // why it failed, or why it is sent again
-  tries = 0; // since somebody asked for it
+  tries = 0; // since somebody asked for it, or a part was sent
+  parts = new Set<number>(); // numbers of the parts that the storage has, of a file that is sent in parts
   look = $state(''); // when the server looks for the stored file by itself, in words; empty where it has found it or that isn't known
   grant = $state.raw<Grant | null>(null);
   transfer = $state.raw<Transfer | null>(null);
@@ -152,7 +153,7 @@ export class Tray {
         return;
       }
       if (!this.items.includes(upload)) return;
-      if (upload.grant && Date.parse(upload.grant.expires) - Date.now() < margin) this.#forget(upload);
+      if (upload.grant && !upload.grant.parts && Date.parse(upload.grant.expires) - Date.now() < margin) this.#forget(upload);
       const grant = upload.grant ?? (await this.#client.grant(upload.file, upload.workspace));
       upload.grant = grant;
       if (!this.items.includes(upload)) {
@@ -161,7 +162,19 @@ export class Tray {
       }
       upload.sent = 0;
       upload.rate = 0;
-      upload.transfer = put(grant, upload.file, upload.track());
+      if (grant.parts) {
+        const before = upload.parts.size;
+        upload.transfer = putParts(this.#client, grant.id, grant.parts, upload.file, upload.parts, upload.track());
+        try {
+          await upload.transfer.done;
+        } finally {
+          if (upload.parts.size > before) upload.tries = 0;
+        }
+        await this.#join(upload, grant.id);
+        this.#sent(upload);
+        return;
+      }
+      upload.transfer = put({ ...grant, url: grant.url ?? '' }, upload.file, upload.track());
       await upload.transfer.done;
       this.#sent(upload);
       void this.#announce(grant.id);
@@ -180,6 +193,8 @@ export class Tray {
         if (this.items.includes(upload)) upload.phase = 'queued';
         return;
       }
+      // The storage has no such upload in parts any more: another try begins anew.
+      if (upload.grant?.parts && thrown instanceof Problem && /^(no_upload|no_parts|NoSuchUpload|upload_expired)$/.test(thrown.code)) this.#forget(upload);
       upload.phase = 'failed';
       upload.problem = sentence(thrown);
       this.said = `${upload.file.name} was not uploaded: ${upload.problem}`;
@@ -187,6 +202,18 @@ export class Tray {
       upload.transfer = null;
       this.#advance();
     }
+  }
+
+  // join has the server put the parts of a file together: unlike a file of one PUT, it is not stored before. While the
+  // server does so it answers without received, each time after 10 s.
+  async #join(upload: Upload, id: string): Promise<void> {
+    for (let n = 1; this.items.includes(upload); n++) {
+      const answer = await this.#client.complete(id);
+      if (answer.received !== undefined) return;
+      if (n === copyAsks) throw new Problem('The server still puts the parts of the file together; look at the video later.', 202, 'upload_unconfirmed');
+      await new Promise((done) => setTimeout(done, 250));
+    }
+    throw new Problem('The upload was canceled.', 0, 'canceled');
   }
 
   // arrivedAfterAll asks whether the server has the file of an earlier try, whose answer was lost: it is not sent twice then.
@@ -251,6 +278,7 @@ export class Tray {
   #forget(upload: Upload) {
     const id = upload.grant?.id;
     upload.grant = null;
+    upload.parts.clear();
     // A grant that stays behind runs out by itself; nothing is lost if this fails.
     if (id) void this.#client.delete(id).catch(() => {});
   }
