@@ -28,7 +28,6 @@ import (
 	"sluice/internal/event"
 	"sluice/internal/fault"
 	"sluice/internal/grant"
-	"sluice/internal/upload"
 	"sluice/internal/sandbox"
 	"sluice/internal/upload"
 	"sluice/internal/video"
