@@ -269,7 +269,7 @@ func (a *App) openAPI() (err error) {
 		Reconciler: reconciler{a}, ReconcileEvery: s.Reconcile.Every, Looks: s.remote(),
 		PublicURL: s.PublicURL, EdgeURL: s.EdgeURL, URL: delivery.URL,
 		Now: now, MaxResolution: s.MaxResolution, Policy: video.Policy(s.Playback), Version: version(),
-		Delete: func(v video.Video) []engine.Job { return deletion(v, s.UploadExpiry, now()) },
+		Delete: func(v video.Video) []engine.Job { return s.deletion(v, now()) },
 		Encode: func(id video.ID, generation int) []engine.Job {
 			return []engine.Job{pipeline.IngestJob(id, generation)}
 		},
@@ -363,11 +363,15 @@ func (a *App) checkObjects(ctx context.Context) error {
 const longestPut = 24 * time.Hour
 
 // deletion is the work that follows the deletion of a video. One that still waits for its source is kept, out of sight, until no PUT to its URL can come any
-// more: that PUT would find no video of its own and begin a new one.
-func deletion(v video.Video, expiry time.Duration, now time.Time) []engine.Job {
+// more: that PUT would find no video of its own and begin a new one. Parts that an S3 server keeps for it go at once.
+func (s *Settings) deletion(v video.Video, now time.Time) []engine.Job {
 	if v.Source == nil {
-		at := v.Created.Add(expiry + longestPut)
-		return pipeline.DeleteJobs(v.ID, v.Prefix, at, at.Add(deleteAgain))
+		at := v.Created.Add(s.UploadExpiry + longestPut)
+		jobs := pipeline.DeleteJobs(v.ID, v.Prefix, at, at.Add(deleteAgain))
+		if s.remote() {
+			jobs = append(jobs, pipeline.AbortJob(v.ID))
+		}
+		return jobs
 	}
 	return pipeline.DeleteJobs(v.ID, v.Prefix, time.Time{}, now.Add(deleteAgain))
 }

@@ -25,6 +25,7 @@ func NeedsRoom(queue string) bool {
 const (
 	retireKind = "retire"
 	deleteKind = "delete"
+	abortKind  = "abort"
 )
 
 // settle is how long a canceled attempt may go on before what it made is removed.
@@ -47,6 +48,12 @@ func DeleteJobs(id video.ID, prefix string, first, again time.Time) []engine.Job
 		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 1, After: first}),
 		job(deleteKind, args, engine.Job{Queue: ControlQueue, Priority: 4, After: again}),
 	}
+}
+
+// AbortJob removes the parts that a deleted video's upload has on the storage, at once: its other work waits until no
+// PUT of a whole source can come any more.
+func AbortJob(id video.ID) engine.Job {
+	return job(abortKind, deletion{Video: id}, engine.Job{Queue: ControlQueue, Priority: 1})
 }
 
 type retirement struct {

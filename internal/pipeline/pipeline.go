@@ -112,6 +112,7 @@ func (p *Pipeline) Handlers() map[string]engine.Worker {
 		string(video.Publish): p.step(p.publish),
 		retireKind:            p.retire,
 		deleteKind:            p.delete,
+		abortKind:             p.abort,
 	}
 }
 

@@ -64,8 +64,17 @@ func (p *Pipeline) delete(ctx context.Context, a engine.Attempt) error {
 	return p.Remover.Remove(ctx, v.ID, a.Handle)
 }
 
+// abort removes the parts of a deleted video's upload.
+func (p *Pipeline) abort(ctx context.Context, a engine.Attempt) error {
+	var what deletion
+	if err := json.Unmarshal(a.Job.Args, &what); err != nil {
+		return fault.New(fault.Invalid, "pipeline.abort", "bad_job", "The job's arguments are not those of an abort.", err)
+	}
+	return p.removeParts(ctx, what.Video)
+}
+
 // removeParts aborts the multipart upload of a video whose source did not come. A part that is sent meanwhile can stay
-// behind: the sweep aborts what is left.
+// behind: the deletion aborts again, and the sweep what is left then.
 func (p *Pipeline) removeParts(ctx context.Context, id video.ID) error {
 	up, err := p.Remover.DeletedUpload(ctx, id)
 	if fault.Is(err, fault.NotFound) || err == nil && up.Multipart == "" {

@@ -115,7 +115,7 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 	for kind := range handlers {
 		ends := map[string][]string{
 			"ingest": {"Begin.ingest", "Plan.ingest"}, "publish": {"Begin.publish", "Publish.publish"},
-			"retire": {"DeletePrefix", "Retire"}, "delete": {"DeletePrefix", "DeleteWrite", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "look": {"Received", "Looked"}, "mail": {"Claim", "Settle"},
+			"retire": {"DeletePrefix", "Retire"}, "abort": {"Abort.upload"}, "delete": {"DeletePrefix", "DeleteWrite", "Delete.object", "Remove"}, "notice": {"Pin", "Received"}, "look": {"Received", "Looked"}, "mail": {"Claim", "Settle"},
 			"letter": {"ClaimLetter", "SettleLetter"}, "forgot": {"OfferCode"},
 			"purge": {"DueCopies", "CopiesDropped"},
 		}[kind]
@@ -123,7 +123,7 @@ func TestEveryDurableStepHasAPointBeforeAndAfterIt(t *testing.T) {
 			ends = []string{"Begin." + kind, "Finish." + kind}
 		}
 		for _, end := range ends {
-			if !slices.Contains(slices.Concat(moves, accountMoves, lookMoves), end) {
+			if !slices.Contains(slices.Concat(moves, accountMoves, lookMoves, partMoves), end) {
 				t.Errorf("a job of kind %s ends by %s, which is no move", kind, end)
 			}
 		}
