@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // texts are what somebody may type. Those that hold what can't be typed are refused wherever text is taken, or taken as they are where only a comparison follows.
@@ -22,6 +23,7 @@ func unprintable(text string) bool {
 // bodies are what each route takes that takes a body: every text of it is replaced by every one of texts.
 var bodies = map[string]string{
 	"createUpload":      `{"filename":"a.mp4","content_type":"video/mp4","workspace":"main","playback_policy":"signed"}`,
+	"createUploadParts": `{"first":1,"count":1}`,
 	"editVideo":         `{"title":"x","description":"x","workspace":"main","playback_policy":"signed"}`,
 	"encodeVideo":       `{}`,
 	"redriveVideo":      `{}`,
@@ -38,7 +40,7 @@ var bodies = map[string]string{
 	"forgotPassword":    `{"email":"ada@example.com"}`,
 	"takeLink":          `{"code":"x"}`,
 	"resetPassword":     `{"code":"x","password":"y"}`,
-	"makeToken":         `{"name":"x","scopes":["videos/read"],"expires":"2026-12-01T00:00:00Z"}`,
+	"makeToken":         `{"name":"x","scopes":["videos/read"],"expires":"` + time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339) + `"}`,
 	"inviteUser":        `{"email":"new@example.com","name":"x","role":"viewer"}`,
 	"editUser":          `{"name":"x"}`,
 	"makeWorkspace":     `{"id":"w","name":"x"}`,
@@ -53,7 +55,7 @@ var bodies = map[string]string{
 	"addKeyPair":        `{"pem":"x","id":"K1","replaces":"K2"}`,
 	"retireKeyPair":     `{"after":604800}`,
 	"rotateTokenKeys":   `{}`,
-	"createKey":         `{"video":"x","playback":"x","path":"poster.jpg","ip":"192.0.2.1","not_before":"2026-12-01T00:00:00Z"}`,
+	"createKey":         `{"video":"x","playback":"x","path":"poster.jpg","ip":"192.0.2.1","not_before":"` + time.Now().UTC().Format(time.RFC3339) + `"}`,
 }
 
 // kept are the texts that are stored for people to read: the printable ones come back as they are, and the others are refused.
@@ -141,7 +143,7 @@ func (s *stage) bodied() (all []bodied) {
 			if !ok {
 				continue
 			}
-			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "/clients/{id}", "/clients/"+s.names["{client}"],
+			at := strings.NewReplacer("/videos/{id}", "/videos/"+s.names["{video}"], "/uploads/{id}", "/uploads/"+s.names["{video}"], "/users/{id}", "/users/"+s.names["{ada}"], "/workspaces/{id}", "/workspaces/main", "/clients/{id}", "/clients/"+s.names["{client}"],
 				"{playback}", s.names["{playback}"], "{name}", "ingest").Replace(path)
 			r := bodied{ask: strings.ToUpper(method) + " " + at, id: op.OperationID}
 			for name, p := range doc.Components.Schemas[content.Schema.Ref[strings.LastIndexByte(content.Schema.Ref, '/')+1:]].Properties {
