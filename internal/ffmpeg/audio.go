@@ -46,9 +46,11 @@ type sound struct {
 // soundOf is the sound of a plan.
 func soundOf(f video.Facts, a video.AudioRung) sound {
 	s := sound{left: a.Stream, right: a.Right}
+	// Facts without a main track come from a version that recorded no layout either, and left the mix to ffmpeg.
+	layoutsRecorded := slices.ContainsFunc(f.Audio, func(track video.AudioFacts) bool { return track.Main })
 	for _, track := range f.Audio {
 		switch {
-		case s.right == 0 && track.Index == a.Stream:
+		case s.right == 0 && track.Index == a.Stream && layoutsRecorded:
 			s.mix = mixed(track)
 		case s.right != 0 && (track.Index == s.left || track.Index == s.right):
 			s.length = max(s.length, track.Duration)

@@ -107,7 +107,31 @@ func ReadIndex(r io.ReaderAt, size int64) (*Index, error) {
 	return x, nil
 }
 
-// Opening is what a command reads to open the file and to know its streams; a probe reads no more.
+// Probed is what a probe reads: Opening, and the key pictures at which it looks whether pictures change their size.
+func (x *Index) Probed() []video.Extent {
+	wanted, length := x.Opening(), x.length()
+	for i := range fewLooks {
+		at := lookAt(i, fewLooks, length)
+		wanted = append(wanted, x.keyed(at, 2)...) // a picture, and the packet that ffprobe reads before it stops
+		// Seeking goes by decoding times, which are up to the reordering earlier than those of pictures.
+		wanted = append(wanted, x.keyed(at+before, 2)...)
+	}
+	return wanted
+}
+
+// length is how long the source lasts, by the last samples of its tracks.
+func (x *Index) length() time.Duration {
+	seconds := 0.0
+	for _, t := range x.tracks {
+		if (t.handler == "vide" || t.handler == "soun") && len(t.time) > 0 {
+			last := slices.Max(t.time[max(0, len(t.time)-opening):])
+			seconds = max(seconds, float64(last)/t.scale+t.shift-x.zero)
+		}
+	}
+	return time.Duration(min(seconds, longest) * float64(time.Second))
+}
+
+// Opening is what a command reads to open the file and to know its streams.
 func (x *Index) Opening() []video.Extent {
 	wanted := slices.Clone(x.head)
 	for _, t := range x.tracks {
@@ -148,7 +172,11 @@ func (x *Index) keyed(at time.Duration, samples int) (wanted []video.Extent) {
 		if t.handler != "vide" {
 			continue
 		}
-		for _, limit := range []time.Duration{at - before, at} {
+		limits := []time.Duration{at - before, at}
+		if t.sync == nil { // each picture is a key picture, and none is reordered
+			limits = limits[1:]
+		}
+		for _, limit := range limits {
 			ticks, from := int64((limit.Seconds()+x.zero-t.shift)*t.scale), 0
 			for i := range t.at {
 				if t.time[i] <= ticks && (t.sync == nil || t.sync[i]) {

@@ -155,7 +155,7 @@ func TestAProbeOfTheOpeningFindsWhatAProbeOfTheWholeDoes(t *testing.T) {
 			continue
 		}
 		t.Run(file.name, func(t *testing.T) {
-			part, n := partial(t, body, x.Opening(), 0)
+			part, n := partial(t, body, x.Probed(), 0)
 			got, err := tool.Probe(t.Context(), part, file.name)
 			if errors.Is(err, ErrPartial) {
 				t.Logf("wants the whole: %v", err)

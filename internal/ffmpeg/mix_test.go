@@ -90,6 +90,18 @@ func TestMixed_AnyCountAndLayout_HearsEachChannelAndCannotClip(t *testing.T) {
 	}
 }
 
+// TestSoundOf_FactsOfAnOlderVersion_LeavesTheMixToFFmpeg encodes a generation whose facts were recorded before layouts
+// were: six channels of 5.1, which are not six of which nothing is known.
+func TestSoundOf_FactsOfAnOlderVersion_LeavesTheMixToFFmpeg(t *testing.T) {
+	t.Parallel()
+	for main, mixes := range map[bool]bool{false: false, true: true} {
+		f := video.Facts{Audio: []video.AudioFacts{{Index: 1, Main: main, Codec: "ac3", Channels: 6}}}
+		if got := soundOf(f, video.AudioRung{Stream: 1}).mix; (got != nil) != mixes {
+			t.Errorf("main %v: %q", main, got)
+		}
+	}
+}
+
 // levels are the peaks of both sides of a stereo track, 0 to 1.
 func levels(t *testing.T, tool *Tool, path string) (sides [2]float64) {
 	t.Helper()

@@ -30,7 +30,7 @@ const (
 	worth = 0.5
 )
 
-// Probe finds out what the file src is. Of a partial one, Index.Opening is enough; whatever is wrong with that is ErrPartial. name is what people call it, and serves the log alone: what a file is,
+// Probe finds out what the file src is. Of a partial one, Index.Probed is enough; whatever is wrong with that is ErrPartial. name is what people call it, and serves the log alone: what a file is,
 // its bytes decide. It fails with a fault.Error whose code says what is wrong with the source ("not_media",
 // "truncated", "unsupported_codec" and so on, all in docs/ERRORS.md), and reads no other file and no network.
 //

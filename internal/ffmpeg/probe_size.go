@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // How many key frames, spread over a source, the probe decodes to see whether pictures change their size (calls, phones
@@ -14,19 +15,27 @@ import (
 const (
 	fewLooks  = 4
 	manyLooks = 24
+	// longest is the length in seconds from which a header's length is not believed.
+	longest = 1e7
 )
 
+// lookAt is when the look i of n is, in a source of that length: in the middle of its part.
+func lookAt(i, n int, length time.Duration) time.Duration {
+	return time.Duration((float64(i) + 0.5) / float64(n) * float64(length))
+}
+
 // looks are n intervals of one packet each, evenly spread over the length that the header gives, behind a comma each;
-// "" where it gives none, and of a partial source, which has only its beginning.
+// "" where it gives none.
 func (p *probe) looks(n int) string {
 	length, err := strconv.ParseFloat(p.header.Format.Lasts, 64)
-	if err != nil || length <= 0 || length > 1e7 || p.partial {
+	if err != nil || length <= 0 || length > longest {
 		return ""
 	}
 	start, _ := strconv.ParseFloat(p.header.Format.Start, 64)
 	text := ""
 	for i := range n {
-		text += fmt.Sprintf(",%.3f%%+#1", max(0, start+length*(float64(i)+0.5)/float64(n)))
+		at := lookAt(i, n, time.Duration(length*float64(time.Second)))
+		text += fmt.Sprintf(",%.3f%%+#1", max(0, start+at.Seconds()))
 	}
 	return text
 }
@@ -38,9 +47,14 @@ func (p *probe) chooseSize(ctx context.Context, v *stream, seen frames) error {
 	for _, f := range seen.Frames {
 		differ = differ || !sameSize(f, p.shown)
 	}
+	if !differ {
+		return nil
+	}
+	if p.partial { // its few looks do not choose a size
+		return ErrPartial
+	}
 	intervals := p.looks(manyLooks)
-	if !differ || intervals == "" {
-		p.changes = differ && p.partial
+	if intervals == "" {
 		return nil
 	}
 	found, err := p.firstFrames(ctx, v, intervals, 1)

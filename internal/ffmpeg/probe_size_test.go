@@ -2,9 +2,11 @@ package ffmpeg
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,6 +93,45 @@ func TestEncode_SizeChanges_KeepsShapesInTheUsualSize(t *testing.T) {
 				if shape < 0.9 || shape > 1.1 {
 					t.Fatalf("the square of picture %d is %.2f times as wide as high", i, shape)
 				}
+			}
+		})
+	}
+}
+
+// TestProbe_MP4GrowsLater_PartialWantsTheWhole probes what is read of an MP4 on a remote storage, whose pictures become
+// larger long after its opening, and one whose size stays.
+func TestProbe_MP4GrowsLater_PartialWantsTheWhole(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	for name, sizes := range map[string][]string{"grows": {"320x180", "640x360"}, "stays": {"640x360", "640x360"}} {
+		t.Run(name, func(t *testing.T) {
+			var all []byte
+			for i, size := range sizes {
+				all = append(all, read(t, makeMedia(t, tool, fmt.Sprintf("%d.ts", i), "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=s=%s:r=25:d=%d", size, 4+8*i),
+					"-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-output_ts_offset", strconv.Itoa(4*i)))...)
+			}
+			raw := filepath.Join(t.TempDir(), "all.ts")
+			if err := os.WriteFile(raw, all, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			args := []string{"-i", raw, "-c:v", "copy", "file:all.mp4"}
+			if _, err := tool.run(t.Context(), spec{op: "test", dir: dir, reads: []string{raw}, args: args}); err != nil {
+				t.Fatal(err, Detail(err))
+			}
+			path := filepath.Join(dir, "all.mp4")
+			whole, err := tool.Probe(t.Context(), Whole(path), "all.mp4")
+			if err != nil || whole.Video.Width != 640 || whole.Video.Changes != (name == "grows") {
+				t.Fatalf("%+v, %v", whole.Video, err)
+			}
+			body := read(t, path)
+			part, _ := partial(t, body, indexOf(t, body).Probed(), 0)
+			got, err := tool.Probe(t.Context(), part, "all.mp4")
+			switch {
+			case name == "grows" && !errors.Is(err, ErrPartial):
+				t.Errorf("the part is enough: %+v, %v", got.Video, err)
+			case name == "stays" && (err != nil || got.Video.Width != 640):
+				t.Errorf("the part is not enough: %+v, %v; %v", got.Video, err, whole.Warnings)
 			}
 		})
 	}

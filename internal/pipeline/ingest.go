@@ -22,7 +22,7 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 		}
 	}
 	var facts video.Facts
-	err := p.read(ctx, r, (*ffmpeg.Index).Opening, func(src ffmpeg.Source) (err error) {
+	err := p.read(ctx, r, (*ffmpeg.Index).Probed, func(src ffmpeg.Source) (err error) {
 		facts, err = p.Tool.Probe(ctx, src, path.Base(r.Video.Name))
 		return err
 	})
