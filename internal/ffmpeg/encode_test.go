@@ -212,11 +212,12 @@ func TestASecondTryMakesTheSameBytesAndNoneTellsOfTheSource(t *testing.T) {
 		"-metadata", "title=SECRET", "-metadata", "location=+52.5SECRET/", "-metadata:s:v", "handler_name=SECRET", "-metadata:s:a", "handler_name=SECRET", "-timecode", "01:02:03:04")
 	f, p := clip(video.Ratio{Num: 25, Den: 1}, 160, 96, 150, 100)
 	f.Audio = []video.AudioFacts{{Index: 1}}
+	p.Threads = 1 // several threads with a VBV make other bytes each time (findings/x264-vbv-threads-bytes.sh)
 	p.Audio = &video.AudioRung{Stream: 1, Name: "audio", Bitrate: 128_000, Channels: 2, SampleRate: 48_000}
 	var sums [2][]string
 	for try := range sums {
 		for _, c := range p.Chunks {
-			tracks, _, err := tool.EncodeChunk(t.Context(), Whole(src), f, p, c, t.TempDir(), 2, nil)
+			tracks, _, err := tool.EncodeChunk(t.Context(), Whole(src), f, p, c, t.TempDir(), p.Threads, nil)
 			if err != nil {
 				t.Fatal(err, Detail(err))
 			}

@@ -83,8 +83,9 @@ func inParts(t *testing.T) (k *rig.Keeper, storage *rig.Foreign, w *way, clip st
 	w = wayTo(t, storage)
 	k = rig.Keep(t, rig.Options{Env: []string{lateLooks}, Args: append(storage.Flags(), "--reconcile-every", "1h",
 		"--s3-single-put", "5MiB", "--s3-public-endpoint", w.URL)})
+	started := time.Now()
 	k.Revive(time.Minute)
-	reconciled(t, k)
+	reconciled(t, k, started)
 	video, err := os.ReadFile(rig.Clip(t, "clip.mp4", "320x180", 2))
 	if err != nil {
 		t.Fatal(err)
