@@ -118,6 +118,11 @@ func killed(t *testing.T, points []string, g ground) {
 		swept(t, k, w.client, abandoned)
 	}
 	w.Servers = []*rig.Server{k.Server}
+	for _, point := range points {
+		if point == "Pin.after" || point == "Received.before" {
+			w.LeftPins++
+		}
+	}
 	rig.Check(t, w.World)
 	noted, err := os.ReadFile(met)
 	if err != nil && !os.IsNotExist(err) {
