@@ -55,8 +55,12 @@ ui/dist/index.html: ui/node_modules/.stamp $(UI_INPUTS)
 # --- prove ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: needs-test build test/browser/node_modules/.stamp ## everything, on SQLite and PostgreSQL, with real ffmpeg, S3 servers and browsers
+test: needs-test build test/browser/node_modules/.stamp ## every package and the way of a video, on SQLite and PostgreSQL, with real ffmpeg, S3 servers and browsers
 	@scripts/test.sh $(TESTFLAGS)
+
+.PHONY: test-faults
+test-faults: needs-test build test/browser/node_modules/.stamp ## the short forms of the drills, the suites of other S3 clients, the topologies and the benchmarks
+	@scripts/test.sh ./test/drill ./test/topology ./test/bench ./test/s3suite $(TESTFLAGS)
 
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 

@@ -17,7 +17,8 @@ drill() {
 
 drill ./test/drill
 drill ./internal/upload -run Flood
-drill ./internal/ffmpeg -run "SeveralTracks|ManyChannels|EachCodec"
+drill ./internal/ffmpeg -run "SeveralTracks|ManyChannels|EachCodec|Corpus|RealFiles|RealSources"
+drill ./test/e2e
 drill ./test/topology
 drill ./test/s3suite
 drill ./test/accept

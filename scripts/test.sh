@@ -33,8 +33,10 @@ SLUICE_TEST_POSTGRES=$(scripts/postgres.sh start "$dir")
 SLUICE_TEST_CEPH=$(scripts/ceph.sh start "$dir")
 export SLUICE_TEST_POSTGRES SLUICE_TEST_CEPH
 
-# Without a package among the arguments it is all of them. The longest comes first, so that the others run beside it.
-packages=(./test/e2e ./...)
+# Without a package among the arguments it is all of them but those of `make test-faults`. The longest comes first, so that
+# the others run beside it.
+mapfile -t packages < <(go list ./... | grep -vE '/test/(bench|drill|s3suite|topology)$')
+packages=(./test/e2e "${packages[@]}")
 for argument in "$@"; do
 	if [[ $argument == ./* ]]; then packages=(); fi
 done

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -73,7 +74,10 @@ var otherwise = map[string]string{
 func TestEveryFileOfTheCorpusMeetsItsExpectation(t *testing.T) {
 	t.Parallel()
 	tool, codes := newTool(t), errorCodes(t)
-	for _, file := range corpusFiles(t) {
+	for i, file := range corpusFiles(t) {
+		if folder := path.Dir(file.name); !*full && folder != "broken" && folder != "hostile" && folder != "structure" && i%4 > 0 {
+			continue // make drill takes all
+		}
 		t.Run(file.name, func(t *testing.T) {
 			start := time.Now()
 			facts, err := tool.Probe(t.Context(), Whole(filepath.Join(corpus, file.name)), file.name)

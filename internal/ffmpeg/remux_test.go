@@ -87,11 +87,14 @@ func TestRealSourcesWithoutAnIndexCanBeCopied(t *testing.T) {
 	t.Parallel()
 	corpusFiles(t)
 	tool := newTool(t)
-	for _, name := range []string{
+	for i, name := range []string{
 		"broken/brokensps.flv", "broken/duration-lies-165s.webm", "broken/no-initial-keyframe.ts", "camera/avchd-1080i-ac3.mts", "codec/h264-aac.flv",
 		"codec/mpeg1-weird-aspect.mpg", "codec/mpeg2-480i-scte20-captions.ts", "codec/mpeg2-pal-576i-sar64x45.ts", "codec/msmpeg4v3-wma2-160x120.asf",
 		"codec/theora-vorbis-sar.ogv", "long/bbb-720p25-h264-aac51-100s.ts", "structure/fragmented.mp4", "structure/te[s]t_ video ' _ .flv",
 	} {
+		if !*full && i%3 > 0 {
+			continue // make drill takes all
+		}
 		t.Run(name, func(t *testing.T) {
 			src, err := filepath.Abs(filepath.Join(corpus, name))
 			if err != nil {

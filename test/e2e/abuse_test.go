@@ -89,6 +89,7 @@ func TestRangesThatAskForTooMuchCostNoMemory(t *testing.T) {
 
 // TestClientsThatSpeakSlowlyAreCutOffAndHoldNobodyUp has many connections say a header byte by byte (slowloris), and others ask as usual meanwhile.
 func TestClientsThatSpeakSlowlyAreCutOffAndHoldNobodyUp(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "public"}})
 	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "320x180", 2), "clip.mp4"), 2*time.Minute)

@@ -31,6 +31,7 @@ func apart(t *testing.T) (s *rig.Server, database, storage *away.Link) {
 
 // TestADatabaseThatIsAwayPausesWorkAndAnswers takes PostgreSQL away in the middle of an encode: once it refuses, once it hangs.
 func TestADatabaseThatIsAwayPausesWorkAndAnswers(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	s, database, _ := apart(t)
 	first := s.Await(s.Upload(rig.Clip(t, "first.mp4", "320x180", 2), "first.mp4"), time.Minute)
@@ -111,6 +112,7 @@ func unavailable(s *rig.Server) error {
 
 // TestAStorageThatIsAwayPausesWork cuts the storage off in the middle of an encode.
 func TestAStorageThatIsAwayPausesWork(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	s, _, storage := apart(t)
 	id := s.Upload(rig.Clip(t, "clip.mp4", "640x360", 6), "clip.mp4")

@@ -24,6 +24,7 @@ func member(t *testing.T, dsn string, storage *rig.Foreign, roles string, more .
 }
 
 func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
 	edge := member(t, dsn, storage, "edge")
@@ -75,6 +76,7 @@ func TestProcessesOfDifferentRolesShareTheWorkAndOutliveEachOther(t *testing.T) 
 // TestASourceIsFetchedAboutOnceByAllWorkersTogether counts the bytes that three workers fetch to make a video of several chunks: of its source, and of
 // the outputs that are checked.
 func TestASourceIsFetchedAboutOnceByAllWorkersTogether(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
 	api := member(t, dsn, storage, "api,edge")

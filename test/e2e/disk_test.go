@@ -85,6 +85,7 @@ func TestALowDiskStopsUploadsAndWorkUntilThereIsRoom(t *testing.T) {
 
 // TestADiskThatIsFullMakesWorkWaitAndLosesNothing lets the disk run full under running work, whatever the server keeps free.
 func TestADiskThatIsFullMakesWorkWaitAndLosesNothing(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	data := rig.SmallDisk(t, "128m")
 	s := rig.Start(t, rig.Options{Data: data, Args: []string{"--disk-low", "0", "--workers-encode", "1"}})

@@ -96,6 +96,7 @@ func sticking(t *testing.T, upstream string, puts int64) (address string, stuck 
 }
 
 func TestAnInstallationMovesToPostgreSQLAndS3WhateverStopsTheMove(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	dsn, storage := enginetest.Postgres(t), rig.VersityGW(t)
 	args := []string{"--max-resolution", "480", "--workers-encode", "1"}

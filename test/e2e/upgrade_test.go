@@ -72,6 +72,7 @@ func lives(t *testing.T, s *rig.Server, name string) {
 
 // TestAnOlderBinaryGoesOnBesideANewerOneAndDoesNotStartAfterIt starts a Sluice with one more migration while one without it works on the same database.
 func TestAnOlderBinaryGoesOnBesideANewerOneAndDoesNotStartAfterIt(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	next := newer(t)
 	t.Run("PostgreSQL", func(t *testing.T) {

@@ -36,6 +36,7 @@ func (l *lines) String() string {
 // TestVideos_EightUploadsOneWorker_SayWhatTheyWaitFor pauses the queue of chunks until eight videos stand in it, and then follows each to
 // its end. The API, the page and sluice put say why a video waits.
 func TestVideos_EightUploadsOneWorker_SayWhatTheyWaitFor(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	s := rig.Start(t, rig.Options{Args: []string{"--workers-encode", "1"}})
 	pause := func(paused bool) {
