@@ -34,7 +34,7 @@ var chapters = []struct{ of, tells string }{
 const controlsHead = `# Controls
 
 Each control of Sluice, where it is, and the tests that fail when it is taken away. How that is known: ` + "`make drill`" + ` builds Sluice with one control removed, as test/drill/mutant_*_test.go has it,
-and wants one of the tests named here to fail; ` + "`make test`" + ` does so with a few of each chapter. What the controls are for is in [SECURITY.md](SECURITY.md).
+and wants one of the tests named here to fail; ` + "`make test-faults`" + ` does so with one of each chapter. What the controls are for is in [SECURITY.md](SECURITY.md).
 
 This file is written by ` + "`go test ./test/drill -run TableOfControls -args -update`" + `.
 `
