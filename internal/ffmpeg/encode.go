@@ -210,7 +210,7 @@ func (e chunkEncode) run(ctx context.Context, c video.Chunk, how decoding, repea
 	defer func() { _ = os.RemoveAll(scratch) }()
 	how.fit = how.fit || e.plan.Filter.Fit
 	args := chunkArgs(e.tool.config.Limits, e.src.Path, e.facts, e.plan, c, e.threads, how)
-	s := spec{op: op, args: args, reads: []string{e.src.Path}, partial: e.src.Partial, dir: scratch}
+	s := spec{op: op, args: args, reads: []string{e.src.Path}, partial: e.src.Partial, dir: scratch, heed: changing}
 	if e.report != nil {
 		s.progress = func(p progress) { e.report(p.Frames) }
 	}
@@ -221,7 +221,7 @@ func (e chunkEncode) run(ctx context.Context, c video.Chunk, how decoding, repea
 		}
 		return nil, 0, 0, err
 	}
-	if !how.fit && strings.Contains(said.Tail, changing) { // what the probe looked at did not tell
+	if !how.fit && said.Heeded { // what the probe looked at did not tell
 		e.tool.log.InfoContext(ctx, "a chunk is encoded again because its pictures change their size", "chunk", c.N)
 		how.fit = true
 		return e.run(ctx, c, how, repeats)

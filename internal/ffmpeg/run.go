@@ -30,6 +30,7 @@ type spec struct {
 	partial  bool           // the source is: whatever goes wrong, ErrPartial
 	dir      string         // scratch: its working folder, the only one it may write; empty: it writes nothing
 	stdout   io.Writer      // nil: dropped
+	heed     string         // a message to look for among all, also those that Tail no longer has; empty: none
 	progress func(progress) // ffmpeg only; called in order from another goroutine, never after run returns; nil: not reported
 }
 
@@ -42,6 +43,7 @@ type progress struct {
 // result is what a process that ended well left behind.
 type result struct {
 	Tail   string        // the last of its messages
+	Heeded bool          // the message of spec.heed was among all of them
 	CPU    time.Duration // user and system time
 	MaxRSS int64         // bytes; at least the server's own peak, which the kernel counts to a child before its exec
 }
@@ -55,7 +57,7 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 	if err != nil {
 		return result{}, fault.New(fault.Internal, s.op, "tool_failed", "The media tool could not be prepared.", err)
 	}
-	said := &tail{size: tailSize}
+	said := &tail{size: tailSize, heed: []byte(s.heed)}
 	cmd.Stdout, cmd.Stderr = s.stdout, said
 	finish := func() {}
 	if s.progress != nil {
@@ -69,7 +71,7 @@ func (t *Tool) run(ctx context.Context, s spec) (result, error) {
 	}
 	finish()
 	r := t.account(cmd.ProcessState)
-	r.Tail = said.String()
+	r.Tail, r.Heeded = said.String(), said.heeded
 	if err == nil && exhausted(r.Tail) {
 		err = errors.New("exit status 0 after a failure") // ffmpeg 5.1: a demuxer's or writer's failure alone is no failure of the program
 	}
@@ -249,15 +251,19 @@ func (t *Tool) explain(ctx context.Context, op string, state *os.ProcessState, r
 	return fault.New(o.kind, op, o.code, o.message, cause)
 }
 
-// tail keeps the last size bytes written to it.
+// tail keeps the last size bytes written to it, and whether heed was among all.
 type tail struct {
-	size int
-	b    []byte
-	cut  bool // something was dropped
+	size   int
+	heed   []byte
+	heeded bool
+	b      []byte
+	cut    bool // something was dropped
 }
 
 func (t *tail) Write(p []byte) (int, error) {
+	from := max(0, len(t.b)-len(t.heed))
 	t.b = append(t.b, p...)
+	t.heeded = t.heeded || len(t.heed) > 0 && bytes.Contains(t.b[from:], t.heed)
 	if len(t.b) > 2*t.size {
 		t.trim()
 	}

@@ -144,6 +144,13 @@ func TestATailKeepsTheLastWholeLines(t *testing.T) {
 	if got := w.String(); got != "end?\n" {
 		t.Errorf("%q", got)
 	}
+	heeding := &tail{size: 10, heed: []byte("turned")}
+	for _, part := range []string{"it tur", "ned\n", strings.Repeat("a later line\n", 100)} {
+		_, _ = heeding.Write([]byte(part))
+	}
+	if !heeding.heeded || strings.Contains(heeding.String(), "turned") {
+		t.Errorf("heeded: %v, of %q", heeding.heeded, heeding.String())
+	}
 	if strings.Contains((&tail{size: 10}).String(), "\n") {
 		t.Error("an empty tail has lines")
 	}
