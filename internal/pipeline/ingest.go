@@ -45,14 +45,7 @@ func (p *Pipeline) ingest(ctx context.Context, r *run) error {
 		if timed, err = p.Tool.Probe(ctx, ffmpeg.Whole(copied), path.Base(copied)); err != nil {
 			return err
 		}
-		timed.Container, timed.Bytes, timed.Bitrate = facts.Container, facts.Bytes, facts.Bitrate
-		timed.Warnings = append(facts.Warnings, timed.Warnings...)
-		if len(timed.Audio) == len(facts.Audio) { // in the same order; the copy says less of them
-			for i := range timed.Audio {
-				timed.Audio[i].Language, timed.Audio[i].Layout = facts.Audio[i].Language, facts.Audio[i].Layout
-				timed.Audio[i].Main = facts.Audio[i].Main // a copy has no programmes, by which it was chosen
-			}
-		}
+		timed = facts.OfCopy(timed)
 	}
 	settings := r.Settings
 	if settings.MaxResolution == 0 {

@@ -1,6 +1,7 @@
 package video
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,6 +69,22 @@ func (f Facts) MainAudio() *AudioFacts {
 		return &f.Audio[0]
 	}
 	return nil
+}
+
+// OfCopy joins the facts of f's copy, whose streams are cut, with what only f tells: the container, the size, and of each
+// audio track the language, the layout and the choice. The copy has the tracks in the same order, and no programmes, by
+// which the main track of a transport stream is chosen.
+func (f Facts) OfCopy(timed Facts) Facts {
+	timed.Container, timed.Bytes, timed.Bitrate = f.Container, f.Bytes, f.Bitrate
+	timed.Warnings = append(slices.Clone(f.Warnings), timed.Warnings...)
+	timed.Audio = slices.Clone(timed.Audio)
+	if len(timed.Audio) == len(f.Audio) {
+		for i, a := range f.Audio {
+			t := &timed.Audio[i]
+			t.Language, t.Layout, t.Main = a.Language, a.Layout, a.Main
+		}
+	}
+	return timed
 }
 
 // right is the track that holds the right channel of the sound whose left one is in a; 0 for none. Masters in MXF and
