@@ -2,6 +2,7 @@
 #
 # DATA, LISTEN   where `make run` keeps everything and where it listens
 # TESTFLAGS      more flags for `go test`, for example TESTFLAGS=-short
+# PACKAGES       what `make mutants` changes, for example PACKAGES="signing account"
 # FUZZTIME       how long `make fuzz` fuzzes each target, 60s unless told
 
 DATA   ?= ./data
@@ -9,6 +10,7 @@ LISTEN ?= 127.0.0.1:8080
 
 GOLANGCI_LINT_VERSION := v2.12.2
 GOVULNCHECK_VERSION   := v1.3.0
+GREMLINS_VERSION      := v0.6.0
 SQLC_VERSION          := v1.30.0
 
 # The revision is stamped into the binary where git answers. Where it does not (no git, a tree that belongs to another
@@ -19,6 +21,7 @@ export GOFLAGS := -buildvcs=$(BUILDVCS) $(GOFLAGS)
 UI_INPUTS := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' -not -name '*.go' 2>/dev/null)
 LINT      := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 VULN      := .tools/govulncheck-$(GOVULNCHECK_VERSION)
+GREMLINS  := .tools/gremlins-$(GREMLINS_VERSION)
 NPM_CI    := npm ci --no-audit --no-fund --loglevel=error
 
 .NOTPARALLEL:
@@ -128,6 +131,14 @@ drill: needs-test build ## break the service at every step and in every way, and
 .PHONY: faults
 faults: needs-test ## send every input that once ended wrong to a server; print input, outcome and seconds
 	@cd test/drill && go test -run '^TestFault_' -count=1 -timeout 60m -args -full
+
+.PHONY: mutants
+mutants: needs-test $(GREMLINS) ## change the code that guards something in one place after the other; print changes that no test notices (hours)
+	@scripts/mutants.sh $(GREMLINS) $(PACKAGES)
+
+$(GREMLINS):
+	GOBIN='$(CURDIR)/.tools' go install github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS_VERSION)
+	@mv .tools/gremlins $@
 
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz target (FUZZTIME=60s each); make test runs their seeds

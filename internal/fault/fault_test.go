@@ -63,6 +63,17 @@ func TestAProblemIsAnsweredAsRFC9457Says(t *testing.T) {
 	}
 }
 
+func TestWrite_Refusals_SayWhenToComeBackOnlyWhereItHelps(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[Kind]bool{Limited: true, Unavailable: true, Invalid: false, NotFound: false, Internal: false} {
+		w := httptest.NewRecorder()
+		Write(w, New(kind, "op", "code", "A sentence.", nil))
+		if got := w.Header().Get("Retry-After") != ""; got != want {
+			t.Errorf("%d: Retry-After is %q", w.Code, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
 func TestTheLogTellsTheCause(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the disk is gone")
