@@ -19,6 +19,7 @@ const (
 	onePart        = "a joined object is one part, its parts' sizes are not kept"
 	amazonSays     = "a failed condition on a copy's source is 412, as Amazon's reference says; the suite wants 304"
 	partChecksum   = "a copied part brings no checksum for an upload that asks for one of each part"
+	slashes        = "a key that begins with a slash, or has two in a row, is refused: it names another key's file"
 	folders        = "a key and the same with a closing slash are one file's name"
 	longKey        = "a key that is too long is refused with a sentence that names the limit; the suite wants Amazon's words"
 	unordered      = "uploads of one key that began within one tick of the clock come in any order"
@@ -130,6 +131,7 @@ var groups = []group{
 	{name: "Server", run: integration.TestServer, quick: true},
 	{name: "Posix", run: integration.TestPosix, but: map[string]string{
 		"PutObject_name_too_long":                               longKey,
+		"PutObject_with_slashes":                                slashes,
 		"CopyObject_overwrite_same_dir_object":                  folders,
 		"CopyObject_overwrite_same_file_object":                 folders,
 		"VersioningDisabled_PutBucketVersioning_not_configured": noVersions,
