@@ -253,7 +253,8 @@ func (c *Client) put(ctx context.Context, g grant, content *io.SectionReader, pr
 		return errExpired
 	}
 	status := res.StatusCode
-	if bytes.Contains(text, []byte("<Code>RequestTimeout</Code>")) { // S3 answers it with 400: this side was silent too long
+	// S3 answers both with 400: this side was silent too long, or its connection ended early.
+	if bytes.Contains(text, []byte("<Code>RequestTimeout</Code>")) || bytes.Contains(text, []byte("<Code>IncompleteBody</Code>")) {
 		status = http.StatusRequestTimeout
 	}
 	refuser := "The server"

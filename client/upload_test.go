@@ -75,7 +75,15 @@ func TestAnUploadIsSentAgainWhenTheServerFailsForAWhile(t *testing.T) {
 	}
 }
 
-func TestUpload_RequestTimeout_IsSentAgain(t *testing.T) {
+func TestUpload_RequestTimeoutOrIncompleteBody_IsSentAgain(t *testing.T) {
+	for _, code := range []string{"RequestTimeout", "IncompleteBody"} {
+		t.Run(code, func(t *testing.T) { sentAgain(t, code) })
+	}
+}
+
+// sentAgain refuses the first PUT with a code.
+func sentAgain(t *testing.T, code string) {
+	t.Helper()
 	var got string
 	puts := 0
 	c, _, _ := start(t, func(n int, w http.ResponseWriter, r *http.Request) {
@@ -85,7 +93,7 @@ func TestUpload_RequestTimeout_IsSentAgain(t *testing.T) {
 		case r.Method == http.MethodPut && puts == 0:
 			puts++
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<Error><Code>RequestTimeout</Code><Message>The connection was not read from.</Message></Error>`)
+			fmt.Fprintf(w, `<Error><Code>%s</Code><Message>The connection was not read from.</Message></Error>`, code)
 		case r.Method == http.MethodPut:
 			puts++
 			b, _ := io.ReadAll(r.Body)

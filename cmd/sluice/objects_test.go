@@ -94,7 +94,7 @@ func TestIsRoute_EachEntrance_IsNamed(t *testing.T) {
 	}
 }
 
-func TestPut_ClientThatStalls_GetsRequestTimeout(t *testing.T) {
+func TestPut_BodyStallsOrEndsEarly_BlamesTheClient(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "--connections-stall", "1s")
 	h.serves()
@@ -103,25 +103,43 @@ func TestPut_ClientThatStalls_GetsRequestTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, sent := range map[string]string{"after half of the body": strings.Repeat("x", 50000), "before its first byte": ""} {
+	half, length := strings.Repeat("x", 50000), "Content-Length: 100000"
+	for name, c := range map[string]struct {
+		header, sent string
+		ends         bool // the client closes its side of the connection
+		code         string
+	}{
+		"stalls after half of the body":   {length, half, false, "RequestTimeout"},
+		"stalls before its first byte":    {length, "", false, "RequestTimeout"},
+		"ends after half of the body":     {length, half, true, "IncompleteBody"},
+		"ends before its first byte":      {length, "", true, "IncompleteBody"},
+		"ends in the middle of a chunk":   {"Transfer-Encoding: chunked", "c350\r\n" + half[:40000], true, "IncompleteBody"},
+		"ends before the length of chunk": {"Transfer-Encoding: chunked", "10\r\n" + half[:16] + "\r\n", true, "IncompleteBody"},
+	} {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
-		if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 100000\r\n\r\n%s", u.RequestURI(), u.Host, sent); err != nil {
+		if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n%s", u.RequestURI(), u.Host, c.header, c.sent); err != nil {
 			t.Fatal(err)
+		}
+		if c.ends {
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", name, err)
+			continue
 		}
 		text, _ := io.ReadAll(res.Body)
 		res.Body.Close()
 		var e s3Error
-		if err := xml.Unmarshal(text, &e); err != nil || res.StatusCode != http.StatusBadRequest || e.Code != "RequestTimeout" || e.RequestId == "" || !res.Close {
-			t.Errorf("%s: %d %s (close %v), want 400 RequestTimeout and the end of the connection", name, res.StatusCode, text, res.Close)
+		if err := xml.Unmarshal(text, &e); err != nil || res.StatusCode != http.StatusBadRequest || e.Code != c.code || e.RequestId == "" || !res.Close {
+			t.Errorf("%s: %d %s (close %v), want 400 %s and the end of the connection", name, res.StatusCode, text, res.Close, c.code)
 		}
 	}
 }

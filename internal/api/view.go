@@ -207,9 +207,8 @@ func source(v video.Video) *Source {
 		out.Video = &SourceVideo{Index: f.Index, Codec: f.Codec, Width: f.Width, Height: f.Height, Rotation: f.Rotation, FrameRate: round(f.Rate.Float(), 3),
 			VFR: f.VFR, Interlaced: f.Interlaced, PixFmt: f.PixFmt, HDR: f.HDR()}
 	}
-	main := v.Facts.MainAudio()
-	for i, a := range v.Facts.Audio {
-		out.Audio = append(out.Audio, SourceAudio{Index: a.Index, Used: &v.Facts.Audio[i] == main, Codec: a.Codec, Channels: a.Channels, SampleRate: a.SampleRate, Language: a.Language})
+	for _, a := range v.Facts.Audio {
+		out.Audio = append(out.Audio, SourceAudio{Index: a.Index, Used: v.Facts.Encoded(a.Index), Codec: a.Codec, Channels: a.Channels, SampleRate: a.SampleRate, Language: a.Language})
 	}
 	for _, w := range v.Facts.Warnings {
 		out.Warnings = append(out.Warnings, Error{Code: w.Code, Message: w.Message})

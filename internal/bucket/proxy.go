@@ -34,26 +34,40 @@ func newProxy(t *http.Transport, log *slog.Logger) http.Handler {
 	})
 }
 
-// heard is a body that remembers whether its client stalled: whoever serves it bounds the client's pauses by deadlines.
-// What the transport reports is that or the end of the connection to the endpoint, whichever it sees first.
+// heard is a body that remembers whether its client failed to send it: whoever serves it bounds the client's pauses by
+// deadlines. What the transport reports is that or the end of the connection to the endpoint, whichever it sees first.
 type heard struct {
 	io.ReadCloser
-	stalled atomic.Bool
+	failure atomic.Pointer[Refusal]
 }
 
 type heardKey struct{}
 
+// The refusals of bodies that stall and that end early, as Amazon S3 words them.
+var (
+	bodyStalled = Refusal{http.StatusBadRequest, "RequestTimeout",
+		"The connection to the server was not read from or written to within the timeout period; send the request again."}
+	bodyCut = Refusal{http.StatusBadRequest, "IncompleteBody",
+		"The body ended before the number of bytes that Content-Length promises; send the request again."}
+)
+
 func (h *heard) Read(p []byte) (int, error) {
 	n, err := h.ReadCloser.Read(p)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		h.stalled.Store(true)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		h.failure.Store(&bodyStalled)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		h.failure.Store(&bodyCut)
 	}
 	return n, err
 }
 
-func stalled(ctx context.Context) bool {
-	body, ok := ctx.Value(heardKey{}).(*heard)
-	return ok && body.stalled.Load()
+// failureOf is what the client of a request did wrong with its body; nil for nothing.
+func failureOf(ctx context.Context) *Refusal {
+	if body, ok := ctx.Value(heardKey{}).(*heard); ok {
+		return body.failure.Load()
+	}
+	return nil
 }
 
 func passOn(t *http.Transport, log *slog.Logger) http.Handler {
@@ -66,10 +80,9 @@ func passOn(t *http.Transport, log *slog.Logger) http.Handler {
 			p.Out.Host = p.In.Host
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if stalled(r.Context()) {
+			if refusal := failureOf(r.Context()); refusal != nil {
 				w.Header().Set("Connection", "close") // the rest of the body would be taken for a request
-				WriteRefusal(w, Refusal{http.StatusBadRequest, "RequestTimeout",
-					"The connection to the server was not read from or written to within the timeout period; send the request again."})
+				WriteRefusal(w, *refusal)
 				return
 			}
 			if r.Context().Err() == nil {

@@ -421,6 +421,6 @@ func packed(op string, err error) error {
 	case errors.As(err, &disk) && !errors.Is(err, fs.ErrNotExist): // what the tool did not make is the tool's doing
 		return unwritable(op, err)
 	default:
-		return fault.New(fault.Internal, op, "bad_output", "The encoder's output is not what was planned; the work is tried again.", err)
+		return fault.New(fault.Internal, op, "bad_output", "The encoder's output is not what was planned; see the details of the attempt.", err)
 	}
 }

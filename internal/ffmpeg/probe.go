@@ -273,8 +273,12 @@ func (p *probe) undecodable(s *stream) error {
 }
 
 func unsupportedCodec(name string) error {
+	if name = printable(name); name == "" {
+		return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
+			"The file names a codec that is unknown here. Upload a version in H.264, HEVC, VP9, AV1 or another common codec.", nil)
+	}
 	return fault.New(fault.Unsupported, opProbe, "unsupported_codec",
-		fmt.Sprintf("The codec %s cannot be decoded here. Upload a version in H.264, HEVC, VP9, AV1 or another common codec.", printable(name)), nil)
+		fmt.Sprintf("The codec %s cannot be decoded here. Upload a version in H.264, HEVC, VP9, AV1 or another common codec.", name), nil)
 }
 
 // printable keeps letters, digits and a few signs of a name that came out of a file.

@@ -144,6 +144,9 @@ func (s *stream) name() string {
 	if s.known() {
 		return s.Codec
 	}
+	if strings.Trim(s.Tag, "[0]") == "" { // no tag, as ffmpeg writes four bytes of zero
+		return ""
+	}
 	return s.Tag
 }
 

@@ -75,7 +75,7 @@ func (t *Tool) decode(ctx context.Context, op, scratch string, files ...string) 
 }
 
 func badTrack(op string, err error) error {
-	return fault.New(fault.Internal, op, "bad_output", "The encoder's output does not play as it should; the work is tried again.", err)
+	return fault.New(fault.Internal, op, "bad_output", "The encoder's output does not play as it should; see the details of the attempt.", err)
 }
 
 // concatenate writes the files one after the other to path.
@@ -120,8 +120,8 @@ func count(path string) (samples int, audio bool, err error) {
 }
 
 // CheckDuration compares what was made with what the source was measured to last: they may differ by half a second or
-// one percent, whichever is more. It fails with fault.Invalid "truncated" where less was made than the source promises,
-// and "bad_output" where more was.
+// one percent, whichever is more. It fails with fault.Invalid: "truncated" where less was made than the source promises,
+// and "damaged" where more was, because its timestamps contradict its length at each attempt.
 func CheckDuration(made, source time.Duration) error {
 	const op = "ffmpeg.verify"
 	allowed := max(500*time.Millisecond, source/100)
@@ -131,7 +131,9 @@ func CheckDuration(made, source time.Duration) error {
 		return fault.New(fault.Invalid, op, "truncated",
 			fmt.Sprintf("Only %s of the file's %s could be decoded; upload the whole file.", made.Round(time.Millisecond), source.Round(time.Millisecond)), cause)
 	case made > source+allowed:
-		return badTrack(op, cause)
+		return fault.New(fault.Invalid, op, "damaged",
+			fmt.Sprintf("The file's timestamps contradict each other: %s can be decoded of a file that lasts %s. Export it again, for example as MP4.",
+				made.Round(time.Millisecond), source.Round(time.Millisecond)), cause)
 	default:
 		return nil
 	}

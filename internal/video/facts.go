@@ -87,6 +87,17 @@ func (f Facts) OfCopy(timed Facts) Facts {
 	return timed
 }
 
+// Encoded reports whether the audio rendition is made of the track with an index: of the main one, or of the one that
+// holds its right channel.
+func (f Facts) Encoded(index int) bool {
+	main := f.MainAudio()
+	if main == nil {
+		return false
+	}
+	right := f.right(main)
+	return index == main.Index || right != 0 && index == right
+}
+
 // right is the track that holds the right channel of the sound whose left one is in a; 0 for none. Masters in MXF and
 // MOV have each channel in a track of its own, the first two of which are the stereo pair (EBU R 123); MOV may also name
 // them. Elsewhere tracks of one channel are different sounds.

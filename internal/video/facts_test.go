@@ -29,3 +29,20 @@ func TestFactsOfCopy_SecondProgramme_KeepsTheChoice(t *testing.T) {
 		t.Errorf("%+v", got.Audio)
 	}
 }
+
+// TestEncoded_PairOfMonoTracks_BothAreUsed asks which tracks make the audio rendition of a master with one track a channel.
+func TestEncoded_PairOfMonoTracks_BothAreUsed(t *testing.T) {
+	mono := func(index int, main bool) AudioFacts {
+		return AudioFacts{Index: index, Codec: "pcm_s24le", Channels: 1, SampleRate: 48000, Main: main}
+	}
+	f := Facts{Container: "mov,mp4,m4a,3gp,3g2,mj2", Audio: []AudioFacts{mono(1, true), mono(2, false), mono(3, false)}}
+	for index, want := range map[int]bool{0: false, 1: true, 2: true, 3: false} {
+		if got := f.Encoded(index); got != want {
+			t.Errorf("track %d: %v", index, got)
+		}
+	}
+	f.Audio[0].Channels = 2 // no pair
+	if !f.Encoded(1) || f.Encoded(2) {
+		t.Error("a stereo track has a partner")
+	}
+}

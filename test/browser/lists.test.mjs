@@ -13,6 +13,7 @@ import { fits, launch, need, operate, shot, until } from './browser.mjs';
 
 let browser, url;
 let password;
+const own = 'marmalade turnip orbit 77'; // chosen at the first sign-in
 
 before(async () => {
   url = need('SLUICE_URL').replace(/\/$/, '');
@@ -101,7 +102,6 @@ test('uploads outlive the session of their person and are sent again after a tim
   const page = await open(t);
   await page.goto(`${url}/#/signin`);
   await signIn(page, password);
-  const own = 'marmalade turnip orbit 77';
   await page.getByRole('heading', { level: 1, name: /password/i }).waitFor();
   for (const field of await page.locator('input[autocomplete="new-password"]').all()) await field.fill(own);
   await page.locator('form button.main').click();
@@ -134,6 +134,31 @@ test('uploads outlive the session of their person and are sent again after a tim
   assert.ok(puts >= 2, `${puts} PUTs`);
   await until('the video', async () => (await page.locator('ul[aria-label="Videos"] li').count()) === 1);
   await look(page, 'signed-in-again');
+});
+
+test('an upload goes on whose answer 401 comes after the next sign-in', { timeout: 900_000 }, async (t) => {
+  const page = await open(t);
+  await page.goto(`${url}/#/signin`);
+  await signIn(page, own);
+  await page.getByRole('heading', { level: 1, name: 'Videos' }).waitFor();
+  let answer;
+  const held = new Promise((resolve) => (answer = resolve));
+  let asked = 0;
+  await page.route(`${url}/v1/uploads`, async (route) => {
+    if (++asked > 1) return route.continue();
+    await held; // a slow line
+    return route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ detail: 'Sign in.', code: 'unauthorized' }) });
+  });
+  await page.getByLabel('Files to upload').first().setInputFiles(need('SLUICE_FILE'));
+  await until('the question', () => asked === 1);
+  await page.context().clearCookies(); // the session ends
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await signIn(page, own);
+  await page.getByRole('heading', { level: 1, name: 'Videos' }).waitFor();
+  answer();
+  await until('the next question', () => asked === 2);
+  await until('both videos', async () => (await page.locator('ul[aria-label="Videos"] li').count()) === 2);
 });
 
 test('the edit form sends what was changed there, and nothing else', { timeout: 900_000 }, async (t) => {

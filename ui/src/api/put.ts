@@ -6,7 +6,8 @@ const stall = 120_000; // ms without progress after which a connection is taken 
 
 // passing reports whether a refusal is of the moment, so that the same file can be sent again.
 export function passing(p: Problem): boolean {
-  return (p.status === 0 && p.code !== 'canceled') || p.status === 408 || p.status === 429 || p.status >= 500 || p.code === 'RequestTimeout';
+  if (p.code === 'RequestTimeout' || p.code === 'IncompleteBody') return true; // S3 answers 400: the line was too slow, or broke
+  return (p.status === 0 && p.code !== 'canceled') || p.status === 408 || p.status === 429 || p.status >= 500;
 }
 
 // Target is where one body is PUT.

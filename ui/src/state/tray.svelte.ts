@@ -147,6 +147,7 @@ export class Tray {
   }
 
   async #send(upload: Upload) {
+    const client = this.#client;
     try {
       if (upload.grant && (await this.#arrivedAfterAll(upload, upload.grant))) {
         this.#sent(upload);
@@ -181,7 +182,8 @@ export class Tray {
     } catch (thrown) {
       if (thrown instanceof Problem && thrown.code === 'canceled') return;
       if (signedOut(thrown)) {
-        this.#waiting = true;
+        // The answer may be to the session before: its person has signed in again while the upload went on.
+        if (client === this.#client) this.#waiting = true;
         upload.phase = 'queued';
         return;
       }
@@ -250,12 +252,14 @@ export class Tray {
   // by itself.
   async #announce(id: string) {
     for (let pause = 250, n = 1; ; n++, pause *= 2) {
+      const client = this.#client;
       try {
-        await this.#client.complete(id);
+        await client.complete(id);
         this.#arrived();
         return;
       } catch (thrown) {
         if (signedOut(thrown)) {
+          if (client !== this.#client) continue; // the answer is to the session before
           this.#unsaid.push(id);
           return;
         }
