@@ -136,3 +136,29 @@ func checkSound(t *testing.T, tool *Tool, path string, sound [2]float64, end flo
 		}
 	}
 }
+
+// TestProbe_PacketsWithoutDuration_LastsToTheirEnd measures WavPack in Matroska, whose packets of a second have no
+// duration, with a header and as a live recording without one.
+func TestProbe_PacketsWithoutDuration_LastsToTheirEnd(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	for name, c := range map[string]struct {
+		args           []string
+		least, longest time.Duration
+	}{
+		"header":         {nil, 5300 * time.Millisecond, 5310 * time.Millisecond},
+		"no header":      {[]string{"-live", "1"}, 5 * time.Second, 6 * time.Second},
+		"known duration": {[]string{"-c:a", "flac"}, 5300 * time.Millisecond, 5310 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"-f", "lavfi", "-i", "sine=d=5.3:r=48000", "-c:a", "wavpack"}, c.args...)
+			f, err := tool.Probe(t.Context(), Whole(makeMedia(t, tool, "a.mka", args...)), "a.mka")
+			if err != nil || len(f.Audio) != 1 {
+				t.Fatalf("%+v, %v", f, err)
+			}
+			if d := f.Audio[0].Duration; d < c.least || d > c.longest {
+				t.Errorf("lasts %s, want %s to %s", d, c.least, c.longest)
+			}
+		})
+	}
+}

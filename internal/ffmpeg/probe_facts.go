@@ -28,7 +28,7 @@ func (p *probe) facts() (video.Facts, error) {
 		facts := a.audioFacts()
 		facts.Main = a == p.main
 		facts.Start = max(0, timeOf(t.first, t.base)-start)
-		facts.Duration = t.ending() - start
+		facts.Duration = p.soundEnding(t) - start
 		if !t.timed {
 			facts.Duration = timeOf(t.duration, t.base)
 		}
@@ -75,6 +75,22 @@ func (p *probe) start() time.Duration {
 
 // ending is when the last packet ends.
 func (t *track) ending() time.Duration { return timeOf(t.end, t.base) }
+
+// soundEnding is when the last packet of an audio track ends. Packets of some codecs have no duration (WavPack in
+// Matroska: one each second): then the header says when the last one ends, within the usual time of a packet, and half of
+// that is taken where it does not.
+func (p *probe) soundEnding(t *track) time.Duration {
+	end := t.ending()
+	if t.end != t.last || t.packets < 2 {
+		return end
+	}
+	usual := timeOf((t.last-t.first)/(t.packets-1), t.base)
+	lasts, err := strconv.ParseFloat(p.header.Format.Lasts, 64)
+	if header := time.Duration(lasts * float64(time.Second)); err == nil && lasts < longest && header > end {
+		return min(header, end+usual)
+	}
+	return end + usual/2
+}
 
 // checkComplete holds an MP4's pictures against its tables: it warns where some are missing behind the end of the file,
 // and refuses it where most are.
