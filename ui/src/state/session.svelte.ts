@@ -166,14 +166,15 @@ class Session {
     this.phase = 'out';
   }
 
-  // A quiet client's refusals are for its caller alone.
+  // A quiet client's refusals are for its caller alone, and so are late ones of a client that a new sign-in replaced.
   #client(token: string, quiet = false): Client {
-    return new Client(token, (why) => {
-      if (quiet || !['prove', 'must', 'secure', 'in'].includes(this.phase)) return;
+    const made: Client = new Client(token, (why) => {
+      if (quiet || made !== this.client || !['prove', 'must', 'secure', 'in'].includes(this.phase)) return;
       const next = owing[why.code];
       if (next) this.phase = next;
       else this.#leave(ended);
     });
+    return made;
   }
 }
 
