@@ -22,9 +22,21 @@ import (
 // preset is x264's trade of CPU for bytes; docs/adr/0002-chunks.md has the figures.
 const preset = "veryfast"
 
-// lead is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
+// pyramid is how many frames x264's B-pyramid is shown after it is decoded: the composition offsets of a track are that
 // much larger than they would be without B-frames, and the edit list of its init segment takes them back.
-const lead = 2
+const pyramid = 2
+
+// slow is the rate below which pictures are encoded without B-frames, in frames a second. hls.js (1.7.4) counts a track's
+// end with its composition offsets and without its edit list; from a quarter of a second on it waits for more.
+const slow = 10
+
+// lead is how many frames a picture is shown after it is decoded, at most.
+func lead(p video.Plan) int64 {
+	if p.Rate.Float() < slow {
+		return 0
+	}
+	return pyramid
+}
 
 // errShort says that a chunk lacks pictures that its plan promises.
 var errShort = errors.New("the chunk lacks pictures")
@@ -84,6 +96,9 @@ func chunkArgs(limits video.Limits, src string, f video.Facts, p video.Plan, c v
 			"-crf", strconv.FormatFloat(r.CRF, 'f', -1, 64), "-maxrate", fmt.Sprint(r.MaxRate), "-bufsize", fmt.Sprint(r.BufSize),
 			"-g", strconv.Itoa(p.GOP), "-keyint_min", strconv.Itoa(p.GOP), "-sc_threshold", "0", "-a53cc", "0", "-flags:v", "+cgop+bitexact",
 			"-threads", strconv.Itoa(threads), "-fps_mode", "passthrough")
+		if lead(p) == 0 {
+			args = append(args, "-bf", "0")
+		}
 		args = append(args, muxArgs("+frag_keyframe")...)
 		args = append(args, "-video_track_timescale", fmt.Sprint(scale), fmt.Sprintf("file:v%d.mp4", i))
 	}
@@ -285,7 +300,7 @@ func packVideo(in, dir string, p video.Plan, c video.Chunk, r video.Rung, repeat
 	if err != nil {
 		return TrackFiles{}, 0, err
 	}
-	if err := pack.writeInit(entry, lead*tick); err != nil {
+	if err := pack.writeInit(entry, lead(p)*tick); err != nil {
 		return TrackFiles{}, 0, err
 	}
 	frames, err := packFrames(m, pack, p, c.Start, tick, repeats)
@@ -333,11 +348,11 @@ func packFrames(m *movie, pack *packager, p video.Plan, start, tick, repeats int
 		}
 		for _, s := range samples {
 			s.length = uint32(tick)
-			s.present += lead*tick + later
+			s.present += lead(p)*tick + later
 			queue = append(queue, s)
 		}
-		if frames == 0 && len(queue) > 0 && queue[0].present != (start+lead)*tick {
-			return 0, fmt.Errorf("%w: the first is at %d ticks instead of %d", errShort, queue[0].present-lead*tick, start*tick)
+		if frames == 0 && len(queue) > 0 && queue[0].present != (start+lead(p))*tick {
+			return 0, fmt.Errorf("%w: the first is at %d ticks instead of %d", errShort, queue[0].present-lead(p)*tick, start*tick)
 		}
 		for len(queue) > p.SegmentFrames {
 			if err := flush(p.SegmentFrames); err != nil {
@@ -361,7 +376,7 @@ func checkFrames(samples []sample, p video.Plan, first, tick int64) error {
 		if s.present < (first+int64(i))*tick {
 			return fmt.Errorf("the picture at %d ticks comes before it is decoded", s.present)
 		}
-		at := s.present - (lead+first)*tick
+		at := s.present - (lead(p)+first)*tick
 		n := at / tick
 		if at < 0 || at%tick != 0 || n >= int64(len(seen)) || seen[n] {
 			return fmt.Errorf("a picture at %d ticks is out of place in the segment of frame %d", s.present, first)

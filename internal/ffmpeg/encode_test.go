@@ -242,3 +242,37 @@ func TestASecondTryMakesTheSameBytesAndNoneTellsOfTheSource(t *testing.T) {
 		t.Errorf("the second try made other bytes:\n%v\n%v", sums[0], sums[1])
 	}
 }
+
+// TestEncodeChunk_LowRate_HasNoReordering encodes pictures at the rates on both sides of the one from which B-frames are
+// used: offsets and an edit list together, or neither.
+func TestEncodeChunk_LowRate_HasNoReordering(t *testing.T) {
+	t.Parallel()
+	tool := newTool(t)
+	for _, c := range []struct{ rate, late int64 }{{5, 0}, {10, 2}} {
+		src := makeMedia(t, tool, "src.mp4", "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=r=%d:d=8:s=160x96", c.rate), "-c:v", "libx264", "-preset", "ultrafast")
+		f, p := clip(video.Ratio{Num: c.rate, Den: 1}, 160, 96, 8*c.rate, 8*c.rate)
+		tracks, frames, err := tool.EncodeChunk(t.Context(), Whole(src), f, p, p.Chunks[0], t.TempDir(), 1, nil)
+		if err != nil || frames != 8*c.rate {
+			t.Fatalf("%d frames a second: %d frames, %v", c.rate, frames, err)
+		}
+		for _, track := range tracks {
+			m, err := openMovie(joined(t, track))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.close()
+			samples, err := m.fragment()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, tick := timescale(p.Rate)
+			edit := int64(0)
+			if m.trak.Edts != nil {
+				edit = m.trak.Edts.Elst[0].Entries[0].MediaTime
+			}
+			if got := samples[0].present - samples[0].decode; got != c.late*tick || edit != got {
+				t.Errorf("%d frames a second: the first picture is %d ticks late, the edit %d; want %d", c.rate, got, edit, c.late*tick)
+			}
+		}
+	}
+}

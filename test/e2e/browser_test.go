@@ -61,7 +61,7 @@ func TestPlayers_TracksOfUnequalLength_ReachTheEnd(t *testing.T) {
 			if c.kind == "silence" {
 				inFull(t)
 			}
-			clip := rig.Make(t, "clip.mp4", "-f", "lavfi", "-i", "testsrc2=size=480x270:rate=10:duration="+c.picture, "-f", "lavfi", "-i",
+			clip := rig.Make(t, "clip.mp4", "-f", "lavfi", "-i", "testsrc2=size=480x270:rate=5:duration="+c.picture, "-f", "lavfi", "-i",
 				"sine=sample_rate=48000:duration="+c.sound, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
 			v := s.Await(s.Upload(clip, "clip.mp4"), 2*time.Minute)
 			var told struct {
