@@ -38,7 +38,7 @@ func Migrate(ctx context.Context, db DB) error {
 			`CREATE TABLE IF NOT EXISTS job_share (queue TEXT NOT NULL, owner TEXT NOT NULL, served BIGINT NOT NULL, PRIMARY KEY (queue, owner))`,
 			// What each living process was told to do side by side.
 			`CREATE TABLE IF NOT EXISTS job_slot (worker TEXT NOT NULL, queue TEXT NOT NULL, workers BIGINT NOT NULL, PRIMARY KEY (worker, queue))`,
-			// Queues that a process leaves alone for now (Hold), and the groups that it takes all the same, as a JSON array.
+			// Queues on hold in a process (Hold), and the groups that it takes from them regardless, as a JSON array.
 			`CREATE TABLE IF NOT EXISTS job_hold (worker TEXT NOT NULL, queue TEXT NOT NULL, spared TEXT NOT NULL, PRIMARY KEY (worker, queue))`,
 			// What a process is, for people who look; kept after its end for as long as job_lost.
 			`CREATE TABLE IF NOT EXISTS job_process (worker TEXT PRIMARY KEY, pid BIGINT NOT NULL, roles TEXT NOT NULL, started BIGINT NOT NULL)`,
