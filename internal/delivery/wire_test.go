@@ -157,11 +157,15 @@ func TestFilesThatAreKeptOpenAreClosedInTheEndAndNotWhileTheyAreSent(t *testing.
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	fds := map[int]bool{}
-	for i := range 8 {
-		name := filepath.Join(dir, fmt.Sprint(i%4))
-		if err := os.WriteFile(name, []byte(name), 0o600); err != nil {
+	var names []string // all written before the first is opened: a second write empties a file that is being read
+	for i := range 4 {
+		names = append(names, filepath.Join(dir, fmt.Sprint(i)))
+		if err := os.WriteFile(names[i], []byte(names[i]), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for i := range 8 {
+		name := names[i%4]
 		all.Go(func() {
 			for range 200 {
 				f := o.take(name)
