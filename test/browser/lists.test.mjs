@@ -195,3 +195,48 @@ test('a player that the server no longer has is said to be missing, and a reload
   await page.getByRole('button', { name: 'Reload the page' }).click();
   await until('the video to load', () => page.evaluate(() => (document.querySelector('video')?.readyState ?? 0) >= 1));
 });
+
+test('the list of people that is left open follows the server, page by page', { timeout: 900_000 }, async (t) => {
+  const page = await open(t);
+  const headers = { Authorization: `Bearer ${need('SLUICE_TOKEN')}` };
+  const invite = async (name) => {
+    const answer = await page.request.post(`${url}/v1/users`, { headers, data: { email: `${name}@example.com`, name, role: 'viewer' } });
+    assert.ok(answer.ok(), await answer.text());
+    return (await answer.json()).id;
+  };
+  const ids = [];
+  for (const name of ['bea', 'cem', 'dora', 'edda', 'finn']) ids.push(await invite(name)); // beside the first administrator
+  let failing = false;
+  await page.route(/\/v1\/users\?/, (route) => {
+    if (failing) return route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ detail: 'The database is away.', code: 'x' }) });
+    const asked = new URL(route.request().url());
+    asked.searchParams.set('limit', '2'); // three pages
+    return route.continue({ url: asked.href });
+  });
+  await operate(page, url, need('SLUICE_TOKEN'));
+  await page.goto(`${url}/#/people`);
+  const shown = () => page.locator('ul[aria-label="People"] li a.name').allInnerTexts();
+  for (const count of [2, 4, 6]) {
+    await until(`${count} people`, async () => (await shown()).length === count);
+    if (count < 6) await page.getByRole('button', { name: 'Load more' }).click();
+  }
+  const all = await shown();
+  assert.deepEqual(all.slice(1), ['bea', 'cem', 'dora', 'edda', 'finn']);
+  assert.equal(await page.getByRole('button', { name: 'Load more' }).count(), 0);
+  assert.ok((await page.request.delete(`${url}/v1/users/${ids[1]}`, { headers })).ok());
+  await invite('gina');
+  const looked = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))); // sooner than in 10 s
+  await until('the one who is gone, and the new one', async () => {
+    await looked();
+    return (await shown()).slice(1).join() === 'bea,dora,edda,finn,gina';
+  });
+  failing = true;
+  await looked();
+  await page.getByText('The database is away.').waitFor();
+  assert.equal((await shown()).length, 6);
+  failing = false;
+  await until('the failure is no longer shown', async () => {
+    await looked();
+    return (await page.getByText('The database is away.').count()) === 0;
+  });
+});

@@ -1,4 +1,4 @@
-// The state of one list of the page, newest first. The range that is loaded is read again and again by cursor, one
+// The state of one list of the page, newest first unless its ids rise. The range that is loaded is read again and again by cursor, one
 // request a look: the first page in each second look, and the pages behind it one after the other in the others. Items
 // that the server no longer lists go away when their page is read, and the list never becomes longer than the pages that
 // somebody asked for. A failure that is over is not shown any more.
@@ -19,6 +19,7 @@ export class Listing<T extends { id: string | number }, C extends string | numbe
   problem = $state('');
 
   readonly #page: (cursor?: C) => Promise<Slice<T, C>>;
+  readonly #rising: boolean;
   #pages = 1; // that somebody asked for
   #read = 0; // pages of this sweep that were read
   #at: C | undefined; // where the sweep goes on
@@ -26,9 +27,10 @@ export class Listing<T extends { id: string | number }, C extends string | numbe
   #head = true; // the next look reads the first page
   #epoch = 0; // counts clears: an answer from before is of another list
 
-  // page asks the server for the page at a cursor, or for the first one. Ids fall along the list.
-  constructor(page: (cursor?: C) => Promise<Slice<T, C>>) {
+  // page asks the server for the page at a cursor, or for the first one. Ids fall along the list, or rise.
+  constructor(page: (cursor?: C) => Promise<Slice<T, C>>, ids: 'falling' | 'rising' = 'falling') {
     this.#page = page;
+    this.#rising = ids === 'rising';
   }
 
   // look makes one request. It reports whether the server answered.
@@ -83,6 +85,11 @@ export class Listing<T extends { id: string | number }, C extends string | numbe
     this.items = this.items.filter((i) => i.id !== id);
   }
 
+  // behind reports whether the item with the id a stands behind the one with the id b.
+  #behind(a: T['id'], b: T['id']): boolean {
+    return this.#rising ? a > b : a < b;
+  }
+
   #restart() {
     this.#read = 0;
     this.#at = this.#above = undefined;
@@ -101,7 +108,7 @@ export class Listing<T extends { id: string | number }, C extends string | numbe
     this.#read = head ? 1 : this.#read + 1;
     if (slice.next === undefined || this.#read >= this.#pages || fresh.length === 0) {
       const last = fresh.at(-1)?.id;
-      if (last !== undefined) this.items = this.items.filter((i) => i.id >= last);
+      if (last !== undefined) this.items = this.items.filter((i) => !this.#behind(i.id, last));
       this.next = slice.next;
       this.#restart();
       return;
@@ -115,8 +122,8 @@ export class Listing<T extends { id: string | number }, C extends string | numbe
   #merge(slice: Slice<T, C>, above: T['id'] | undefined) {
     const fresh = slice.items ?? [];
     const last = fresh.at(-1)?.id;
-    const before = above === undefined ? [] : this.items.filter((i) => i.id >= above);
-    const behind = slice.next === undefined ? [] : last === undefined ? this.items : this.items.filter((i) => i.id < last);
+    const before = above === undefined ? [] : this.items.filter((i) => !this.#behind(i.id, above));
+    const behind = slice.next === undefined ? [] : last === undefined ? this.items : this.items.filter((i) => this.#behind(i.id, last));
     this.items = [...before, ...fresh, ...behind];
   }
 }
