@@ -280,7 +280,7 @@ func (a *App) openAPI() (err error) {
 		},
 		Identity: a.identity, Mail: a.identity.Mail, Demand: a.identity.Demand, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
-		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), Link: a.links.Take, KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
+		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), Links: &a.links, KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
 	})
 	a.page = ui.Handler(ui.Config{EdgeURL: s.EdgeURL, PublicURL: s.PublicURL, StorageURL: s.publicStorage(), NotFound: http.HandlerFunc(notServed)})
 	if a.embedded != nil {

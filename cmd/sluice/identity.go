@@ -39,7 +39,7 @@ func (a *App) openIdentity() error {
 	if a.settings.has(roleAPI) { // else nobody signs in here
 		c.Seal, err = seal.New(a.seal, "sluice second factor")
 	}
-	a.identity, a.links.Now = identity.New(c), now
+	a.identity, a.links.Now, a.links.Record = identity.New(c), now, a.store.RecordAct
 	return err
 }
 

@@ -66,6 +66,7 @@ const (
 	SignedIn           = "sign_in"
 	SignInFailed       = "sign_in.failed"
 	SignInBegun        = "sign_in.password" // the password was right, and the second factor is still to be shown
+	SignedInByLink     = "sign_in.link"     // the operator, by the one-time link that the start of the server printed
 	SignedOut          = "sign_out"
 	SessionEnded       = "session.ended"
 	PasswordChanged    = "password.changed"

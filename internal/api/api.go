@@ -56,8 +56,7 @@ type Config struct {
 	KeyRing    KeyRing  // nil where an external issuer gives the tokens
 	Issuers    []Issuer // whom people may sign in by, beside passwords
 	IssuerOnly bool     // passwords are good for nothing
-	// Link exchanges the code of a link that the start of the server printed for a token, valid until then.
-	Link func(ctx context.Context, code string) (token string, until time.Time, err error)
+	Links      Links    // that the start of the server printed
 	// Leave returns where a browser signs out at the issuer too, from what its session kept for that; empty for nowhere. nil where none does.
 	Leave        func(ctx context.Context, hint string) string
 	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it

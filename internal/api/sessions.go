@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,8 +104,24 @@ type SignedOut struct {
 	Redirect string `json:"redirect" example:"https://login.example.com/logout?id_token_hint=eyJ…" doc:"The issuer that signed the person in, to sign out there too, from where the browser comes back to this server's page; or the program that asked for it"`
 }
 
+// Links are what the start of the server printed for its operator.
+type Links interface {
+	// Take exchanges the code of a link for a token, valid until then.
+	Take(ctx context.Context, code string) (token string, until time.Time, err error)
+	// End revokes the token of a header Authorization, if a link was exchanged for it, and reports whether it was valid.
+	End(ctx context.Context, authorization string) (bool, error)
+}
+
 type signOutInput struct {
+	authorization string
+
 	Request string `query:"request" maxLength:"8000" doc:"What the address of the page has that asks whether to sign out, where a program sent somebody there"`
+}
+
+// Resolve keeps the credential, which is revoked where it came from a one-time link.
+func (in *signOutInput) Resolve(ctx huma.Context) []error {
+	in.authorization = ctx.Header("Authorization")
+	return nil
 }
 
 type signedOutOutput struct {
@@ -172,7 +189,7 @@ func (s *service) routeSessions() {
 			Responses: map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Nobody is known: there are no credentials, or the cookie of a session that is over."}}},
 		nil, s.whoAmI)
 	route(s, mine, huma.Operation{OperationID: "signOut", Method: http.MethodDelete, Path: "/v1/session", Tags: tags, Summary: "Sign out",
-		Description: "The session ends. 200 where the browser goes on elsewhere.",
+		Description: "Ends the session, or revokes the token that a one-time link was exchanged for. 200 if the browser goes on elsewhere.",
 		Responses:   map[string]*huma.Response{strconv.Itoa(http.StatusNoContent): {Description: "Signed out, and nothing is left to do."}}}, problems{http.StatusForbidden: {"session_required"}}, s.signOut)
 	route(s, passing, huma.Operation{OperationID: "changePassword", Method: http.MethodPost, Path: "/v1/session/password", Tags: tags,
 		Summary: "Change one's password", Description: "Ends every session of the user, and opens a new one for the browser that asks.", MaxBodyBytes: smallBody},
@@ -232,7 +249,7 @@ func signedIn(done account.Admission) *signedInOutput {
 }
 
 func (s *service) takeLink(ctx context.Context, in *linkInput) (*linkedOutput, error) {
-	token, until, err := s.Link(ctx, in.Body.Code)
+	token, until, err := s.Links.Take(ctx, in.Body.Code)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +299,13 @@ func viewSession(one account.Session, by account.Principal) Session {
 }
 
 func (s *service) signOut(ctx context.Context, in *signOutInput) (*signedOutOutput, error) {
-	left, err := s.Identity.SignOut(ctx, who(ctx))
+	by := who(ctx)
+	if by.Session == "" {
+		if ended, err := s.Links.End(ctx, in.authorization); ended || err != nil {
+			return &signedOutOutput{Status: http.StatusNoContent}, err
+		}
+	}
+	left, err := s.Identity.SignOut(ctx, by)
 	if err != nil {
 		return nil, err
 	}

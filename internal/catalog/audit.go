@@ -24,6 +24,11 @@ func (t tx) act(ctx context.Context, a account.Act) error {
 	})
 }
 
+// RecordAct records what was done without a change of the records, as the use of a link that the server printed.
+func (s *Store) RecordAct(ctx context.Context, a account.Act) error {
+	return s.write(ctx, func(t tx) error { return t.act(ctx, a) })
+}
+
 // Acts returns up to limit acts (1000 where it is 0 or more than that) with ids below before (0 for the newest) by or to a user (empty for all), newest first.
 func (s *Store) Acts(ctx context.Context, user string, before int64, limit int) (all []account.Act, err error) {
 	if before == 0 {

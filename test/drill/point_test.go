@@ -53,7 +53,7 @@ var reads = []string{
 }
 
 // upkeep are what commands and the start do with all records at once, while no server is at work on them.
-var upkeep = []string{"Busy", "Close", "Compare", "CopyTo", "DB", "Empty", "ForgetSealed", "LettersBy", "MailBy", "Ping", "PurgesBy", "Sources"}
+var upkeep = []string{"Busy", "Close", "Compare", "CopyTo", "DB", "Empty", "ForgetSealed", "LettersBy", "MailBy", "Ping", "PurgesBy", "RecordAct", "Sources"}
 
 // stores are what the rooms move facts and objects by.
 var stores = []reflect.Type{

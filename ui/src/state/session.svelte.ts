@@ -6,6 +6,7 @@ import { Client, Problem, sentence } from '../api/client';
 import { kept } from './tray.svelte';
 
 const key = 'sluice.token';
+const linked = 'sluice_adm_'; // begins a token that a one-time link was exchanged for, which sign-out revokes
 const ended = 'Your session has ended. Sign in again to go on where you were.';
 
 // starting: the server is being asked; away: it did not answer; out: nobody; prove: who has shown the password and not the second factor; must: who has a
@@ -98,7 +99,7 @@ class Session {
   // signed in goes on to sign out there, and whom a program sent, by a request, back to that.
   async signOut(request = ''): Promise<void> {
     let elsewhere = '';
-    if (this.me?.session) {
+    if (this.#revocable()) {
       const done = await new Accounts(this.client).signOut(request).catch((thrown: Problem) => {
         if (thrown.status !== 401) throw thrown;
         return undefined;
@@ -111,9 +112,13 @@ class Session {
     if (/^https?:\/\//.test(elsewhere)) location.assign(elsewhere);
   }
 
+  #revocable(): boolean {
+    return Boolean(this.me?.session) || (sessionStorage.getItem(key) ?? '').startsWith(linked);
+  }
+
   // part ends the session to have somebody sign in where they are.
   async part(notice: string): Promise<void> {
-    if (this.me?.session) await new Accounts(this.client).signOut();
+    if (this.#revocable()) await new Accounts(this.client).signOut();
     kept.drop();
     this.#leave(notice);
   }
