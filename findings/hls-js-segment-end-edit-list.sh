@@ -35,7 +35,9 @@ import { chromium } from 'playwright-core';
 async function playlist(folder) {
   const all = await readFile(`${folder}/all.mp4`);
   const boxes = [];
-  for (let at = 0; at < all.length; at += all.readUInt32BE(at)) boxes.push([all.toString('latin1', at + 4, at + 8), at, all.readUInt32BE(at)]);
+  for (let at = 0; at < all.length; at += all.readUInt32BE(at)) {
+    boxes.push([all.toString('latin1', at + 4, at + 8), at, all.readUInt32BE(at)]);
+  }
   const moov = boxes.find(([type]) => type === 'moov');
   const lines = ['#EXTM3U', '#EXT-X-VERSION:7', '#EXT-X-TARGETDURATION:4', '#EXT-X-PLAYLIST-TYPE:VOD'];
   lines.push(`#EXT-X-MAP:URI="all.mp4",BYTERANGE="${moov[1] + moov[2]}@0"`);
@@ -54,7 +56,8 @@ const server = createServer(async (request, response) => {
   response.writeHead(body ? (from ? 206 : 200) : 404).end(from ? body.subarray(Number(from), Number(to) + 1) : body);
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] });
+const args = ['--headless', '--no-sandbox', '--disable-gpu'];
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
 const tab = await browser.newPage();
 await tab.goto(`http://127.0.0.1:${server.address().port}/`);
 const ends = {};
@@ -78,7 +81,9 @@ for (const bf of [2, 0]) {
 }
 await browser.close();
 server.close();
-for (const [bf, e] of Object.entries(ends)) console.log(`B-frames ${bf}: hls.js ends at ${e.computed.toFixed(3)}, the buffer at ${e.buffered.toFixed(3)}`);
+for (const [bf, { computed, buffered }] of Object.entries(ends)) {
+  console.log(`B-frames ${bf}: hls.js ends at ${computed.toFixed(3)}, the buffer at ${buffered.toFixed(3)}`);
+}
 const late = (e) => e.computed - e.buffered;
 process.exitCode = Math.abs(late(ends[2]) - 0.4) < 0.05 && Math.abs(late(ends[0])) < 0.05 ? 0 : 1;
 JS
