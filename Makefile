@@ -30,7 +30,7 @@ NPM_CI    := npm ci --no-audit --no-fund --loglevel=error
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- build and run -------------------------------------------------------------------------------------------------
 
@@ -42,8 +42,8 @@ build: needs-build ui/dist/index.html ## leave bin/sluice, the page built into i
 run: needs-run build ## install what is missing, build and serve (DATA=./data LISTEN=127.0.0.1:8080)
 	@exec bin/sluice serve --data '$(DATA)' --listen '$(LISTEN)'
 
-.PHONY: needs-build needs-run needs-test
-needs-build needs-run needs-test: needs-%:
+.PHONY: needs-build needs-run needs-test needs-storage
+needs-build needs-run needs-test needs-storage: needs-%:
 	@scripts/install.sh $*
 
 # npm runs again only when the lock file changed, and the page is built again only when its sources did.
@@ -58,11 +58,16 @@ ui/dist/index.html: ui/node_modules/.stamp $(UI_INPUTS)
 # --- prove ---------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: needs-test build test/browser/node_modules/.stamp ## every package and the way of a video, on SQLite and PostgreSQL, with real ffmpeg, S3 servers and browsers
+test: needs-test build test/browser/node_modules/.stamp ## test every package with real ffmpeg, PostgreSQL, S3 servers and browsers (10-20 min on 2 cores)
 	@scripts/test.sh $(TESTFLAGS)
 
+# Of the tests of these packages it runs those that have a subtest on Ceph; make test runs the others.
+.PHONY: test-storage
+test-storage: needs-storage build ## run the S3 tests on a Ceph cluster, which it installs (220 MB) and starts (2 min)
+	@scripts/test.sh --ceph -run '/^ceph$$|/^asked$$/^ceph$$' ./internal/bucket ./internal/upload ./test/accept $(TESTFLAGS)
+
 .PHONY: test-faults
-test-faults: needs-test build test/browser/node_modules/.stamp ## the short forms of the drills, the suites of other S3 clients, the topologies and the benchmarks
+test-faults: needs-test build test/browser/node_modules/.stamp ## run the short drills, foreign S3 suites, topologies and benchmarks (10 min)
 	@scripts/test.sh ./test/drill ./test/topology ./test/bench ./test/s3suite $(TESTFLAGS)
 
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
@@ -125,7 +130,7 @@ bench: needs-test build ## measure: CPU, wall time and quality against one ffmpe
 	go test ./test/bench -count=1 -v -timeout 60m -args -full
 
 .PHONY: drill
-drill: needs-test build ## break the service at every step and in every way, and look at what is left
+drill: needs-storage build test/browser/node_modules/.stamp ## break the service at every step and in every way, and look at what is left
 	@scripts/drill.sh
 
 .PHONY: faults

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh build|run|test: makes sure that what Sluice needs for that is on this machine.
+# install.sh build|run|test|storage: makes sure that what Sluice needs for that is on this machine.
 #
 # Go, Node and make are checked and never installed: which of them a person wants is theirs to say. The rest comes from
 # apt-get on Debian and Ubuntu (as root, or with sudo), and only what is missing. On any other system it says what is
@@ -12,7 +12,7 @@ packages=() # Debian packages to install
 problems=() # what a person has to do themselves
 
 usage() {
-	echo "usage: scripts/install.sh build|run|test" >&2
+	echo "usage: scripts/install.sh build|run|test|storage" >&2
 	exit 2
 }
 
@@ -69,8 +69,12 @@ check_ffmpeg() {
 	[[ $part == *" zscale "* ]] || problems+=("This ffmpeg has no zscale filter: install a build with --enable-libzimg.")
 }
 
-check_test() {
+# About 220 MB, for the tests on Ceph alone.
+check_storage() {
 	have radosgw && have radosgw-admin && have ceph-mon && have ceph-osd || packages+=(radosgw ceph-mon ceph-osd)
+}
+
+check_test() {
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 	have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 	have xmllint || packages+=(libxml2-utils)
@@ -125,6 +129,7 @@ examine() {
 	case $purpose in
 	run) check_ffmpeg ;;
 	test) check_ffmpeg; check_test ;;
+	storage) check_ffmpeg; check_test; check_storage ;;
 	esac
 }
 
@@ -137,7 +142,7 @@ end_on_problems() {
 
 purpose=${1:-}
 case $purpose in
-build | run | test) ;;
+build | run | test | storage) ;;
 *) usage ;;
 esac
 

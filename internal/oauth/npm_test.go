@@ -19,12 +19,12 @@ import (
 	"sluice/internal/fault"
 )
 
-// program is a file of test/browser that Node runs; the test is skipped where npm ci has not been run there.
+// program is a file of test/browser that Node runs; the test fails if npm ci has not been run there.
 func program(t *testing.T, file, needs string) *exec.Cmd {
 	t.Helper()
 	dir := filepath.Join("..", "..", "test", "browser")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", needs)); err != nil {
-		t.Skip(needs + " is not installed; make test does that")
+		t.Fatal(needs + " is missing: run npm ci in test/browser, or make test")
 	}
 	c := exec.Command("node", file)
 	c.Dir = dir

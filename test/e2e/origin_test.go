@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,9 +13,7 @@ import (
 // TestAPageOfAnotherOriginSignsInAndPlays has the API on one host, the edge on a second, and pages of other houses on further ones, over TLS.
 func TestAPageOfAnotherOriginSignsInAndPlays(t *testing.T) {
 	t.Parallel()
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	ca, files := newAuthority(t), playerPage(t)
 	var sluice string
 	api, edge := ca.serve("api.sluice.test", front(&sluice)), ca.serve("cdn.sluice.test", front(&sluice))

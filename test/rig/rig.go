@@ -70,14 +70,27 @@ func Clip(t testing.TB, name, size string, seconds int, more ...string) string {
 	return Make(t, name, append(args, more...)...)
 }
 
+// Long is a Clip of that many seconds, which repeats its first second without encoding it again: for a test that needs
+// work that lasts, and not what is in the picture.
+func Long(t testing.TB, name, size string, seconds int) string {
+	t.Helper()
+	first := Clip(t, "second-"+name, size, 1, "-an")
+	return Make(t, name, "-stream_loop", fmt.Sprint(seconds-1), "-i", first, "-f", "lavfi", "-i",
+		fmt.Sprintf("sine=frequency=440:sample_rate=48000:duration=%d", seconds), "-c:v", "copy", "-c:a", "aac")
+}
+
 var built struct {
 	sync.Mutex
 	paths map[string]string
 }
 
-// Binary builds cmd/sluice, once a test process and tag.
+// Binary builds cmd/sluice, once a test process and tag. SLUICE_TEST_BINARY names one that was built before, without
+// tags: scripts/test.sh sets it for all packages, as each link takes several CPU seconds.
 func Binary(t testing.TB, tags string) string {
 	t.Helper()
+	if path := os.Getenv("SLUICE_TEST_BINARY"); path != "" && tags == "" {
+		return path
+	}
 	built.Lock()
 	defer built.Unlock()
 	if path := built.paths[tags]; path != "" {
