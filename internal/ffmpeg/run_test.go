@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// found is the Tool that New finds once for all tests: it starts a sandbox and ffmpeg, which costs half a CPU second.
+var found struct {
+	sync.Once
+	tool *Tool
+	err  error
+}
+
 // newTool makes a Tool with the limits of a small server, or those given.
 func newTool(t testing.TB, limits ...video.Limits) *Tool {
 	t.Helper()
@@ -26,11 +34,14 @@ func newTool(t testing.TB, limits ...video.Limits) *Tool {
 	if len(limits) > 0 {
 		c.Limits = limits[0]
 	}
-	tool, err := New(c)
-	if err != nil {
-		t.Fatal(err)
+	found.Do(func() { found.tool, found.err = New(c) })
+	if found.err != nil {
+		t.Fatal(found.err)
 	}
-	return tool
+	return &Tool{
+		ffmpeg: found.tool.ffmpeg, ffprobe: found.tool.ffprobe, version: found.tool.version, patience: found.tool.patience,
+		log: found.tool.log, config: Config{Limits: c.Limits, ProbeTimeout: found.tool.config.ProbeTimeout},
+	}
 }
 
 // makeMedia runs ffmpeg with args in a new folder and returns the path of the file name in it.
