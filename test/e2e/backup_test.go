@@ -59,12 +59,12 @@ func streams(t *testing.T, s *rig.Server, v rig.Video) map[string][]byte {
 
 func TestABackupTakenDuringWorkIsRestoredAndGoesOn(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, rig.Options{Args: []string{"--max-resolution", "480"}})
-	ready := s.Await(s.Upload(rig.Clip(t, "ready.mp4", "320x180", 4), "ready.mp4"), time.Minute)
+	s := rig.Start(t, rig.Options{Args: []string{"--workers-encode", "1"}})
+	ready := s.Await(s.Upload(rig.Clip(t, "ready.mp4", "320x180", 2), "ready.mp4"), time.Minute)
 	before := streams(t, s, ready)
 	broken := s.Await(s.Upload(rig.Make(t, "text.mp4", "-f", "lavfi", "-i", "anullsrc=d=0.1", "-f", "data", "-map", "0", "-c", "copy"), "text.mp4"), time.Minute)
 	gone := s.Await(s.Upload(rig.Clip(t, "gone.mp4", "320x180", 2), "gone.mp4"), time.Minute)
-	running := s.Upload(rig.Clip(t, "running.mp4", "1280x720", 40), "running.mp4")
+	running := s.Upload(rig.Long(t, "running.mp4", "640x360", 24), "running.mp4")
 	s.AwaitUntil(running, time.Minute, func(v rig.Video) bool { return v.Progress > 0.03 })
 	waiting := s.Upload(rig.Clip(t, "waiting.mp4", "320x180", 3), "waiting.mp4")
 	if status := s.Call("DELETE", "/v1/videos/"+gone.ID, nil, nil); status != http.StatusNoContent {
@@ -88,7 +88,7 @@ func TestABackupTakenDuringWorkIsRestoredAndGoesOn(t *testing.T) {
 			t.Errorf("%s: %v, %v", secret, info, err)
 		}
 	}
-	r := rig.Start(t, rig.Options{Data: data, Args: []string{"--max-resolution", "480"}})
+	r := rig.Start(t, rig.Options{Data: data})
 	if r.Token != s.Token {
 		t.Error("the token is another one")
 	}

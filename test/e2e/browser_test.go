@@ -16,7 +16,7 @@ import (
 	"sluice/test/rig"
 )
 
-// node runs one file of test/browser with more environment; the test is skipped where npm ci has not been run there.
+// node runs one file of test/browser with more environment.
 func node(t *testing.T, file string, env ...string) {
 	t.Helper()
 	rig.Node(t, file, env...)
@@ -25,7 +25,7 @@ func node(t *testing.T, file string, env ...string) {
 func TestForeignPlayersPlayAVideoInABrowser(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, rig.Options{})
-	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "1280x720", 16), "clip.mp4"), 2*time.Minute)
+	v := s.Await(s.Upload(rig.Clip(t, "clip.mp4", "640x360", 16), "clip.mp4"), 2*time.Minute)
 	if v.Status != "ready" {
 		t.Fatalf("%s", v.Raw)
 	}
@@ -84,18 +84,14 @@ func TestPlayers_TracksOfUnequalLength_ReachTheEnd(t *testing.T) {
 
 func TestThePageTakesAVideoFromUploadToPlayback(t *testing.T) {
 	t.Parallel()
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	s := rig.Start(t, rig.Options{Args: []string{"--playback", "signed"}}) // as servers do by themselves: the page has to ask for the right to watch
 	node(t, "page.test.mjs", "SLUICE_URL="+s.URL, "SLUICE_TOKEN="+s.Token, "SLUICE_FILE="+rig.Clip(t, "clip.mp4", "640x360", 12))
 }
 
 func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
 	t.Parallel()
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	s := rig.Start(t, rig.Options{Args: []string{"--admin-email", "root@example.com", "--second-factor", "admins"}})
 	printed := firstPassword.FindStringSubmatch(s.Log())
 	if printed == nil {
@@ -105,9 +101,7 @@ func TestASecondFactorIsSetUpAndShownOnThePage(t *testing.T) {
 }
 
 func TestPage_SessionNetworkOrServerAway_KeepsUploadsAndLists(t *testing.T) {
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	s := rig.Start(t, rig.Options{Args: []string{"--admin-email", "root@example.com"}})
 	printed := firstPassword.FindStringSubmatch(s.Log())
 	if printed == nil {
@@ -119,9 +113,7 @@ func TestPage_SessionNetworkOrServerAway_KeepsUploadsAndLists(t *testing.T) {
 
 func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 	t.Parallel()
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	o, options := office(t, notifytest.Options{})
 	options.Args = append(options.Args, "--admin-email", "root@example.com", "--playback", "signed")
 	s := rig.Start(t, options)
@@ -157,12 +149,10 @@ func TestPeopleAreInvitedSignInAndManageTheirAccountsOnThePage(t *testing.T) {
 
 func TestSomebodySignsInOnThePageByAnotherIssuer(t *testing.T) {
 	t.Parallel()
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	dir := filepath.Join(rig.Root(t), "test", "browser")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "oidc-provider")); err != nil {
-		t.Skip("the browser tests are not installed; make test does that")
+		t.Fatal("the npm packages of the browser tests are missing: run npm ci in test/browser, or make test")
 	}
 	foreign := exec.Command("node", "issuer.mjs")
 	foreign.Dir, foreign.Stderr = dir, os.Stderr

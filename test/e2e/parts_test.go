@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,11 +89,8 @@ func inParts(t *testing.T) (k *rig.Keeper, storage *rig.Foreign, w *way, clip st
 	if err != nil {
 		t.Fatal(err)
 	}
-	padding := make([]byte, 11<<20) // a box that players pass over (ISO/IEC 14496-12 §8.1.2)
-	binary.BigEndian.PutUint32(padding, uint32(len(padding)))
-	copy(padding[4:], "free")
 	clip = filepath.Join(t.TempDir(), "large.mp4")
-	if err := os.WriteFile(clip, append(video, padding...), 0o600); err != nil {
+	if err := os.WriteFile(clip, padded(video, 11<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return k, storage, w, clip
@@ -179,9 +175,7 @@ func TestDeleteVideo_PartsOfItsUploadLieThere_AbortsThem(t *testing.T) {
 }
 
 func TestThePage_LargerThanOnePutOfAForeignStorage_IsSentInParts(t *testing.T) {
-	if entries, err := os.ReadDir(filepath.Join(rig.Root(t), "ui", "dist", "assets")); err != nil || len(entries) == 0 {
-		t.Skip("the page is not built; make build does that")
-	}
+	rig.BuiltPage(t)
 	t.Parallel()
 	k, storage, w, clip := inParts(t)
 	if _, err := storage.Client().PutBucketCors(context.Background(), &s3.PutBucketCorsInput{Bucket: aws.String("uploads"), CORSConfiguration: &types.CORSConfiguration{

@@ -211,7 +211,7 @@ func TestNoMetadataOfTheSourceLeavesWithTheOutputs(t *testing.T) {
 func TestAClipGoesTheWholeWay(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, rig.Options{})
-	id := s.Upload(rig.Clip(t, "clip.mp4", "640x360", 6), "My clip.mp4")
+	id := s.Upload(rig.Clip(t, "clip.mp4", "640x360", 4), "My clip.mp4")
 	v := s.Await(id, time.Minute)
 	if v.Status != "ready" || v.Sizes() != "640x360 426x240" || len(v.Audio) != 1 {
 		t.Fatalf("%s", v.Raw)
