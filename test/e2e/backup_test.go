@@ -64,9 +64,10 @@ func TestABackupTakenDuringWorkIsRestoredAndGoesOn(t *testing.T) {
 	before := streams(t, s, ready)
 	broken := s.Await(s.Upload(rig.Make(t, "text.mp4", "-f", "lavfi", "-i", "anullsrc=d=0.1", "-f", "data", "-map", "0", "-c", "copy"), "text.mp4"), time.Minute)
 	gone := s.Await(s.Upload(rig.Clip(t, "gone.mp4", "320x180", 2), "gone.mp4"), time.Minute)
-	running := s.Upload(rig.Long(t, "running.mp4", "640x360", 24), "running.mp4")
+	long, short := rig.Long(t, "running.mp4", "640x360", 32), rig.Clip(t, "waiting.mp4", "320x180", 3)
+	running := s.Upload(long, "running.mp4")
 	s.AwaitUntil(running, time.Minute, func(v rig.Video) bool { return v.Progress > 0.03 })
-	waiting := s.Upload(rig.Clip(t, "waiting.mp4", "320x180", 3), "waiting.mp4")
+	waiting := s.Upload(short, "waiting.mp4")
 	if status := s.Call("DELETE", "/v1/videos/"+gone.ID, nil, nil); status != http.StatusNoContent {
 		t.Fatalf("DELETE: %d", status)
 	}
