@@ -59,8 +59,41 @@ func Make(t testing.TB, name string, args ...string) string {
 	return path
 }
 
-// Clip is a moving test picture with a tone, of that many seconds.
+// clips are the short clips that this test process has made, by what they are.
+var clips struct {
+	sync.Mutex
+	made map[string][]byte
+}
+
+// Clip is a moving test picture with a tone, of that many seconds. The same short clip is encoded once a test process.
 func Clip(t testing.TB, name, size string, seconds int, more ...string) string {
+	t.Helper()
+	if seconds > 4 {
+		return clip(t, name, size, seconds, more...)
+	}
+	clips.Lock()
+	defer clips.Unlock()
+	key := fmt.Sprintf("%s %s %d %q", filepath.Ext(name), size, seconds, more)
+	if body := clips.made[key]; body != nil {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := clip(t, name, size, seconds, more...)
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clips.made == nil {
+		clips.made = map[string][]byte{}
+	}
+	clips.made[key] = body
+	return path
+}
+
+func clip(t testing.TB, name, size string, seconds int, more ...string) string {
 	t.Helper()
 	args := []string{
 		"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=%s:rate=25:duration=%d", size, seconds),
