@@ -22,6 +22,8 @@ func TestWhichRedirectAddressesAProgramMayHave(t *testing.T) {
 		"callback":                                                "",
 		"app:/callback":                                           "",
 		"javascript:alert(1)":                                     "",
+		"com.example.app:callback":                                "",
+		"https://[::1":                                            "",
 		"javascript://app.example.com/%0aalert":                   "",
 		"data:text/html,x":                                        "",
 		"file:///etc/passwd":                                      "",

@@ -9,6 +9,9 @@ func TestTheParametersOfTheSignatureLeaveTheQuery(t *testing.T) {
 	t.Parallel()
 	custom := Credential{Policy: "eyJ9", Signature: "c2ln", KeyPairID: "K2JCJMDEHXQW5F"}
 	canned := Credential{Expires: "1767290400", Signature: "c2ln", KeyPairID: "K2JCJMDEHXQW5F"}
+	longest := Credential{
+		Policy: "eyJ9", Signature: strings.Repeat("a", longestSignature), KeyPairID: strings.Repeat("K", longestKeyID),
+	}
 	sha256 := custom
 	sha256.Hash = SHA256
 	for _, c := range []struct {
@@ -29,7 +32,10 @@ func TestTheParametersOfTheSignatureLeaveTheQuery(t *testing.T) {
 		{"Policy=ey%4A9&Signature=c2ln&Key-Pair-Id=K2JCJMDEHXQW5F", custom, "", ""},
 		{"policy=x&EXPIRES=y", Credential{}, "policy=x&EXPIRES=y", ""},
 		{"a=Policy=x", Credential{}, "a=Policy=x", ""},
+		{"Policy=%65yJ9&Signature=c2ln&Key-Pair-Id=K2JCJMDEHXQW5F", custom, "", ""},
+		{"Policy=eyJ9&Signature=" + longest.Signature + "&Key-Pair-Id=" + longest.KeyPairID, longest, "", ""},
 		{"%zz=1", Credential{}, "%zz=1", ""},
+		{strings.Repeat("a", longestQuery), Credential{}, strings.Repeat("a", longestQuery), ""},
 		{"Policy=eyJ9", Credential{}, "", "signature_incomplete"},
 		{"Hash-Algorithm=SHA256", Credential{}, "", "signature_incomplete"},
 		{"Policy=eyJ9&Expires=1767290400&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_incomplete"},
@@ -38,6 +44,7 @@ func TestTheParametersOfTheSignatureLeaveTheQuery(t *testing.T) {
 		{"Policy=eyJ9&Policy=eyJ9&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_duplicate"},
 		{"Policy=eyJ9&Signature=c2ln&Key-Pair-Id=K&Key-Pair-Id=L", Credential{}, "", "signature_duplicate"},
 		{"Polic%79=eyJ9&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_malformed"},
+		{"%50olicy=eyJ9&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_malformed"},
 		{"Key%2DPair-Id=K", Credential{}, "", "signature_malformed"},
 		{"Policy=ey%&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_malformed"},
 		{"Policy=ey+9&Signature=c2ln&Key-Pair-Id=K", Credential{}, "", "signature_malformed"},
