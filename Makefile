@@ -2,7 +2,7 @@
 #
 # DATA, LISTEN   where `make run` keeps everything and where it listens
 # TESTFLAGS      more flags for `go test`, for example TESTFLAGS=-short
-# PACKAGES       what `make mutants` changes, for example PACKAGES="signing account"
+# PACKAGES       what `make mutants` changes, for example PACKAGES="signing sql" (sql: statements of the catalog)
 # FUZZTIME       how long `make fuzz` fuzzes each target, 60s unless told
 
 DATA   ?= ./data
@@ -67,8 +67,8 @@ test-storage: needs-storage build ## run the S3 tests on a Ceph cluster, which i
 	@scripts/test.sh --ceph -run '/^ceph$$|/^asked$$/^ceph$$' ./internal/bucket ./internal/upload ./test/accept $(TESTFLAGS)
 
 .PHONY: test-faults
-test-faults: needs-test build test/browser/node_modules/.stamp ## run the short drills, foreign S3 suites, topologies and benchmarks (10 min)
-	@scripts/test.sh ./test/drill ./test/topology ./test/bench ./test/s3suite $(TESTFLAGS)
+test-faults: needs-test build test/browser/node_modules/.stamp ## run the short drills, S3 suites, topologies, benchmarks, mutants (10 min)
+	@scripts/test.sh ./test/drill ./test/topology ./test/bench ./test/s3suite ./test/mutants $(TESTFLAGS)
 
 MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
@@ -138,7 +138,7 @@ faults: needs-test ## send every input that once ended wrong to a server; print 
 	@cd test/drill && go test -run '^TestFault_' -count=1 -timeout 60m -args -full
 
 .PHONY: mutants
-mutants: needs-test $(GREMLINS) ## change the code that guards something in one place after the other; print changes that no test notices (hours)
+mutants: needs-test $(GREMLINS) ## change one condition of the guards after the other; print each change that no test notices (hours)
 	@scripts/mutants.sh $(GREMLINS) $(PACKAGES)
 
 $(GREMLINS):

@@ -44,7 +44,7 @@ go build -o "$dir/measure" ./test/measure
 
 # Without a package among the arguments it is all of them but those of `make test-faults`. The longest comes first, so that
 # the others run beside it.
-mapfile -t packages < <(go list ./... | grep -vE '/test/(bench|drill|s3suite|topology|e2e)$|/internal/ffmpeg$')
+mapfile -t packages < <(go list ./... | grep -vE '/test/(bench|drill|mutants|s3suite|topology|e2e)$|/internal/ffmpeg$')
 packages=(./test/e2e ./internal/ffmpeg "${packages[@]}")
 for argument in "$@"; do
 	if [[ $argument == ./* ]]; then packages=(); fi

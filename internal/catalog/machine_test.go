@@ -27,8 +27,8 @@ var (
 // people who encode again, redrive, cancel and delete; removals. Each move is a transaction, so every interleaving of several processes is one such sequence. After
 // each move the answer, the rows, the events and the jobs must be the model's, and no step that is due may be without a job.
 //
-// A failure prints its seed; -machine.seed repeats it. That the test can fail is proven by TestEachFenceOfTheStepMachineIsMissed (test/drill), which takes away one
-// fence after the other.
+// A failure prints its seed; -machine.seed repeats it. That the test can fail is proven by test/mutants, which removes one
+// condition of a statement at a time.
 func TestTheStepMachineDoesWhatItsModelDoes(t *testing.T) {
 	each(t, func(w *world) {
 		if w.db.SQLite != nil { // no test of power cuts

@@ -1,8 +1,7 @@
-// Debian's Chromium (chromium-headless-shell if it is installed: half the CPU time), a loopback server for pages and
-// player libraries, and a way to wait for something to become true.
+// Debian's Chromium, a loopback server for pages and player libraries, and a way to wait for something to become true.
 
 import assert from 'node:assert/strict';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -20,12 +19,10 @@ export function need(name) {
   return value;
 }
 
-const shell = '/usr/bin/chromium-headless-shell';
-
-// launch starts the browser, with more arguments.
+// launch starts it, with more arguments.
 export function launch(more = []) {
   return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? (existsSync(shell) ? shell : '/usr/bin/chromium'),
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--headless',
       '--no-sandbox',

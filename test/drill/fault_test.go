@@ -15,7 +15,7 @@ var faults = struct {
 	by map[string]int
 }{by: map[string]int{}}
 
-// injected counts faults of a drill: a kill, a stop, a cut, a fence taken down.
+// injected counts faults of a drill: a kill, a stop, a cut.
 func injected(t *testing.T, n int) {
 	t.Helper()
 	drill, _, _ := strings.Cut(t.Name(), "/")
