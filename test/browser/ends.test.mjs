@@ -5,7 +5,7 @@
 //   SLUICE_DASH  URL of its MPD
 //   SLUICE_GAP   where the shorter track of the source begins or ends: seconds
 //   SLUICE_END   how long the video lasts: seconds
-//   CHROMIUM     the browser, /usr/bin/chromium unless told
+//   CHROMIUM     the browser; browser.mjs says which without it
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';

@@ -4,7 +4,7 @@
 //   SLUICE_TOKEN  its admin token
 //   SLUICE_FILE   a small video of 8 s or more
 //   SHOTS         folder for screenshots; none are taken without it
-//   CHROMIUM      the browser, /usr/bin/chromium unless told
+//   CHROMIUM      the browser; browser.mjs says which without it
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

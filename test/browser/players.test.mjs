@@ -2,7 +2,7 @@
 //
 //   SLUICE_HLS   URL of its multivariant playlist
 //   SLUICE_DASH  URL of its MPD
-//   CHROMIUM     the browser, /usr/bin/chromium unless told
+//   CHROMIUM     the browser; browser.mjs says which without it
 //
 // SLUICE_URL, SLUICE_TOKEN and SLUICE_VIDEO (an id) may stand in for the two URLs. The video wants two renditions and 8 s or more.
 
