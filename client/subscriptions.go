@@ -24,8 +24,8 @@ type Subscription struct {
 	Suspended bool      `json:"suspended"` // the address was refused again and again: nothing is sent until it is subscribed again
 }
 
-// Notice is one event for one address.
-type Notice struct {
+// Notification is one event for one address.
+type Notification struct {
 	ID         int64     `json:"id"` // grows with time
 	Address    string    `json:"address"`
 	Event      string    `json:"event"`
@@ -65,19 +65,19 @@ func (c *Client) Unsubscribe(ctx context.Context, id string) error {
 }
 
 // Outbox goes through the notices in a state (empty for all), newest first, fetching pages as it goes. It ends after the first error.
-func (c *Client) Outbox(ctx context.Context, state string) iter.Seq2[Notice, error] {
-	return func(yield func(Notice, error) bool) {
+func (c *Client) Outbox(ctx context.Context, state string) iter.Seq2[Notification, error] {
+	return func(yield func(Notification, error) bool) {
 		query := url.Values{"limit": {"200"}}
 		if state != "" {
 			query.Set("state", state)
 		}
 		for {
 			var page struct {
-				Items []Notice
+				Items []Notification
 				Next  string
 			}
 			if err := c.call(ctx, http.MethodGet, "/v1/outbox?"+query.Encode(), nil, &page); err != nil {
-				yield(Notice{}, err)
+				yield(Notification{}, err)
 				return
 			}
 			for _, n := range page.Items {

@@ -50,14 +50,14 @@ func TestTheOutboxIsReadPageByPage(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"items":[{"id":1,"event":"video.recovered","state":"sent","tries":1,"finished":"2026-03-09T14:05:06Z"}]}`)
 	})
 	at := time.Date(2026, 3, 9, 14, 5, 6, 0, time.UTC)
-	var got []Notice
+	var got []Notification
 	for n, err := range c.Outbox(t.Context(), "sent") {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, n)
 	}
-	want := []Notice{
+	want := []Notification{
 		{ID: 2, Address: "a@b.c", Event: VideoFailed, Video: "v", Name: "n", Generation: 1, Step: "ingest", Error: &Failure{Code: "x", Message: "Do."}, Time: at, State: "sending", Mail: 3, Tries: 4,
 			Trouble: &Failure{Code: "smtp_unavailable", Message: "Wait."}},
 		{ID: 1, Event: VideoRecovered, State: "sent", Tries: 1, Finished: at},

@@ -8,14 +8,14 @@ import (
 
 // Swept is what nobody needed any more.
 type Swept struct {
-	Deleted bool       `json:"deleted"`
-	Count   int        `json:"count"`
-	Bytes   int64      `json:"bytes"`
-	Items   []Leftover `json:"items"` // the first 1000
+	Deleted bool     `json:"deleted"`
+	Count   int      `json:"count"`
+	Bytes   int64    `json:"bytes"`
+	Items   []Orphan `json:"items"` // the first 1000
 }
 
-// Leftover is one thing that nobody needed.
-type Leftover struct {
+// Orphan is one thing that nobody needed.
+type Orphan struct {
 	Kind  string    `json:"kind"` // "upload", "multipart", "pin", "generation" or "scratch"
 	Name  string    `json:"name"`
 	Bytes int64     `json:"bytes"`

@@ -49,8 +49,8 @@ type Session struct {
 	Agent   string    `json:"agent"`
 }
 
-// Letter is a message to the holder of an account.
-type Letter struct {
+// Message is a message to the holder of an account.
+type Message struct {
 	ID      int64    `json:"id"` // grows with time
 	Kind    string   `json:"kind"`
 	User    string   `json:"user"`
@@ -60,19 +60,19 @@ type Letter struct {
 	Text    string   `json:"text"` // only of a letter that waits on a server without a mail server
 }
 
-// Act is something that was done to accounts.
-type Act struct {
+// AuditEntry is something that was done to accounts.
+type AuditEntry struct {
 	ID      int64             `json:"id"` // grows with time
 	Time    time.Time         `json:"time"`
 	What    string            `json:"what"`
-	By      *Party            `json:"by"`
-	User    *Party            `json:"user"`
+	By      *Actor            `json:"by"`
+	User    *Actor            `json:"user"`
 	Address string            `json:"address"`
 	Detail  map[string]string `json:"detail"`
 }
 
-// Party is somebody as they were called then.
-type Party struct {
+// Actor is somebody as they were called then.
+type Actor struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
@@ -119,8 +119,8 @@ func (c *Client) EndUserSessions(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/sessions?user="+url.QueryEscape(id), nil, nil)
 }
 
-// Program is a program that a user has let in, by signing in there.
-type Program struct {
+// ConnectedApp is a program that a user has let in, by signing in there.
+type ConnectedApp struct {
 	ID      string    `json:"id"` // its client_id
 	Name    string    `json:"name"`
 	Kind    string    `json:"kind"` // web, spa or native
@@ -132,8 +132,8 @@ type Program struct {
 }
 
 // UserPrograms returns the programs that a user has let in, by name.
-func (c *Client) UserPrograms(ctx context.Context, id string) ([]Program, error) {
-	var list struct{ Items []Program }
+func (c *Client) UserPrograms(ctx context.Context, id string) ([]ConnectedApp, error) {
+	var list struct{ Items []ConnectedApp }
 	err := c.call(ctx, http.MethodGet, "/v1/programs?user="+url.QueryEscape(id), nil, &list)
 	return list.Items, err
 }
@@ -149,26 +149,26 @@ func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
 }
 
 // Letters goes through the letters in a state (empty for all), newest first, fetching pages as it goes. It ends after the first error.
-func (c *Client) Letters(ctx context.Context, state string) iter.Seq2[Letter, error] {
+func (c *Client) Letters(ctx context.Context, state string) iter.Seq2[Message, error] {
 	query := url.Values{}
 	if state != "" {
 		query.Set("state", state)
 	}
-	return pages[Letter](ctx, c, "/v1/outbox/letters", query)
+	return pages[Message](ctx, c, "/v1/outbox/letters", query)
 }
 
 // Letter returns one letter, with its text where it waits and the server has no mail server.
-func (c *Client) Letter(ctx context.Context, id int64) (l Letter, err error) {
+func (c *Client) Letter(ctx context.Context, id int64) (l Message, err error) {
 	return l, c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/outbox/letters/%d", id), nil, &l)
 }
 
 // Audit goes through what was done by or to a user (empty for all), newest first, fetching pages as it goes. It ends after the first error.
-func (c *Client) Audit(ctx context.Context, user string) iter.Seq2[Act, error] {
+func (c *Client) Audit(ctx context.Context, user string) iter.Seq2[AuditEntry, error] {
 	query := url.Values{}
 	if user != "" {
 		query.Set("user", user)
 	}
-	return pages[Act](ctx, c, "/v1/audit", query)
+	return pages[AuditEntry](ctx, c, "/v1/audit", query)
 }
 
 // pages goes through a list, page by page.

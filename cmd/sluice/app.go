@@ -43,12 +43,12 @@ type App struct {
 	keys     bucket.Credentials
 
 	lock         *os.File
-	certificates *certificate.Keeper // nil where the listener speaks no TLS
+	certificates *certificate.Reloader // nil where the listener speaks no TLS
 	listener     net.Listener
 	store        *catalog.Store
 	embedded     *bucket.Embedded // nil where objects are on another endpoint
 	objects      *bucket.Store
-	uploads      *upload.Door
+	uploads      *upload.Service
 	room         *room
 	sweeper      *sweep.Sweeper
 	inUse        func(dir string) bool // nil where this process takes no steps
@@ -63,8 +63,8 @@ type App struct {
 
 	api, edge, page, s3 http.Handler
 	access              access
-	provider            *oauth.Provider // nil where an external issuer gives the tokens
-	party               *oauth.Party    // nil where no external issuer signs people in on the page
+	provider            *oauth.Provider     // nil where an external issuer gives the tokens
+	party               *oauth.RelyingParty // nil where no external issuer signs people in on the page
 	usage               func() ffmpeg.Usage
 	health              *health
 	drain               *drain
@@ -207,7 +207,7 @@ func (a *App) openRoles() error {
 		Ingest: pipeline.IngestJob, Room: a.uploadRoom(), Away: func() error { return a.health.trouble(partObjects) }, FirstLook: s.firstLook(),
 		SinglePut: s.singlePut(),
 	})
-	a.s3 = bucket.Elsewhere(s.publicStorage())
+	a.s3 = bucket.ProxyTo(s.publicStorage())
 	checks := map[string]func(context.Context) error{
 		"catalog": a.store.Ping, partObjects: a.checkObjects, "disk": func(context.Context) error { return a.room.check(0) },
 	}
@@ -278,7 +278,7 @@ func (a *App) openAPI() (err error) {
 		Abandon: func(ref video.StepRef) []engine.Job {
 			return []engine.Job{pipeline.RetireJob(ref.Video, ref.Generation, time.Now().Add(s.RetireAfter))}
 		},
-		Identity: a.identity, Mail: a.identity.Mail, Demand: a.identity.Demand, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, s.PublicURL) },
+		Identity: a.identity, Mail: a.identity.Mail, Demand: a.identity.Demand, LetterText: func(l account.Message) (string, string) { return notify.LetterText(l, s.PublicURL) },
 		KeyPairs: a.keyPairs, Playbacks: stagePlaybacks(a.store), Giver: a.giver(), CookieRules: s.Cookies.rules(s.PublicURL, s.EdgeURL), LongestGrant: s.Grants.Longest,
 		Logger: a.log, Refused: a.refused, Clients: stageClients(a.store), SignIns: a.signIns(), Links: &a.links, KeyRing: a.keyRing(), Issuers: a.issuers(), IssuerOnly: a.settings.OIDC.Only, Leave: a.leave(), ClientSecret: oauth.NewSecret,
 	})
@@ -384,10 +384,10 @@ func (a *App) origins() []string { return append(a.pages(), a.settings.CORSOrigi
 func (a *App) Serve(ctx context.Context) error {
 	c := a.settings.Connections
 	server := &http.Server{
-		Handler:           a.drain.closing(steadily(c.Stall, a.routes())),
+		Handler:           a.drain.closing(withBodyTimeout(c.Stall, a.routes())),
 		ReadHeaderTimeout: c.Header,
 		IdleTimeout:       c.Idle,
-		ConnState:         (&crowd{most: c.most(), now: now, log: a.log}).follow,
+		ConnState:         (&connLimiter{most: c.most(), now: now, log: a.log}).follow,
 		MaxHeaderBytes:    64 << 10,
 		ConnContext:       delivery.OnConn,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),

@@ -23,45 +23,45 @@ type Clients struct {
 
 // ListClients lists them.
 type ListClients struct {
-	Reach `embed:""`
-	JSON  bool `help:"Print one JSON object a program, each on its own line."`
+	ServerFlags `embed:""`
+	JSON        bool `help:"Print one JSON object a program, each on its own line."`
 }
 
 // AddClient registers one.
 type AddClient struct {
-	Reach      `embed:""`
-	Kind       string   `help:"web (on a server), spa (in a browser), native (on a person's machine) or service (acts for itself)." required:"" enum:"web,spa,native,service"`
-	Redirects  []string `name:"redirect" help:"Where people come back to; again for more." sep:"none" placeholder:"URI"`
-	Logouts    []string `name:"logout" help:"Where people come back to after signing out; again for more." sep:"none" placeholder:"URI"`
-	Scopes     []string `name:"scope" help:"Most that its tokens may allow." required:"" placeholder:"SCOPE"`
-	Role       string   `help:"What a service may do at most: admin, editor or viewer."`
-	Workspaces []string `name:"workspace" help:"Workspaces of a service." placeholder:"ID"`
-	JSON       bool     `help:"Print it as JSON."`
-	Name       string   `arg:"" name:"NAME" help:"Its name, which people are shown."`
+	ServerFlags `embed:""`
+	Kind        string   `help:"web (on a server), spa (in a browser), native (on a person's machine) or service (acts for itself)." required:"" enum:"web,spa,native,service"`
+	Redirects   []string `name:"redirect" help:"Where people come back to; again for more." sep:"none" placeholder:"URI"`
+	Logouts     []string `name:"logout" help:"Where people come back to after signing out; again for more." sep:"none" placeholder:"URI"`
+	Scopes      []string `name:"scope" help:"Most that its tokens may allow." required:"" placeholder:"SCOPE"`
+	Role        string   `help:"What a service may do at most: admin, editor or viewer."`
+	Workspaces  []string `name:"workspace" help:"Workspaces of a service." placeholder:"ID"`
+	JSON        bool     `help:"Print it as JSON."`
+	Name        string   `arg:"" name:"NAME" help:"Its name, which people are shown."`
 }
 
 // EditClient changes one.
 type EditClient struct {
-	Reach      `embed:""`
-	Name       string   `help:"Its name, which people are shown."`
-	Redirects  []string `name:"redirect" help:"Where people come back to; again for more." sep:"none" placeholder:"URI"`
-	Logouts    []string `name:"logout" help:"Where people come back to after signing out; again for more." sep:"none" placeholder:"URI"`
-	Scopes     []string `name:"scope" help:"Most that its tokens may allow." placeholder:"SCOPE"`
-	Role       string   `help:"What a service may do at most: admin, editor or viewer."`
-	Workspaces []string `name:"workspace" help:"Workspaces of a service." placeholder:"ID"`
-	ID         string   `arg:"" name:"CLIENT_ID" help:"The program."`
+	ServerFlags `embed:""`
+	Name        string   `help:"Its name, which people are shown."`
+	Redirects   []string `name:"redirect" help:"Where people come back to; again for more." sep:"none" placeholder:"URI"`
+	Logouts     []string `name:"logout" help:"Where people come back to after signing out; again for more." sep:"none" placeholder:"URI"`
+	Scopes      []string `name:"scope" help:"Most that its tokens may allow." placeholder:"SCOPE"`
+	Role        string   `help:"What a service may do at most: admin, editor or viewer."`
+	Workspaces  []string `name:"workspace" help:"Workspaces of a service." placeholder:"ID"`
+	ID          string   `arg:"" name:"CLIENT_ID" help:"The program."`
 }
 
 // RotateClient gives one another secret.
 type RotateClient struct {
-	Reach `embed:""`
-	ID    string `arg:"" name:"CLIENT_ID" help:"The program."`
+	ServerFlags `embed:""`
+	ID          string `arg:"" name:"CLIENT_ID" help:"The program."`
 }
 
 // RemoveClient removes one.
 type RemoveClient struct {
-	Reach `embed:""`
-	ID    string `arg:"" name:"CLIENT_ID" help:"The program."`
+	ServerFlags `embed:""`
+	ID          string `arg:"" name:"CLIENT_ID" help:"The program."`
 }
 
 const clientsCommand = "clients"
@@ -73,8 +73,8 @@ type OAuth struct {
 
 // RotateKeys has a new key sign.
 type RotateKeys struct {
-	Reach    `embed:""`
-	Withdraw bool `help:"Know the keys before it no more: every access token that is out is good no more within a minute."`
+	ServerFlags `embed:""`
+	Withdraw    bool `help:"Know the keys before it no more: every access token that is out is good no more within a minute."`
 }
 
 // Run has a new key sign.

@@ -16,9 +16,9 @@ import (
 // Compare is the command that shows when the storage is compared with the records, and has it done. Results go to
 // stdout, all else to stderr.
 type Compare struct {
-	Reach `embed:""`
-	Now   bool `help:"Compare now. The command does not wait for the end."`
-	JSON  bool `help:"Print the answer of the API as it is."`
+	ServerFlags `embed:""`
+	Now         bool `help:"Compare now. The command does not wait for the end."`
+	JSON        bool `help:"Print the answer of the API as it is."`
 }
 
 // Run asks the server.

@@ -17,14 +17,14 @@ import (
 
 // Errors is the command that shows what went wrong. Results go to stdout, all else to stderr.
 type Errors struct {
-	Reach   `embed:""`
-	JSON    bool   `help:"Print one JSON object an error (or group), each on its own line, as the API answers."`
-	Summary bool   `help:"Count by code and step instead of listing."`
-	Video   string `help:"Only errors of this video, which may be deleted." placeholder:"ID"`
-	Step    string `help:"Only errors at this step: ingest, encode, audio, stills or publish." placeholder:"STEP"`
-	Code    string `help:"Only errors with this code." placeholder:"CODE"`
-	Since   string `help:"Only errors from then on: a time span such as 24h, or a moment such as 2026-03-09T14:00:00Z." placeholder:"WHEN"`
-	Limit   int    `help:"Most errors to list." default:"50"`
+	ServerFlags `embed:""`
+	JSON        bool   `help:"Print one JSON object an error (or group), each on its own line, as the API answers."`
+	Summary     bool   `help:"Count by code and step instead of listing."`
+	Video       string `help:"Only errors of this video, which may be deleted." placeholder:"ID"`
+	Step        string `help:"Only errors at this step: ingest, encode, audio, stills or publish." placeholder:"STEP"`
+	Code        string `help:"Only errors with this code." placeholder:"CODE"`
+	Since       string `help:"Only errors from then on: a time span such as 24h, or a moment such as 2026-03-09T14:00:00Z." placeholder:"WHEN"`
+	Limit       int    `help:"Most errors to list." default:"50"`
 
 	screen io.Writer // where all else than results goes
 }

@@ -95,7 +95,7 @@ func (a *App) requireEventsToken(next http.Handler) http.Handler {
 }
 
 // openQueue makes the reader of the queue that tells of objects, or none where none is set.
-func openQueue(e Events, door *upload.Door, log *slog.Logger) (*upload.Queue, error) {
+func openQueue(e Events, door *upload.Service, log *slog.Logger) (*upload.Queue, error) {
 	if e.SQSURL == "" {
 		return nil, nil
 	}

@@ -83,7 +83,7 @@ func (a *App) openKeys() (err error) {
 }
 
 // giver decides about grants.
-func (a *App) giver() *grant.Giver {
+func (a *App) giver() *grant.Service {
 	s := a.settings
 	return grant.New(grant.Config{Store: stageGrants(a.store), Keys: a.keyPairs, EdgeURL: s.EdgeURL, Address: delivery.URL,
 		Usual: s.Grants.Expiry, Longest: s.Grants.Longest, Members: s.Grants.Members, Now: now})

@@ -218,7 +218,7 @@ func (h house) root() caller {
 func (h house) fresh() int64 { return h.names.Add(1) }
 
 // letter is the temporary password, or the code, that the newest letter of a kind to a user tells.
-func (h house) letter(kind account.LetterKind, user string) string {
+func (h house) letter(kind account.MessageKind, user string) string {
 	h.t.Helper()
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		for _, one := range h.done(h.root(), "GET", "/v1/outbox/letters?limit=20", "").body["items"].([]any) {

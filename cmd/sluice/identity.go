@@ -33,7 +33,7 @@ func (a *App) openIdentity() error {
 	}
 	c := identity.Config{
 		Store: stageIdentity(a.store), Cookie: cookie, Secure: secure, Mail: a.settings.SMTP.Host != "", Hashes: runtime.NumCPU(), Now: now, Log: a.log,
-		Site: "Sluice " + strings.ReplaceAll(hostOf(a.settings.PublicURL), ":", "."), Demand: account.Demand(a.settings.SecondFactor),
+		Site: "Sluice " + strings.ReplaceAll(hostOf(a.settings.PublicURL), ":", "."), Demand: account.SecondFactorPolicy(a.settings.SecondFactor),
 	}
 	var err error
 	if a.settings.has(roleAPI) { // else nobody signs in here

@@ -24,8 +24,8 @@ type Jobs struct {
 
 // Operate is what the operators' commands share. Results go to stdout.
 type Operate struct {
-	Reach `embed:""`
-	JSON  bool `help:"Print JSON, as the API answers: one object a line."`
+	ServerFlags `embed:""`
+	JSON        bool `help:"Print JSON, as the API answers: one object a line."`
 }
 
 // do connects and calls f; what the server refuses is a wrong use.

@@ -24,8 +24,8 @@ func (s *Settings) domain() string {
 }
 
 // s3Door tells S3 requests from all others.
-func (a *App) s3Door() bucket.Door {
-	return bucket.Door{Buckets: a.settings.buckets(), Domain: a.settings.domain(), Taken: isRoute}
+func (a *App) s3Door() bucket.Handler {
+	return bucket.Handler{Buckets: a.settings.buckets(), Domain: a.settings.domain(), Taken: isRoute}
 }
 
 // isRoute reports whether the first element of a path belongs to a route of ours, also in a process without its role. A

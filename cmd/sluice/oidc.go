@@ -159,7 +159,7 @@ func (a *App) openParty(external *oauth.External) (err error) {
 	if o.ClientID == "" {
 		return nil
 	}
-	a.party, err = oauth.NewParty(oauth.PartyConfig{
+	a.party, err = oauth.NewRelyingParty(oauth.RelyingPartyConfig{
 		External: external, Client: o.ClientID, Secret: string(o.ClientSecret), Scopes: o.Ask, Public: a.settings.PublicURL, Seal: a.seal, Admit: a.identity.Admit, Refused: a.identity.Refused,
 		Expel: a.identity.Expel,
 	})

@@ -21,7 +21,7 @@ import (
 
 // Put is the command that uploads files and follows them. Results go to stdout, all else to stderr.
 type Put struct {
-	Reach         `embed:""`
+	ServerFlags   `embed:""`
 	JSON          bool     `help:"Print one JSON object a file, each on its own line, as GET /v1/videos/{id} answers."`
 	Wait          string   `help:"What to wait for: ${enum}." enum:"playable,ready" default:"playable"`
 	Workspace     string   `help:"Id of the workspace where the videos will lie. Default: main, or the first of yours." placeholder:"ID"`

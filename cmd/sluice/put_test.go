@@ -297,7 +297,7 @@ func TestANamedPipeIsRefusedAndNotWaitedFor(t *testing.T) {
 
 func TestNoFileOfTheDataFolderIsNeededWithURLAndToken(t *testing.T) {
 	t.Parallel()
-	p := Reach{URL: "http://server.test/", Token: "t", Data: t.TempDir()}
+	p := ServerFlags{URL: "http://server.test/", Token: "t", Data: t.TempDir()}
 	if c, address, err := p.connect("put"); c == nil || address != "http://server.test" || err != nil {
 		t.Errorf("%v %q %v", c, address, err)
 	}

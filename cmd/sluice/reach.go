@@ -16,15 +16,15 @@ import (
 	"sluice/client"
 )
 
-// Reach is how a command finds the server that it talks to, and the token to show it.
-type Reach struct {
+// ServerFlags is how a command finds the server that it talks to, and the token to show it.
+type ServerFlags struct {
 	URL   string `help:"Address of the server. Default: what the server of the data folder wrote there." env:"SLUICE_URL" placeholder:"URL"`
 	Token string `help:"Admin token. Default: that of the data folder." env:"SLUICE_TOKEN" placeholder:"TOKEN"`
 	Data  string `help:"Data folder of a server on this machine." default:"./data" env:"SLUICE_DATA" type:"path" placeholder:"DIR"`
 }
 
 // connect finds server and token for a command. The data folder's token is shown to no other server than the data folder's own.
-func (r Reach) connect(command string) (*client.Client, string, error) {
+func (r ServerFlags) connect(command string) (*client.Client, string, error) {
 	local, localErr := readServerFile(r.Data)
 	address := strings.TrimRight(cmp.Or(r.URL, local.URL), "/")
 	if address == "" {

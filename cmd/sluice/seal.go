@@ -156,7 +156,7 @@ func (a *App) sealed(ctx context.Context, key []byte) (found sealed, err error) 
 // forgetSealed forgets private keys that don't open.
 func (a *App) forgetSealed(ctx context.Context, found sealed) error {
 	by := account.Operator()
-	act := account.Act{Time: now(), What: account.KeysForgotten, By: by.ID, ByName: by.Name, Detail: map[string]string{
+	act := account.AuditEntry{Time: now(), What: account.KeysForgotten, By: by.ID, ByName: by.Name, Detail: map[string]string{
 		"token_keys": strings.Join(found.tokens, " "), "key_pairs": strings.Join(found.playbacks, " ")}}
 	if err := a.store.ForgetSealed(ctx, found.tokens, found.playbacks, act); err != nil {
 		return err

@@ -125,7 +125,7 @@ func reopened(t *testing.T, data string, flags ...string) (*App, error) {
 func TestAServerWithoutWhatSealsItsKeysDoesNotStart(t *testing.T) {
 	t.Parallel()
 	for what, use := range map[string]func(*App) error{
-		"tokens":   func(a *App) error { _, err := a.provider.Renew(t.Context(), account.Act{}, false); return err },
+		"tokens":   func(a *App) error { _, err := a.provider.Renew(t.Context(), account.AuditEntry{}, false); return err },
 		"playback": func(a *App) error { _, err := a.keyPairs.Signer(t.Context(), signing.ForPlayback, nil); return err },
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestSomebodyWhoSignedInGivesAProgramATokenAndANewPasswordTakesItBack(t *tes
 		t.Fatal(res.Status, bound)
 	}
 	app := account.Client{ID: "app", Name: "App", Kind: account.SPAClient, Redirects: []string{"https://app.example.com/cb"}, Scopes: account.Scopes{account.VideosRead}, Created: now()}
-	if err := h.store.AddClient(t.Context(), app, account.Act{What: account.ClientAdded}); err != nil {
+	if err := h.store.AddClient(t.Context(), app, account.AuditEntry{What: account.ClientAdded}); err != nil {
 		t.Fatal(err)
 	}
 	verifier := strings.Repeat("v", 43)

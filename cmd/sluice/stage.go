@@ -20,7 +20,7 @@ type (
 		api.Subscriptions
 		notify.Store
 		purge.Store
-		api.Copies
+		api.CDNCopies
 	}
 	blobs interface {
 		upload.Objects

@@ -27,12 +27,12 @@ func (s stagedIdentity) Invite(ctx context.Context, u account.User, temp account
 	return around("Invite", func() error { return s.Store.Invite(ctx, u, temp) })
 }
 
-func (s stagedIdentity) EditUser(ctx context.Context, id string, e account.UserEdit, act account.Act) (u account.User, err error) {
+func (s stagedIdentity) EditUser(ctx context.Context, id string, e account.UserEdit, act account.AuditEntry) (u account.User, err error) {
 	err = around("EditUser", func() error { u, err = s.Store.EditUser(ctx, id, e, act); return err })
 	return u, err
 }
 
-func (s stagedIdentity) RemoveUser(ctx context.Context, id string, act account.Act) error {
+func (s stagedIdentity) RemoveUser(ctx context.Context, id string, act account.AuditEntry) error {
 	return around("RemoveUser", func() error { return s.Store.RemoveUser(ctx, id, act) })
 }
 
@@ -41,11 +41,11 @@ func (s stagedIdentity) FirstAdmin(ctx context.Context, u account.User, temp acc
 	return made, err
 }
 
-func (s stagedIdentity) Open(ctx context.Context, o account.Opening) error {
+func (s stagedIdentity) Open(ctx context.Context, o account.NewSession) error {
 	return around("Open", func() error { return s.Store.Open(ctx, o) })
 }
 
-func (s stagedIdentity) Enter(ctx context.Context, e account.Entry) error {
+func (s stagedIdentity) Enter(ctx context.Context, e account.SignIn) error {
 	return around("Enter", func() error { return s.Store.Enter(ctx, e) })
 }
 
@@ -53,15 +53,15 @@ func (s stagedIdentity) SeeSession(ctx context.Context, id string, at time.Time)
 	return around("SeeSession", func() error { return s.Store.SeeSession(ctx, id, at) })
 }
 
-func (s stagedIdentity) EndSession(ctx context.Context, user, id string, act account.Act) error {
+func (s stagedIdentity) EndSession(ctx context.Context, user, id string, act account.AuditEntry) error {
 	return around("EndSession", func() error { return s.Store.EndSession(ctx, user, id, act) })
 }
 
-func (s stagedIdentity) EndSessions(ctx context.Context, user, but string, act account.Act) error {
+func (s stagedIdentity) EndSessions(ctx context.Context, user, but string, act account.AuditEntry) error {
 	return around("EndSessions", func() error { return s.Store.EndSessions(ctx, user, but, act) })
 }
 
-func (s stagedIdentity) Strike(ctx context.Context, names []string, change func(string, account.Strikes) account.Strikes, act *account.Act) error {
+func (s stagedIdentity) Strike(ctx context.Context, names []string, change func(string, account.FailureCount) account.FailureCount, act *account.AuditEntry) error {
 	return around("Strike", func() error { return s.Store.Strike(ctx, names, change, act) })
 }
 
@@ -73,7 +73,7 @@ func (s stagedIdentity) Reissue(ctx context.Context, temp account.Temporary) err
 	return around("Reissue", func() error { return s.Store.Reissue(ctx, temp) })
 }
 
-func (s stagedIdentity) OfferCode(ctx context.Context, email, hash string, l account.Letter, act account.Act, done engine.Handle) error {
+func (s stagedIdentity) OfferCode(ctx context.Context, email, hash string, l account.Message, act account.AuditEntry, done engine.Handle) error {
 	return around("OfferCode", func() error { return s.Store.OfferCode(ctx, email, hash, l, act, done) })
 }
 
@@ -81,7 +81,7 @@ func (s stagedIdentity) Enqueue(ctx context.Context, jobs []engine.Job) error {
 	return around("Enqueue.account", func() error { return s.Store.Enqueue(ctx, jobs) })
 }
 
-func (s stagedIdentity) OfferFactor(ctx context.Context, o account.Offer) error {
+func (s stagedIdentity) OfferFactor(ctx context.Context, o account.SecondFactorSetup) error {
 	return around("OfferFactor", func() error { return s.Store.OfferFactor(ctx, o) })
 }
 
@@ -101,7 +101,7 @@ func (s stagedIdentity) EndFactor(ctx context.Context, e account.FactorEnd) erro
 	return around("EndFactor", func() error { return s.Store.EndFactor(ctx, e) })
 }
 
-func (s stagedIdentity) ResetFactor(ctx context.Context, id string, act account.Act) error {
+func (s stagedIdentity) ResetFactor(ctx context.Context, id string, act account.AuditEntry) error {
 	return around("ResetFactor", func() error { return s.Store.ResetFactor(ctx, id, act) })
 }
 
@@ -113,38 +113,38 @@ func (s stagedIdentity) SeeToken(ctx context.Context, id string, at time.Time) e
 	return around("SeeToken", func() error { return s.Store.SeeToken(ctx, id, at) })
 }
 
-func (s stagedIdentity) RevokeToken(ctx context.Context, user, id string, act account.Act) error {
+func (s stagedIdentity) RevokeToken(ctx context.Context, user, id string, act account.AuditEntry) error {
 	return around("RevokeToken", func() error { return s.Store.RevokeToken(ctx, user, id, act) })
 }
 
-func (s stagedIdentity) EndProgram(ctx context.Context, user, client string, act account.Act) error {
+func (s stagedIdentity) EndProgram(ctx context.Context, user, client string, act account.AuditEntry) error {
 	return around("EndProgram", func() error { return s.Store.EndProgram(ctx, user, client, act) })
 }
 
-func (s stagedIdentity) Leave(ctx context.Context, user, id string, act account.Act) (hint string, err error) {
+func (s stagedIdentity) Leave(ctx context.Context, user, id string, act account.AuditEntry) (hint string, err error) {
 	err = around("Leave", func() error { hint, err = s.Store.Leave(ctx, user, id, act); return err })
 	return hint, err
 }
 
-func (s stagedIdentity) Expel(ctx context.Context, e account.Expulsion) (n int, err error) {
+func (s stagedIdentity) Expel(ctx context.Context, e account.BackchannelLogout) (n int, err error) {
 	err = around("Expel", func() error { n, err = s.Store.Expel(ctx, e); return err })
 	return n, err
 }
 
-func (s stagedIdentity) AddWorkspace(ctx context.Context, w account.Workspace, act account.Act) error {
+func (s stagedIdentity) AddWorkspace(ctx context.Context, w account.Workspace, act account.AuditEntry) error {
 	return around("AddWorkspace", func() error { return s.Store.AddWorkspace(ctx, w, act) })
 }
 
-func (s stagedIdentity) RenameWorkspace(ctx context.Context, id, name string, act account.Act) (w account.Workspace, err error) {
+func (s stagedIdentity) RenameWorkspace(ctx context.Context, id, name string, act account.AuditEntry) (w account.Workspace, err error) {
 	err = around("RenameWorkspace", func() error { w, err = s.Store.RenameWorkspace(ctx, id, name, act); return err })
 	return w, err
 }
 
-func (s stagedIdentity) RemoveWorkspace(ctx context.Context, id string, act account.Act) error {
+func (s stagedIdentity) RemoveWorkspace(ctx context.Context, id string, act account.AuditEntry) error {
 	return around("RemoveWorkspace", func() error { return s.Store.RemoveWorkspace(ctx, id, act) })
 }
 
-func (s stagedIdentity) Letter(ctx context.Context, id int64, act account.Act) (l account.Letter, err error) {
+func (s stagedIdentity) Letter(ctx context.Context, id int64, act account.AuditEntry) (l account.Message, err error) {
 	err = around("Letter", func() error { l, err = s.Store.Letter(ctx, id, act); return err })
 	return l, err
 }
@@ -157,16 +157,16 @@ func stageLetters(l notify.Letters) notify.Letters { return stagedLetters{l} }
 
 type stagedLetters struct{ notify.Letters }
 
-func (s stagedLetters) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (l account.Letter, err error) {
+func (s stagedLetters) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (l account.Message, err error) {
 	err = around("ClaimLetter", func() error { l, err = s.Letters.ClaimLetter(ctx, id, done); return err })
 	return l, err
 }
 
-func (s stagedLetters) SettleLetter(ctx context.Context, l account.Letter, state account.LetterState, why account.Trouble, done engine.Handle) error {
+func (s stagedLetters) SettleLetter(ctx context.Context, l account.Message, state account.MessageState, why account.Trouble, done engine.Handle) error {
 	return around("SettleLetter", func() error { return s.Letters.SettleLetter(ctx, l, state, why, done) })
 }
 
-func (s stagedLetters) DelayLetter(ctx context.Context, l account.Letter, why account.Trouble) error {
+func (s stagedLetters) DelayLetter(ctx context.Context, l account.Message, why account.Trouble) error {
 	return around("DelayLetter", func() error { return s.Letters.DelayLetter(ctx, l, why) })
 }
 
@@ -183,12 +183,12 @@ func (s stagedOAuth) PutCode(ctx context.Context, c account.Code) error {
 	return around("PutCode", func() error { return s.Store.PutCode(ctx, c) })
 }
 
-func (s stagedOAuth) Redeem(ctx context.Context, hash string, r account.Redemption) (g account.Grant, outcome account.Outcome, err error) {
+func (s stagedOAuth) Redeem(ctx context.Context, hash string, r account.TokenExchange) (g account.Consent, outcome account.Outcome, err error) {
 	err = around("Redeem", func() error { g, outcome, err = s.Store.Redeem(ctx, hash, r); return err })
 	return g, outcome, err
 }
 
-func (s stagedOAuth) Rotate(ctx context.Context, hash string, r account.Rotation) (g account.Grant, outcome account.Outcome, err error) {
+func (s stagedOAuth) Rotate(ctx context.Context, hash string, r account.Rotation) (g account.Consent, outcome account.Outcome, err error) {
 	err = around("Rotate", func() error { g, outcome, err = s.Store.Rotate(ctx, hash, r); return err })
 	return g, outcome, err
 }
@@ -218,16 +218,16 @@ func stageClients(s api.ClientStore) api.ClientStore { return stagedClients{s} }
 
 type stagedClients struct{ api.ClientStore }
 
-func (s stagedClients) AddClient(ctx context.Context, c account.Client, act account.Act) error {
+func (s stagedClients) AddClient(ctx context.Context, c account.Client, act account.AuditEntry) error {
 	return around("AddClient", func() error { return s.ClientStore.AddClient(ctx, c, act) })
 }
 
-func (s stagedClients) EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.Act) (c account.Client, err error) {
+func (s stagedClients) EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.AuditEntry) (c account.Client, err error) {
 	err = around("EditClient", func() error { c, err = s.ClientStore.EditClient(ctx, id, edit, act); return err })
 	return c, err
 }
 
-func (s stagedClients) RemoveClient(ctx context.Context, id string, act account.Act) error {
+func (s stagedClients) RemoveClient(ctx context.Context, id string, act account.AuditEntry) error {
 	return around("RemoveClient", func() error { return s.ClientStore.RemoveClient(ctx, id, act) })
 }
 
@@ -235,11 +235,11 @@ func stageKeyPairs(s grant.KeyStore) grant.KeyStore { return stagedKeyPairs{s} }
 
 type stagedKeyPairs struct{ grant.KeyStore }
 
-func (s stagedKeyPairs) AddKeyPair(ctx context.Context, r signing.Record, act account.Act, replaced *account.Retirement) error {
+func (s stagedKeyPairs) AddKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry, replaced *account.Retirement) error {
 	return around("AddKeyPair", func() error { return s.KeyStore.AddKeyPair(ctx, r, act, replaced) })
 }
 
-func (s stagedKeyPairs) FirstKeyPair(ctx context.Context, r signing.Record, act account.Act) (kept signing.Record, err error) {
+func (s stagedKeyPairs) FirstKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry) (kept signing.Record, err error) {
 	err = around("FirstKeyPair", func() error { kept, err = s.KeyStore.FirstKeyPair(ctx, r, act); return err })
 	return kept, err
 }
@@ -249,7 +249,7 @@ func (s stagedKeyPairs) RetireKeyPair(ctx context.Context, r account.Retirement)
 	return kept, err
 }
 
-func (s stagedKeyPairs) RemoveKeyPair(ctx context.Context, id string, act account.Act) error {
+func (s stagedKeyPairs) RemoveKeyPair(ctx context.Context, id string, act account.AuditEntry) error {
 	return around("RemoveKeyPair", func() error { return s.KeyStore.RemoveKeyPair(ctx, id, act) })
 }
 

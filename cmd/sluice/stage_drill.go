@@ -48,7 +48,7 @@ func (s stagedRecords) Lost(ctx context.Context, id video.ID, published int, wha
 	return marked, err
 }
 
-func (s stagedRecords) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (w video.Work, err error) {
+func (s stagedRecords) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (w video.StepInput, err error) {
 	err = around("Begin."+string(ref.Name), func() error { w, err = s.records.Begin(ctx, ref, worker, done); return err })
 	return w, err
 }

@@ -25,35 +25,35 @@ type Subscriptions struct {
 
 // ListSubscriptions lists them.
 type ListSubscriptions struct {
-	Reach `embed:""`
-	JSON  bool `help:"Print one JSON object a subscription, each on its own line."`
+	ServerFlags `embed:""`
+	JSON        bool `help:"Print one JSON object a subscription, each on its own line."`
 }
 
 // AddSubscription makes one.
 type AddSubscription struct {
-	Reach   `embed:""`
-	Events  []string `help:"What to tell: video.failed, video.recovered. Default: both." placeholder:"EVENT"`
-	Address string   `arg:"" name:"ADDRESS" help:"Mail address."`
+	ServerFlags `embed:""`
+	Events      []string `help:"What to tell: video.failed, video.recovered. Default: both." placeholder:"EVENT"`
+	Address     string   `arg:"" name:"ADDRESS" help:"Mail address."`
 }
 
 // RemoveSubscription ends one.
 type RemoveSubscription struct {
-	Reach   `embed:""`
-	Address string `arg:"" name:"ADDRESS" help:"Mail address."`
+	ServerFlags `embed:""`
+	Address     string `arg:"" name:"ADDRESS" help:"Mail address."`
 }
 
 // ShowOutbox lists notices.
 type ShowOutbox struct {
-	Reach `embed:""`
-	State string `help:"Only notices in this state: ${enum}." enum:",waiting,sending,sent,refused,dead" default:"" placeholder:"STATE"`
-	Limit int    `help:"Largest number of notices to show." default:"50"`
-	JSON  bool   `help:"Print one JSON object a notice, each on its own line."`
+	ServerFlags `embed:""`
+	State       string `help:"Only notices in this state: ${enum}." enum:",waiting,sending,sent,refused,dead" default:"" placeholder:"STATE"`
+	Limit       int    `help:"Largest number of notices to show." default:"50"`
+	JSON        bool   `help:"Print one JSON object a notice, each on its own line."`
 }
 
 const subscriptionsCommand = "subscriptions"
 
 // ask runs f against the server that r names.
-func (r Reach) ask(command string, f func(context.Context, *client.Client) error) error {
+func (r ServerFlags) ask(command string, f func(context.Context, *client.Client) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	c, _, err := r.connect(command)

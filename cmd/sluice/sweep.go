@@ -34,9 +34,9 @@ func (a *App) openSweeper() *sweep.Sweeper {
 
 // SweepUp is the command that shows and removes leftovers. Results go to stdout, all else to stderr.
 type SweepUp struct {
-	Reach  `embed:""`
-	Delete bool `help:"Remove what is found. Without it, it is only shown."`
-	JSON   bool `help:"Print the answer of the API as it is."`
+	ServerFlags `embed:""`
+	Delete      bool `help:"Remove what is found. Without it, it is only shown."`
+	JSON        bool `help:"Print the answer of the API as it is."`
 }
 
 // Run sweeps.

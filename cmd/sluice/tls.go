@@ -42,7 +42,7 @@ func (s *Settings) validateTLS() error {
 }
 
 // openTLS reads the certificates; nil where the listener speaks no TLS.
-func (a *App) openTLS() (*certificate.Keeper, error) {
+func (a *App) openTLS() (*certificate.Reloader, error) {
 	s := a.settings
 	if s.TLS.Cert == "" {
 		return nil, nil

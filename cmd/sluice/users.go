@@ -321,14 +321,14 @@ func (a *Audit) Run() error {
 	})
 }
 
-func (a *Audit) act(out io.Writer, n int, act client.Act) error {
+func (a *Audit) act(out io.Writer, n int, act client.AuditEntry) error {
 	if a.JSON {
 		return json.NewEncoder(out).Encode(act)
 	}
 	if n == 0 {
 		fmt.Fprintln(out, "TIME\tWHAT\tBY\tUSER\tFROM\tDETAIL")
 	}
-	name := func(p *client.Party) string {
+	name := func(p *client.Actor) string {
 		if p == nil {
 			return "-"
 		}

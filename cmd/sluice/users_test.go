@@ -33,7 +33,7 @@ func TestUsers(t *testing.T) {
 				return err
 			}
 			srv := httptest.NewServer(withToken("right", api.New(api.Config{
-				Identity: accounts, LetterText: func(l account.Letter) (string, string) { return notify.LetterText(l, "https://sluice.test") }, Now: time.Now, Logger: log,
+				Identity: accounts, LetterText: func(l account.Message) (string, string) { return notify.LetterText(l, "https://sluice.test") }, Now: time.Now, Logger: log,
 			})))
 			env.Defer(srv.Close)
 			env.Setenv("SERVER", srv.URL)

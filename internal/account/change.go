@@ -2,24 +2,24 @@ package account
 
 import "time"
 
-// Opening is a session that begins, with all that goes with it.
-type Opening struct {
+// NewSession is a session that begins, with all that goes with it.
+type NewSession struct {
 	Login    Login  // as it was compared: where it changed meanwhile, nothing is opened
 	Rehashed string // what the password's hash is from now on
 	Session  Session
 	Hash     string   // of the cookie
 	Ends     string   // hash of the cookie that the browser had; empty for none
 	Forgives []string // names of strikes that are forgotten
-	Act      Act
+	Act      AuditEntry
 }
 
-// Entry is a session that begins for somebody whom an external issuer has signed in, with all that goes with it.
-type Entry struct {
+// SignIn is a session that begins for somebody whom an external issuer has signed in, with all that goes with it.
+type SignIn struct {
 	User    User // is made, or changed to what the issuer tells
 	Session Session
 	Hash    string // of the cookie
 	Ends    string // hash of the cookie that the browser had; empty for none
-	Act     Act
+	Act     AuditEntry
 }
 
 // NewPassword is a password of their own that a user gets, with all that goes with it: every session ends.
@@ -30,7 +30,7 @@ type NewPassword struct {
 	Session  *Session // that is opened instead; nil for none
 	Hash     string   // of its cookie
 	Forgives string   // name of strikes that are forgotten
-	Act      Act
+	Act      AuditEntry
 }
 
 // NewToken is a personal token that a user gets, with all that goes with it.
@@ -39,7 +39,7 @@ type NewToken struct {
 	Hash    string // of the token itself
 	Session string // id of the session that asked: where it ended meanwhile, so does what it asked for
 	Most    int    // tokens that a user may have
-	Act     Act
+	Act     AuditEntry
 }
 
 // Retirement has a key pair of playback sign no more from one time on, and open nothing from another.
@@ -47,7 +47,7 @@ type Retirement struct {
 	KeyPair string // id
 	From    time.Time
 	Until   time.Time
-	Act     Act
+	Act     AuditEntry
 }
 
 // Temporary is a temporary password that a user gets, with the letter that tells it. Sessions, codes and temporary passwords from before end.
@@ -56,8 +56,8 @@ type Temporary struct {
 	Hash    string
 	Secret  string // the password itself, for the letter
 	Expires time.Time
-	Kind    LetterKind // InvitationLetter: for users who are still invited; ForcedLetter: for all, and their tokens end
-	Act     Act
+	Kind    MessageKind // InvitationLetter: for users who are still invited; ForcedLetter: for all, and their tokens end
+	Act     AuditEntry
 }
 
 // UserEdit changes a user. What is nil stays as it is.
@@ -87,17 +87,17 @@ type Admission struct {
 	MustProve, MustEnrol bool
 }
 
-// Departure is what a sign-out leaves to do.
-type Departure struct {
+// SignOut is what a sign-out leaves to do.
+type SignOut struct {
 	Cookie string // the header Set-Cookie that takes the cookie from the browser
 	Hint   string // of the session: what it takes to sign out at its issuer, sealed; empty where it had none
 }
 
-// Expulsion is what an external issuer says of somebody who has signed out there (OpenID Connect Back-Channel Logout).
-type Expulsion struct {
-	Token   string    // what tells the token that says it from all others: it counts once
-	Expires time.Time // when that is good no more
-	User    string    // id; empty where the issuer names a session alone
-	Party   string    // the issuer's session, hashed; empty where it means all of the user
-	Act     Act       // for each user whose sessions end
+// BackchannelLogout is what an external issuer says of somebody who has signed out there (OpenID Connect Back-Channel Logout).
+type BackchannelLogout struct {
+	Token   string     // what tells the token that says it from all others: it counts once
+	Expires time.Time  // when that is good no more
+	User    string     // id; empty where the issuer names a session alone
+	Party   string     // the issuer's session, hashed; empty where it means all of the user
+	Act     AuditEntry // for each user whose sessions end
 }

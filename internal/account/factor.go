@@ -11,24 +11,24 @@ type Factor struct {
 	Step   int64  // the newest step whose code was taken: no code of it, or of one before, is taken again
 }
 
-// Shown is a second factor that somebody has shown, and which it spends: a code of their app, or one of their recovery codes. The zero Shown is none.
-type Shown struct {
+// SecondFactorProof is a second factor that somebody has shown, and which it spends: a code of their app, or one of their recovery codes. The zero Shown is none.
+type SecondFactorProof struct {
 	Step     int64  // of the app's code
 	Recovery string // hash of a recovery code; empty for none
 }
 
-// Demand says who must have a second factor.
-type Demand string
+// SecondFactorPolicy says who must have a second factor.
+type SecondFactorPolicy string
 
 // The demands.
 const (
-	Optional Demand = "optional" // nobody must
-	Admins   Demand = "admins"
-	Everyone Demand = "everyone"
+	Optional SecondFactorPolicy = "optional" // nobody must
+	Admins   SecondFactorPolicy = "admins"
+	Everyone SecondFactorPolicy = "everyone"
 )
 
 // Of reports whether a user must have a second factor. Whom another issuer signs in has theirs there, or none.
-func (d Demand) Of(u User) bool {
+func (d SecondFactorPolicy) Of(u User) bool {
 	return !strings.HasPrefix(u.ID, ExternalPrefix) && (d == Everyone || d == Admins && u.Role == Admin)
 }
 
@@ -46,18 +46,18 @@ type FactorState struct {
 	Left     int       // recovery codes
 }
 
-// Secured is what the making of a second factor gives a browser.
-type Secured struct {
+// SecondFactorEnabled is what the making of a second factor gives a browser.
+type SecondFactorEnabled struct {
 	Admission
 	Recovery []string // codes, each good once; they are shown here and never again
 }
 
-// Offer is a second factor that a session gets offered, with all that goes with it.
-type Offer struct {
+// SecondFactorSetup is a second factor that a session gets offered, with all that goes with it.
+type SecondFactorSetup struct {
 	Login    Login
-	Shown    Shown  // of the factor that the user has
-	Session  string // id: where it ended meanwhile, nothing is offered
-	Sealed   string // the secret, encrypted
+	Shown    SecondFactorProof // of the factor that the user has
+	Session  string            // id: where it ended meanwhile, nothing is offered
+	Sealed   string            // the secret, encrypted
 	Time     time.Time
 	Forgives []string // names of strikes that are forgotten
 }
@@ -70,37 +70,37 @@ type NewFactor struct {
 	Codes   []string // hashes of recovery codes
 	Session Session  // that is opened instead
 	Hash    string   // of its cookie
-	Act     Act
+	Act     AuditEntry
 }
 
 // NewCodes are recovery codes that take the place of those from before, with all that goes with it.
 type NewCodes struct {
 	Login    Login
-	Shown    Shown
+	Shown    SecondFactorProof
 	Session  string   // id: where it ended meanwhile, nothing changes
 	Codes    []string // hashes
 	Forgives []string
-	Act      Act
+	Act      AuditEntry
 }
 
 // FactorEnd is the end of a second factor by its user, with all that goes with it: every session ends.
 type FactorEnd struct {
 	Login    Login
-	Shown    Shown
+	Shown    SecondFactorProof
 	Asked    string  // id of the session that asked: where it ended meanwhile, nothing changes
 	Session  Session // that is opened instead
 	Hash     string  // of its cookie
 	Forgives []string
-	Act      Act
+	Act      AuditEntry
 }
 
 // Proof is a second factor that was shown after the password, with all that goes with it: the session that waited for it ends, and another begins.
 type Proof struct {
 	Login    Login
-	Shown    Shown
+	Shown    SecondFactorProof
 	Waited   string // id of the session that waited
 	Session  Session
 	Hash     string // of its cookie
 	Forgives []string
-	Act      Act
+	Act      AuditEntry
 }

@@ -90,8 +90,8 @@ type Code struct {
 	Family    string // the grant that it gave; empty before
 }
 
-// Redemption is a try to make tokens of a code.
-type Redemption struct {
+// TokenExchange is a try to make tokens of a code.
+type TokenExchange struct {
 	Client    string
 	Redirect  string
 	Challenge string // of the verifier that was shown
@@ -126,7 +126,7 @@ const (
 )
 
 // Try says what becomes of a code at a redemption.
-func (c Code) Try(r Redemption, now time.Time) Outcome {
+func (c Code) Try(r TokenExchange, now time.Time) Outcome {
 	switch {
 	case c.Family != "":
 		return Reused
@@ -141,8 +141,8 @@ func (c Code) Try(r Redemption, now time.Time) Outcome {
 	}
 }
 
-// Grant is what a person gave a client by signing in there. All tokens of it are one family, and end together.
-type Grant struct {
+// Consent is what a person gave a client by signing in there. All tokens of it are one family, and end together.
+type Consent struct {
 	ID       string
 	Client   string
 	User     string
@@ -156,10 +156,10 @@ type Grant struct {
 }
 
 // Live reports whether tokens of the grant are good at that time.
-func (g Grant) Live(now time.Time) bool { return g.Ended.IsZero() && now.Before(g.Expires) }
+func (g Consent) Live(now time.Time) bool { return g.Ended.IsZero() && now.Before(g.Expires) }
 
-// Program is a client that a person has let in: its live grants as one.
-type Program struct {
+// ConnectedApp is a client that a person has let in: its live grants as one.
+type ConnectedApp struct {
 	ID      string // of the client
 	Name    string
 	Kind    ClientKind
@@ -185,7 +185,7 @@ type SigningKey struct {
 type Renewal struct {
 	Key     SigningKey
 	Expires time.Time // until when the others are published at most
-	Act     Act
+	Act     AuditEntry
 }
 
 // Offline reports whether a scope asks for refresh tokens (OpenID Connect Core §11).

@@ -14,35 +14,35 @@ type Subject struct {
 	Ready     bool // can be watched
 }
 
-// Reach is what a principal may see: what the store filters lists by. The zero Reach sees nothing.
-type Reach struct {
+// AccessScope is what a principal may see: what the store filters lists by. The zero Reach sees nothing.
+type AccessScope struct {
 	All        bool     // every workspace
 	Workspaces []string // else these
 	ReadyOnly  bool     // of them, what is ready
 }
 
 // Reach returns what p may see.
-func (p Principal) Reach() Reach {
+func (p Principal) Reach() AccessScope {
 	switch {
 	case p.Settled() != nil || !p.Scopes.Has(VideosRead):
-		return Reach{}
+		return AccessScope{}
 	case p.Role == Admin:
-		return Reach{All: true}
+		return AccessScope{All: true}
 	default:
-		return Reach{Workspaces: p.Workspaces, ReadyOnly: p.Role != Editor}
+		return AccessScope{Workspaces: p.Workspaces, ReadyOnly: p.Role != Editor}
 	}
 }
 
 // Making is what of a reach may be seen while it is made, with what failed: nothing where only what is ready may be seen.
-func (r Reach) Making() Reach {
+func (r AccessScope) Making() AccessScope {
 	if r.ReadyOnly {
-		return Reach{}
+		return AccessScope{}
 	}
 	return r
 }
 
 // Holds reports whether s is within the reach.
-func (r Reach) Holds(s Subject) bool {
+func (r AccessScope) Holds(s Subject) bool {
 	return (r.All || slices.Contains(r.Workspaces, s.Workspace)) && (s.Ready || !r.ReadyOnly)
 }
 

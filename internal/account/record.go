@@ -15,8 +15,8 @@ type Login struct {
 // ExternalPrefix begins the ids of people whom an external issuer signs in. They have no password here.
 const ExternalPrefix = "oidc:"
 
-// Visitor is somebody whom an external issuer has signed in, as it tells them.
-type Visitor struct {
+// ExternalUser is somebody whom an external issuer has signed in, as it tells them.
+type ExternalUser struct {
 	ID         string // ExternalPrefix and a hash of issuer and subject
 	Issuer     string
 	Email      string // to show; nobody is found by it
@@ -54,8 +54,8 @@ type Token struct {
 	Used    time.Time // last, to the minute; zero for never
 }
 
-// Strikes are failures in a row. The zero value is none.
-type Strikes struct {
+// FailureCount are failures in a row. The zero value is none.
+type FailureCount struct {
 	Count int
 	Last  time.Time // the last failure
 	Until time.Time // nothing is tried before
@@ -97,14 +97,14 @@ const (
 	ClientEdited       = "client.edited"
 	ClientRotated      = "client.rotated" // has another secret
 	ClientRemoved      = "client.removed"
-	GrantReused        = "grant.reused"  // a code or a refresh token was used a second time, which ended what it gave
+	RefreshTokenReused = "grant.reused"  // a code or a refresh token was used a second time, which ended what it gave
 	ProgramEnded       = "program.ended" // what somebody gave a program was taken back
 	KeysRotated        = "keys.rotated"
 	KeysForgotten      = "keys.forgotten" // private ones, sealed with a secret that was lost
 )
 
-// Act is something that was done and that matters for security. It holds no secret.
-type Act struct {
+// AuditEntry is something that was done and that matters for security. It holds no secret.
+type AuditEntry struct {
 	ID       int64
 	Time     time.Time
 	What     string
@@ -116,41 +116,41 @@ type Act struct {
 	Detail   map[string]string // what changed
 }
 
-// LetterKind says what a letter is about.
-type LetterKind string
+// MessageKind says what a letter is about.
+type MessageKind string
 
 // The kinds of letters.
 const (
-	InvitationLetter LetterKind = "invitation" // a temporary password, for somebody new
-	ForcedLetter     LetterKind = "reset"      // a temporary password, asked for by an administrator
-	ForgottenLetter  LetterKind = "forgot"     // a code, asked for by whoever knows the address
-	ChangedLetter    LetterKind = "changed"    // that the password was changed
-	FactorSetLetter  LetterKind = "factor_set" // that there is a second factor
-	FactorEndLetter  LetterKind = "factor_end" // that there is none any more
-	RecoveryLetter   LetterKind = "recovery"   // that a recovery code was used
+	InvitationLetter MessageKind = "invitation" // a temporary password, for somebody new
+	ForcedLetter     MessageKind = "reset"      // a temporary password, asked for by an administrator
+	ForgottenLetter  MessageKind = "forgot"     // a code, asked for by whoever knows the address
+	ChangedLetter    MessageKind = "changed"    // that the password was changed
+	FactorSetLetter  MessageKind = "factor_set" // that there is a second factor
+	FactorEndLetter  MessageKind = "factor_end" // that there is none any more
+	RecoveryLetter   MessageKind = "recovery"   // that a recovery code was used
 )
 
-// LetterState says where a letter is.
-type LetterState string
+// MessageState says where a letter is.
+type MessageState string
 
 // The states of a letter.
 const (
-	LetterWaiting LetterState = "waiting" // for the mail server
-	LetterSent    LetterState = "sent"
-	LetterRefused LetterState = "refused" // for good
-	LetterDead    LetterState = "dead"    // tried often enough
-	LetterVoid    LetterState = "void"    // what it told was replaced, used, or expired before it was sent
+	LetterWaiting MessageState = "waiting" // for the mail server
+	LetterSent    MessageState = "sent"
+	LetterRefused MessageState = "refused" // for good
+	LetterDead    MessageState = "dead"    // tried often enough
+	LetterVoid    MessageState = "void"    // what it told was replaced, used, or expired before it was sent
 )
 
-// Letter is a message to the holder of an account.
-type Letter struct {
+// Message is a message to the holder of an account.
+type Message struct {
 	ID       int64
-	Kind     LetterKind
+	Kind     MessageKind
 	User     string    // id
 	Address  string    // to whom
 	Secret   string    // the password or code that it tells; empty once it is sent or of no use any more
 	Expires  time.Time // of the secret
-	State    LetterState
+	State    MessageState
 	Tries    int
 	Code     string // of the trouble of its last try
 	Message  string

@@ -47,19 +47,19 @@ func TestTryCode_EachFault_HasItsOutcome(t *testing.T) {
 	now := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 	code := Code{Client: "c", Redirect: "https://app.example.com/cb", Challenge: "x", Expires: now.Add(time.Second)}
 	for name, c := range map[string]struct {
-		change func(*Code, *Redemption)
+		change func(*Code, *TokenExchange)
 		want   Outcome
 	}{
-		"good":                     {func(*Code, *Redemption) {}, Granted},
-		"used before":              {func(c *Code, _ *Redemption) { c.Family = "f" }, Reused},
-		"of another client":        {func(_ *Code, r *Redemption) { r.Client = "d" }, Unknown},
-		"at its end":               {func(c *Code, _ *Redemption) { c.Expires = now }, TooLate},
-		"with another redirect":    {func(_ *Code, r *Redemption) { r.Redirect += "/" }, Mismatch},
-		"with another challenge":   {func(_ *Code, r *Redemption) { r.Challenge = "y" }, Mismatch},
-		"expired and of another":   {func(c *Code, r *Redemption) { c.Expires, r.Client = now, "d" }, Unknown},
-		"used and of another user": {func(c *Code, r *Redemption) { c.Family, r.Client = "f", "d" }, Reused},
+		"good":                     {func(*Code, *TokenExchange) {}, Granted},
+		"used before":              {func(c *Code, _ *TokenExchange) { c.Family = "f" }, Reused},
+		"of another client":        {func(_ *Code, r *TokenExchange) { r.Client = "d" }, Unknown},
+		"at its end":               {func(c *Code, _ *TokenExchange) { c.Expires = now }, TooLate},
+		"with another redirect":    {func(_ *Code, r *TokenExchange) { r.Redirect += "/" }, Mismatch},
+		"with another challenge":   {func(_ *Code, r *TokenExchange) { r.Challenge = "y" }, Mismatch},
+		"expired and of another":   {func(c *Code, r *TokenExchange) { c.Expires, r.Client = now, "d" }, Unknown},
+		"used and of another user": {func(c *Code, r *TokenExchange) { c.Family, r.Client = "f", "d" }, Reused},
 	} {
-		shown, r := code, Redemption{Client: code.Client, Redirect: code.Redirect, Challenge: code.Challenge}
+		shown, r := code, TokenExchange{Client: code.Client, Redirect: code.Redirect, Challenge: code.Challenge}
 		c.change(&shown, &r)
 		if got := shown.Try(r, now); got != c.want {
 			t.Errorf("a code %s is %s, want %s", name, got, c.want)
@@ -103,15 +103,15 @@ func TestHome_EachPrincipal_IsTheWorkspaceOfItsUploads(t *testing.T) {
 func TestReach_Roles_HoldWhatTheyMaySee(t *testing.T) {
 	t.Parallel()
 	ready, draft := Subject{Workspace: "films", Ready: true}, Subject{Workspace: "films"}
-	viewers, editors := Reach{Workspaces: []string{"films"}, ReadyOnly: true}, Reach{Workspaces: []string{"films"}}
+	viewers, editors := AccessScope{Workspaces: []string{"films"}, ReadyOnly: true}, AccessScope{Workspaces: []string{"films"}}
 	for name, c := range map[string]struct {
-		reach Reach
+		reach AccessScope
 		s     Subject
 		want  bool
 	}{
 		"viewer, ready": {viewers, ready, true}, "viewer, draft": {viewers, draft, false}, "viewer, while it is made": {viewers.Making(), ready, false},
 		"editor, draft": {editors, draft, true}, "editor, while it is made": {editors.Making(), draft, true},
-		"elsewhere": {editors, Subject{Workspace: "news", Ready: true}, false}, "all": {Reach{All: true}, draft, true}, "nothing": {Reach{}, ready, false},
+		"elsewhere": {editors, Subject{Workspace: "news", Ready: true}, false}, "all": {AccessScope{All: true}, draft, true}, "nothing": {AccessScope{}, ready, false},
 	} {
 		if got := c.reach.Holds(c.s); got != c.want {
 			t.Errorf("%s: %v", name, got)
@@ -122,7 +122,7 @@ func TestReach_Roles_HoldWhatTheyMaySee(t *testing.T) {
 func TestDemand_Users_MustHaveASecondFactorByRoleAndIssuer(t *testing.T) {
 	t.Parallel()
 	admin, viewer, external := User{ID: "1", Role: Admin}, User{ID: "2", Role: Viewer}, User{ID: ExternalPrefix + "3", Role: Admin}
-	for demand, want := range map[Demand][3]bool{Optional: {}, Admins: {true, false, false}, Everyone: {true, true, false}} {
+	for demand, want := range map[SecondFactorPolicy][3]bool{Optional: {}, Admins: {true, false, false}, Everyone: {true, true, false}} {
 		if got := [3]bool{demand.Of(admin), demand.Of(viewer), demand.Of(external)}; got != want {
 			t.Errorf("%s: %v, want %v", demand, got, want)
 		}

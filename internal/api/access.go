@@ -204,7 +204,7 @@ func who(ctx context.Context) account.Principal {
 }
 
 // within is a reach as the store filters by it.
-func within(r account.Reach) video.Within {
+func within(r account.AccessScope) video.Within {
 	return video.Within{All: r.All, Workspaces: r.Workspaces, ReadyOnly: r.ReadyOnly}
 }
 

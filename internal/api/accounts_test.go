@@ -46,7 +46,7 @@ func towns(t *testing.T, f func(w town), change ...func(*Config)) {
 			t.Fatal(err)
 		}
 		config := Config{Identity: accounts, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			LetterText: func(l account.Letter) (string, string) { return "Subject", "It says " + l.Secret }}
+			LetterText: func(l account.Message) (string, string) { return "Subject", "It says " + l.Secret }}
 		for _, one := range change {
 			one(&config)
 		}
@@ -435,7 +435,7 @@ func TestWhereAnIssuerAloneSignsPeopleInPasswordsAreGoodForNothing(t *testing.T)
 		}
 		in := func(hint string) account.Principal {
 			w.Helper()
-			done, err := w.accounts.Admit(w.Context(), account.Visitor{ID: account.ExternalPrefix + "jane", Email: "jane@example.com", Role: account.Viewer, Hint: hint})
+			done, err := w.accounts.Admit(w.Context(), account.ExternalUser{ID: account.ExternalPrefix + "jane", Email: "jane@example.com", Role: account.Viewer, Hint: hint})
 			if err != nil {
 				w.Fatal(err)
 			}

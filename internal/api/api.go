@@ -37,7 +37,7 @@ type Config struct {
 	History       History
 	Errors        Errors
 	Subscriptions Subscriptions
-	Uploads       Granter
+	Uploads       UploadCreator
 	Notices       Listener
 	Sweeper       Sweeper
 	Reconciler    Reconciler
@@ -49,8 +49,8 @@ type Config struct {
 	Identity Identity
 	// Mail says whether letters to users are sent; LetterText is what one says.
 	Mail       bool
-	LetterText func(l account.Letter) (subject, text string)
-	Demand     account.Demand // who must have a second factor; empty for nobody
+	LetterText func(l account.Message) (subject, text string)
+	Demand     account.SecondFactorPolicy // who must have a second factor; empty for nobody
 	Clients    ClientStore
 	SignIns    SignIns  // nil where an external issuer signs people in
 	KeyRing    KeyRing  // nil where an external issuer gives the tokens
@@ -62,7 +62,7 @@ type Config struct {
 	ClientSecret func() (text, hash string) // makes a client's secret, and what the store keeps of it
 	KeyPairs     KeyPairs
 	Playbacks    Playbacks
-	Giver        Giver
+	Giver        PlaybackGranter
 	CookieRules  CookieRules   // of the cookies that grants travel in
 	LongestGrant time.Duration // that may be asked for
 	// Delete makes the work that follows the deletion of a video, and Encode the work that begins a generation.
@@ -73,9 +73,9 @@ type Config struct {
 	Jobs   Jobs
 	Queues Queues
 	// Standings is the engine. Nil, as in tests, leaves out where videos stand in their queues.
-	Standings Standings
+	Standings QueuePositions
 	Redriver  Redriver
-	Copies    Copies
+	Copies    CDNCopies
 	StepOf    func(j engine.Job) (ref video.StepRef, ok bool)
 	StepJobs  func(ref video.StepRef) []engine.Job
 	Abandon   func(ref video.StepRef) []engine.Job
@@ -92,8 +92,8 @@ type Config struct {
 	Refused func(ctx context.Context, operation string, err error)
 }
 
-// Granter gives the right to put a source.
-type Granter interface {
+// UploadCreator gives the right to put a source.
+type UploadCreator interface {
 	Grant(ctx context.Context, r upload.Request) (video.Upload, error)
 	// Complete looks for the source of an upload at once. received is false where the file is there and its copy
 	// continues. fault.NotFound for no upload; fault.Conflict,

@@ -9,31 +9,31 @@ import (
 	"sluice/internal/account"
 )
 
-// Act is something that was done and that matters for security.
-type Act struct {
+// AuditEntry is something that was done and that matters for security.
+type AuditEntry struct {
 	ID      int64             `json:"id" example:"7" doc:"Grows with time"`
 	Time    Time              `json:"time" doc:"When it was done"`
 	What    string            `json:"what" example:"user.invited" doc:"What was done: sign_in, sign_in.failed, sign_out, session.ended, password.changed, user.edited and so on"`
-	By      *Party            `json:"by,omitempty" doc:"Who did it; absent where nobody is known"`
-	User    *Party            `json:"user,omitempty" doc:"To whose account; absent where there is none, as with a sign-in under an unknown address"`
+	By      *Actor            `json:"by,omitempty" doc:"Who did it; absent where nobody is known"`
+	User    *Actor            `json:"user,omitempty" doc:"To whose account; absent where there is none, as with a sign-in under an unknown address"`
 	Address string            `json:"address" example:"192.0.2.7" doc:"From where; empty where it isn't known"`
 	Detail  map[string]string `json:"detail" example:"{\"role\":\"editor\"}" doc:"What changed"`
 }
 
-// Party is somebody as they were called then.
-type Party struct {
+// Actor is somebody as they were called then.
+type Actor struct {
 	ID   string `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Id of a user or client; admin for the admin token"`
 	Name string `json:"name" example:"ada@example.com" doc:"What they were called"`
 }
 
 // ActPage is one page of acts.
 type ActPage struct {
-	Items []Act  `json:"items" doc:"Newest first"`
-	Next  string `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
+	Items []AuditEntry `json:"items" doc:"Newest first"`
+	Next  string       `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
 }
 
-// Letter is a message to the holder of an account.
-type Letter struct {
+// Message is a message to the holder of an account.
+type Message struct {
 	ID       int64  `json:"id" example:"7" doc:"Grows with time"`
 	Kind     string `json:"kind" enum:"invitation,reset,forgot,changed,factor_set,factor_end,recovery" example:"invitation" doc:"invitation; reset: a temporary password that an administrator asked for; forgot: a link for a new password; changed: that it was; factor_set: that there is a second factor; factor_end: that there is none any more; recovery: that a recovery code was used"`
 	User     string `json:"user" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"The user's id"`
@@ -48,7 +48,7 @@ type Letter struct {
 
 // OpenLetter is a letter with its text.
 type OpenLetter struct {
-	Letter
+	Message
 	Subject string `json:"subject,omitempty" example:"You are invited to Sluice" doc:"Its subject; absent with the text"`
 	Text    string `json:"text,omitempty" example:"There is an account for you." doc:"What it says, secret included, to be passed on by other means; absent unless it waits and the server has no mail server"`
 	Secret  string `json:"secret,omitempty" example:"n3mP…" doc:"The temporary password, or code, in it; absent with the text"`
@@ -56,8 +56,8 @@ type OpenLetter struct {
 
 // LetterPage is one page of letters.
 type LetterPage struct {
-	Items []Letter `json:"items" doc:"Newest first"`
-	Next  string   `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
+	Items []Message `json:"items" doc:"Newest first"`
+	Next  string    `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
 }
 
 type actsInput struct {
@@ -96,11 +96,11 @@ func (s *service) routeAudit() {
 		problems{http.StatusNotFound: {"no_letter"}}, s.letter)
 }
 
-func party(id, name string) *Party {
+func party(id, name string) *Actor {
 	if id == "" && name == "" {
 		return nil
 	}
-	return &Party{ID: id, Name: name}
+	return &Actor{ID: id, Name: name}
 }
 
 func (s *service) acts(ctx context.Context, in *actsInput) (*actsOutput, error) {
@@ -112,7 +112,7 @@ func (s *service) acts(ctx context.Context, in *actsInput) (*actsOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	page := ActPage{Items: make([]Act, 0, len(found))}
+	page := ActPage{Items: make([]AuditEntry, 0, len(found))}
 	for i, a := range found {
 		if i == in.Limit {
 			page.Next = numberCursor(found[i-1].ID)
@@ -122,13 +122,13 @@ func (s *service) acts(ctx context.Context, in *actsInput) (*actsOutput, error) 
 		if detail == nil {
 			detail = map[string]string{}
 		}
-		page.Items = append(page.Items, Act{ID: a.ID, Time: Time(a.Time), What: a.What, By: party(a.By, a.ByName), User: party(a.User, a.UserName), Address: a.Address, Detail: detail})
+		page.Items = append(page.Items, AuditEntry{ID: a.ID, Time: Time(a.Time), What: a.What, By: party(a.By, a.ByName), User: party(a.User, a.UserName), Address: a.Address, Detail: detail})
 	}
 	return &actsOutput{Body: page}, nil
 }
 
-func viewLetter(l account.Letter) Letter {
-	out := Letter{ID: l.ID, Kind: string(l.Kind), User: l.User, Address: l.Address, State: string(l.State), Tries: l.Tries, Created: Time(l.Created), Expires: Time(l.Expires),
+func viewLetter(l account.Message) Message {
+	out := Message{ID: l.ID, Kind: string(l.Kind), User: l.User, Address: l.Address, State: string(l.State), Tries: l.Tries, Created: Time(l.Created), Expires: Time(l.Expires),
 		Finished: Time(l.Finished)}
 	if l.Code != "" {
 		out.Trouble = &Error{Code: l.Code, Message: l.Message}
@@ -141,11 +141,11 @@ func (s *service) letters(ctx context.Context, in *lettersInput) (*lettersOutput
 	if !ok {
 		return nil, invalid(codeCursor, "query.cursor", "expected the next of a page before")
 	}
-	found, err := s.Identity.Letters(ctx, account.LetterState(in.State), before, in.Limit+1)
+	found, err := s.Identity.Letters(ctx, account.MessageState(in.State), before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	page := LetterPage{Items: make([]Letter, 0, len(found))}
+	page := LetterPage{Items: make([]Message, 0, len(found))}
 	for i, l := range found {
 		if i == in.Limit {
 			page.Next = numberCursor(found[i-1].ID)
@@ -162,7 +162,7 @@ func (s *service) letter(ctx context.Context, in *letterInput) (*letterOutput, e
 	if err != nil {
 		return nil, err
 	}
-	out := OpenLetter{Letter: viewLetter(l), Secret: l.Secret}
+	out := OpenLetter{Message: viewLetter(l), Secret: l.Secret}
 	if l.Secret != "" {
 		out.Subject, out.Text = s.LetterText(l)
 	}

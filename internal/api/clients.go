@@ -15,21 +15,21 @@ import (
 // ClientStore is what the client routes need of the store. Each method is one transaction, with the record of who did it.
 type ClientStore interface {
 	// AddClient keeps a client. fault.Conflict where there are as many as may be.
-	AddClient(ctx context.Context, c account.Client, act account.Act) error
+	AddClient(ctx context.Context, c account.Client, act account.AuditEntry) error
 	// Clients returns all clients, by name.
 	Clients(ctx context.Context) ([]account.Client, error)
 	// Client returns one. fault.NotFound for none.
 	Client(ctx context.Context, id string) (account.Client, error)
 	// EditClient changes a client. fault.NotFound for none.
-	EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.Act) (account.Client, error)
+	EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.AuditEntry) (account.Client, error)
 	// RemoveClient removes a client and ends what people gave it. fault.NotFound for none.
-	RemoveClient(ctx context.Context, id string, act account.Act) error
+	RemoveClient(ctx context.Context, id string, act account.AuditEntry) error
 }
 
 // KeyRing is the keys that sign tokens.
 type KeyRing interface {
 	// Renew has a new key sign at once; the others are known until their tokens have expired, or no more where they are withdrawn.
-	Renew(ctx context.Context, act account.Act, withdraw bool) (account.SigningKey, error)
+	Renew(ctx context.Context, act account.AuditEntry, withdraw bool) (account.SigningKey, error)
 }
 
 // ClientRequest describes a program that may ask for tokens.
@@ -134,9 +134,9 @@ func (s *service) routeClients() {
 }
 
 // did is what was done to a client.
-func (s *service) did(ctx context.Context, what string, c account.Client) account.Act {
+func (s *service) did(ctx context.Context, what string, c account.Client) account.AuditEntry {
 	by := who(ctx)
-	return account.Act{Time: s.Now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address,
+	return account.AuditEntry{Time: s.Now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address,
 		Detail: map[string]string{"client": c.ID, "name": c.Name, "kind": string(c.Kind), "scopes": c.Scopes.String()}}
 }
 
@@ -150,7 +150,7 @@ func (s *service) rotateTokenKeys(ctx context.Context, in *tokenKeyInput) (*toke
 		return nil, noTokens("This server gives no tokens: another issuer does, and has keys of its own.")
 	}
 	by := who(ctx)
-	k, err := s.KeyRing.Renew(ctx, account.Act{Time: s.Now(), What: account.KeysRotated, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address}, in.Body.Withdraw)
+	k, err := s.KeyRing.Renew(ctx, account.AuditEntry{Time: s.Now(), What: account.KeysRotated, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address}, in.Body.Withdraw)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ import (
 	"sluice/internal/video"
 )
 
-// Giver decides about grants and signs them.
-type Giver interface {
+// PlaybackGranter decides about grants and signs them.
+type PlaybackGranter interface {
 	// Give gives p a grant. fault.NotFound for what is not there or out of reach, fault.Conflict for what can't be watched yet.
 	Give(ctx context.Context, p account.Principal, r grant.Request) (grant.Grant, error)
 }
@@ -31,8 +31,8 @@ type CookieRules struct {
 	Set bool
 }
 
-// KeyRequest asks for the right to watch.
-type KeyRequest struct {
+// PlaybackGrantRequest asks for the right to watch.
+type PlaybackGrantRequest struct {
 	Video         string    `json:"video,omitempty" maxLength:"40" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Id of the video to watch. One of video, playback and all is needed"`
 	Playback      string    `json:"playback,omitempty" maxLength:"40" example:"p-01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Playback id to watch by"`
 	All           bool      `json:"all,omitempty" example:"false" doc:"Everything that you may see, by cookies or as a query to put behind any address; good for Sluice's own edges alone"`
@@ -44,8 +44,8 @@ type KeyRequest struct {
 	MaxResolution int       `json:"max_resolution,omitempty" enum:"240,360,480,720,1080,1440,2160" example:"720" doc:"Largest short side in pixels that it opens: of those above, manifests tell nothing and segments are refused. Absent: all there is"`
 }
 
-// KeyCookie is one cookie of a grant, for who sets it by themselves.
-type KeyCookie struct {
+// PlaybackCookie is one cookie of a grant, for who sets it by themselves.
+type PlaybackCookie struct {
 	Name     string `json:"name" example:"CloudFront-Policy" doc:"Name"`
 	Value    string `json:"value" example:"eyJTdGF0ZW1lbnQiOlt7…" doc:"Value"`
 	Domain   string `json:"domain,omitempty" example:"example.com" doc:"Of the setting playback_cookies.domain; absent for the host alone"`
@@ -55,24 +55,24 @@ type KeyCookie struct {
 	SameSite string `json:"same_site" enum:"lax,strict,none" example:"lax" doc:"Whether pages of other sites send it"`
 }
 
-// KeyGrant is the right to watch.
-type KeyGrant struct {
-	Way       string      `json:"way" enum:"cookies,url,manifest" example:"manifest" doc:"How it travels"`
-	Policy    string      `json:"policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch it. What is public needs no grant: its addresses are plain, and there is no credential. Absent for everything"`
-	Expires   Time        `json:"expires,omitzero" doc:"When it ends; absent where none is needed"`
-	KeyPair   string      `json:"key_pair_id,omitempty" example:"K2JCJMDEHXQW5F" doc:"The key pair that signed it"`
-	Resource  string      `json:"resource,omitempty" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/*" doc:"What it opens"`
-	Query     string      `json:"query,omitempty" example:"Policy=…&Signature=…&Key-Pair-Id=…" doc:"It, to put behind an address that it opens"`
-	Cookies   []KeyCookie `json:"cookies,omitempty" doc:"It, as cookies; they are set on this answer too where the edge would get them. Only for the way cookies"`
-	HLS       string      `json:"hls,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.m3u8?Policy=…" doc:"HLS multivariant playlist, with the credential where the way is manifest"`
-	DASH      string      `json:"dash,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.mpd?Policy=…" doc:"DASH MPD, with the credential where the way is manifest"`
-	Poster    string      `json:"poster,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster.jpg?Policy=…" doc:"Full-size still, as hls; absent for audio alone"`
-	Thumbnail string      `json:"thumbnail,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster-thumbnail.jpg?Policy=…" doc:"Small still, as hls; absent for audio alone"`
-	URL       string      `json:"url,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster.jpg?Expires=…" doc:"The file of path, with the credential unless the way is cookies"`
+// PlaybackGrant is the right to watch.
+type PlaybackGrant struct {
+	Way       string           `json:"way" enum:"cookies,url,manifest" example:"manifest" doc:"How it travels"`
+	Policy    string           `json:"policy,omitempty" enum:"public,signed,members" example:"signed" doc:"Who may watch it. What is public needs no grant: its addresses are plain, and there is no credential. Absent for everything"`
+	Expires   Time             `json:"expires,omitzero" doc:"When it ends; absent where none is needed"`
+	KeyPair   string           `json:"key_pair_id,omitempty" example:"K2JCJMDEHXQW5F" doc:"The key pair that signed it"`
+	Resource  string           `json:"resource,omitempty" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/*" doc:"What it opens"`
+	Query     string           `json:"query,omitempty" example:"Policy=…&Signature=…&Key-Pair-Id=…" doc:"It, to put behind an address that it opens"`
+	Cookies   []PlaybackCookie `json:"cookies,omitempty" doc:"It, as cookies; they are set on this answer too where the edge would get them. Only for the way cookies"`
+	HLS       string           `json:"hls,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.m3u8?Policy=…" doc:"HLS multivariant playlist, with the credential where the way is manifest"`
+	DASH      string           `json:"dash,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/index.mpd?Policy=…" doc:"DASH MPD, with the credential where the way is manifest"`
+	Poster    string           `json:"poster,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster.jpg?Policy=…" doc:"Full-size still, as hls; absent for audio alone"`
+	Thumbnail string           `json:"thumbnail,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster-thumbnail.jpg?Policy=…" doc:"Small still, as hls; absent for audio alone"`
+	URL       string           `json:"url,omitempty" format:"uri" example:"http://localhost:8080/stream/holiday-01jq3v8k2m4n5p6r7s8t9v0w1x/1/poster.jpg?Expires=…" doc:"The file of path, with the credential unless the way is cookies"`
 }
 
 type keyInput struct {
-	Body KeyRequest
+	Body PlaybackGrantRequest
 }
 
 type keyQueryInput struct {
@@ -88,7 +88,7 @@ type keyQueryInput struct {
 
 type keyOutput struct {
 	SetCookie []string `header:"Set-Cookie"`
-	Body      KeyGrant
+	Body      PlaybackGrant
 }
 
 func (s *service) routeKeys() {
@@ -127,13 +127,13 @@ func (s *service) getKeys(ctx context.Context, in *keyQueryInput) (*keyOutput, e
 	if in.Video != "" && in.Playback != "" {
 		return nil, invalid(codeInvalid, "query", "expected video or playback, or none of them")
 	}
-	return s.give(ctx, KeyRequest{Video: in.Video, Playback: in.Playback, All: in.Video == "" && in.Playback == "", Way: in.Way, Path: in.Path, ExpiresIn: in.ExpiresIn,
+	return s.give(ctx, PlaybackGrantRequest{Video: in.Video, Playback: in.Playback, All: in.Video == "" && in.Playback == "", Way: in.Way, Path: in.Path, ExpiresIn: in.ExpiresIn,
 		NotBefore: in.NotBefore, IP: in.IP, MaxResolution: in.MaxResolution}, "query")
 }
 
 // give reads a request whose fields were named in that place, and answers it.
-func (s *service) give(ctx context.Context, b KeyRequest, place string) (*keyOutput, error) {
-	r := grant.Request{All: b.All, Way: grant.Way(b.Way), Path: b.Path, NotBefore: b.NotBefore, MaxResolution: b.MaxResolution}
+func (s *service) give(ctx context.Context, b PlaybackGrantRequest, place string) (*keyOutput, error) {
+	r := grant.Request{All: b.All, Way: grant.Delivery(b.Way), Path: b.Path, NotBefore: b.NotBefore, MaxResolution: b.MaxResolution}
 	var ok bool
 	if r.Video, ok = video.ParseID(b.Video); !ok && b.Video != "" {
 		return nil, noVideo()
@@ -171,7 +171,7 @@ func readNetwork(text string) (netip.Prefix, bool) {
 
 // told is a grant as it is answered.
 func (s *service) told(g grant.Grant) *keyOutput {
-	out := &keyOutput{Body: KeyGrant{Way: string(g.Way), Policy: string(g.Policy), Expires: Time(g.Expires), KeyPair: g.Credential.KeyPairID, Resource: g.Resource,
+	out := &keyOutput{Body: PlaybackGrant{Way: string(g.Way), Policy: string(g.Policy), Expires: Time(g.Expires), KeyPair: g.Credential.KeyPairID, Resource: g.Resource,
 		HLS: g.HLS, DASH: g.DASH, Poster: g.Poster, Thumbnail: g.Thumbnail, URL: g.File}}
 	if g.Credential == (signing.Credential{}) {
 		return out
@@ -189,7 +189,7 @@ func (s *service) told(g grant.Grant) *keyOutput {
 		if same == "" {
 			same = "lax"
 		}
-		out.Body.Cookies = append(out.Body.Cookies, KeyCookie{Name: told.Name, Value: told.Value, Domain: told.Domain, Path: told.Path, Secure: told.Secure, HTTPOnly: told.HttpOnly, SameSite: same})
+		out.Body.Cookies = append(out.Body.Cookies, PlaybackCookie{Name: told.Name, Value: told.Value, Domain: told.Domain, Path: told.Path, Secure: told.Secure, HTTPOnly: told.HttpOnly, SameSite: same})
 	}
 	return out
 }

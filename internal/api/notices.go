@@ -13,7 +13,7 @@ import (
 // Listener takes notices of objects.
 type Listener interface {
 	// Tell takes notices for good, and returns how many may start a video.
-	Tell(ctx context.Context, notices []upload.Notice) (int, error)
+	Tell(ctx context.Context, notices []upload.StorageEvent) (int, error)
 }
 
 // noticeBody is the largest message: what SQS and EventBridge carry at most.
@@ -50,7 +50,7 @@ func (s *service) routeNotices() {
 }
 
 func (s *service) tell(ctx context.Context, in *noticeInput) (*noticeOutput, error) {
-	notices, err := upload.ParseNotices(in.RawBody)
+	notices, err := upload.ParseStorageEvents(in.RawBody)
 	if err != nil {
 		return nil, err
 	}

@@ -14,11 +14,11 @@ import (
 
 // ear remembers what it was told.
 type ear struct {
-	told []upload.Notice
+	told []upload.StorageEvent
 	fail error
 }
 
-func (e *ear) Tell(ctx context.Context, notices []upload.Notice) (int, error) {
+func (e *ear) Tell(ctx context.Context, notices []upload.StorageEvent) (int, error) {
 	if err := errors.Join(e.fail, ctx.Err()); err != nil {
 		return 0, err
 	}

@@ -9,8 +9,8 @@ import (
 	"sluice/internal/account"
 )
 
-// Program is a program that somebody has let in, by signing in there with their account here.
-type Program struct {
+// ConnectedApp is a program that somebody has let in, by signing in there with their account here.
+type ConnectedApp struct {
 	ID      string   `json:"id" example:"01jq3v8k2m4n5p6r7s8t9v0w1x" doc:"Its client_id"`
 	Name    string   `json:"name" example:"Editorial tool" doc:"What it is called"`
 	Kind    string   `json:"kind" enum:"web,spa,native" example:"web" doc:"web: runs on a server; spa: in a browser; native: on a person's machine"`
@@ -23,7 +23,7 @@ type Program struct {
 
 // ProgramList is all programs that a user has let in.
 type ProgramList struct {
-	Items []Program `json:"items" doc:"By name"`
+	Items []ConnectedApp `json:"items" doc:"By name"`
 }
 
 type programsOutput struct{ Body ProgramList }
@@ -39,8 +39,8 @@ func (s *service) routePrograms() {
 		DefaultStatus: http.StatusNoContent}, problems{http.StatusForbidden: {codeSessionRequired, codeMissingScope}, http.StatusNotFound: {"no_program", "no_user"}}, s.endProgram)
 }
 
-func viewProgram(p account.Program) Program {
-	return Program{ID: p.ID, Name: p.Name, Kind: string(p.Kind), Scopes: list(p.Scopes), SignIns: p.Grants, Since: Time(p.Since), Used: Time(p.Used), Expires: Time(p.Expires)}
+func viewProgram(p account.ConnectedApp) ConnectedApp {
+	return ConnectedApp{ID: p.ID, Name: p.Name, Kind: string(p.Kind), Scopes: list(p.Scopes), SignIns: p.Grants, Since: Time(p.Since), Used: Time(p.Used), Expires: Time(p.Expires)}
 }
 
 func (s *service) programs(ctx context.Context, in *ownerInput) (*programsOutput, error) {
@@ -48,7 +48,7 @@ func (s *service) programs(ctx context.Context, in *ownerInput) (*programsOutput
 	if err != nil {
 		return nil, err
 	}
-	out := &programsOutput{Body: ProgramList{Items: make([]Program, 0, len(all))}}
+	out := &programsOutput{Body: ProgramList{Items: make([]ConnectedApp, 0, len(all))}}
 	for _, one := range all {
 		out.Body.Items = append(out.Body.Items, viewProgram(one))
 	}

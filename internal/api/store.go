@@ -50,10 +50,10 @@ type Jobs interface {
 	Retry(ctx context.Context, id int64) (engine.Status, error)
 }
 
-// Standings is what the video routes need of the engine.
-type Standings interface {
+// QueuePositions is what the video routes need of the engine.
+type QueuePositions interface {
 	// Standings says where the next job of each group stands in its queue, of the jobs of some kinds, by group.
-	Standings(ctx context.Context, groups, kinds []string) (map[string]engine.Standing, error)
+	Standings(ctx context.Context, groups, kinds []string) (map[string]engine.QueuePosition, error)
 }
 
 // Queues is what the queue routes need of the engine.
@@ -75,8 +75,8 @@ type Redriver interface {
 	JobAttempts(ctx context.Context, ref video.StepRef, job int64) ([]video.Attempt, error)
 }
 
-// Copies is what the route that purges needs of the store.
-type Copies interface {
+// CDNCopies is what the route that purges needs of the store.
+type CDNCopies interface {
 	// DropCopies notes that a CDN is to drop all copies of a video. fault.NotFound for none, fault.Conflict where no CDN is told.
 	DropCopies(ctx context.Context, id video.ID) error
 }
@@ -91,7 +91,7 @@ type Subscriptions interface {
 	// Unsubscribe ends a subscription, with what waits for it. fault.NotFound where there is none.
 	Unsubscribe(ctx context.Context, id string) error
 	// Outbox returns up to limit notices with ids below before (0 for the newest) that are in a state (empty for all), newest first.
-	Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notice, error)
+	Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notification, error)
 }
 
 // Identity is what the routes of users, sessions, tokens and workspaces need of the room of accounts.
@@ -104,7 +104,7 @@ type Identity interface {
 	Programs
 	Users
 	Workspaces
-	Records
+	AuditStore
 }
 
 // Passwords are how users prove who they are.
@@ -112,7 +112,7 @@ type Passwords interface {
 	// SignIn opens a session. fault.Unauthorized, code "sign_in_failed", for every reason; fault.Limited, code "try_later".
 	SignIn(ctx context.Context, email, password string) (account.Admission, error)
 	// SignOut ends the session that by came with and returns what is left to do of that.
-	SignOut(ctx context.Context, by account.Principal) (account.Departure, error)
+	SignOut(ctx context.Context, by account.Principal) (account.SignOut, error)
 	// ChangePassword ends all sessions of by and opens a new one.
 	ChangePassword(ctx context.Context, by account.Principal, current, fresh string) (account.Admission, error)
 	// Forgot has a code mailed to whoever has that address.
@@ -129,7 +129,7 @@ type Factors interface {
 	// OfferFactor makes a second factor that counts once SetFactor is shown a code of it; FactorImage is its QR code, a PNG. fault.Gone, code "offer_gone".
 	OfferFactor(ctx context.Context, by account.Principal, password, code string) (account.Enrolment, error)
 	FactorImage(ctx context.Context, by account.Principal) ([]byte, error)
-	SetFactor(ctx context.Context, by account.Principal, code string) (account.Secured, error)
+	SetFactor(ctx context.Context, by account.Principal, code string) (account.SecondFactorEnabled, error)
 }
 
 // Recovery is what becomes of a second factor.
@@ -163,7 +163,7 @@ type Tokens interface {
 
 // Programs are clients that somebody has let in: by where user is empty.
 type Programs interface {
-	Programs(ctx context.Context, by account.Principal, user string) ([]account.Program, error)
+	Programs(ctx context.Context, by account.Principal, user string) ([]account.ConnectedApp, error)
 	// EndProgram takes back what it holds. fault.NotFound, code "no_program".
 	EndProgram(ctx context.Context, by account.Principal, user, id string) error
 }
@@ -190,10 +190,10 @@ type Workspaces interface {
 	RemoveWorkspace(ctx context.Context, by account.Principal, id string) error
 }
 
-// Records are what was done and written, newest first: up to limit, with ids below before (0 for the newest).
-type Records interface {
-	Acts(ctx context.Context, user string, before int64, limit int) ([]account.Act, error)
-	Letters(ctx context.Context, state account.LetterState, before int64, limit int) ([]account.Letter, error)
+// AuditStore are what was done and written, newest first: up to limit, with ids below before (0 for the newest).
+type AuditStore interface {
+	Acts(ctx context.Context, user string, before int64, limit int) ([]account.AuditEntry, error)
+	Letters(ctx context.Context, state account.MessageState, before int64, limit int) ([]account.Message, error)
 	// Letter returns one, with its secret where no mail server takes it. fault.NotFound, code "no_letter".
-	Letter(ctx context.Context, by account.Principal, id int64) (account.Letter, error)
+	Letter(ctx context.Context, by account.Principal, id int64) (account.Message, error)
 }

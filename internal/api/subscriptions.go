@@ -35,8 +35,8 @@ type SubscriptionList struct {
 	Items []Subscription `json:"items" doc:"By address"`
 }
 
-// Notice is one event for one address.
-type Notice struct {
+// Notification is one event for one address.
+type Notification struct {
 	ID         int64  `json:"id" example:"7" doc:"Grows with time"`
 	Address    string `json:"address" example:"ops@example.com" doc:"Who is told"`
 	Event      string `json:"event" enum:"video.failed,video.recovered" example:"video.failed" doc:"What happened"`
@@ -55,8 +55,8 @@ type Notice struct {
 
 // Outbox is one page of notices, newest first.
 type Outbox struct {
-	Items []Notice `json:"items" doc:"Newest first"`
-	Next  string   `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
+	Items []Notification `json:"items" doc:"Newest first"`
+	Next  string         `json:"next,omitempty" example:"djE6Nw" doc:"Pass as cursor for the next page; absent on the last one"`
 }
 
 type subscribeInput struct {
@@ -165,7 +165,7 @@ func (s *service) outbox(ctx context.Context, in *outboxInput) (*outboxOutput, e
 	if err != nil {
 		return nil, err
 	}
-	page := Outbox{Items: make([]Notice, 0, len(found))}
+	page := Outbox{Items: make([]Notification, 0, len(found))}
 	for i, n := range found {
 		if i == in.Limit {
 			page.Next = numberCursor(found[i-1].ID)
@@ -176,8 +176,8 @@ func (s *service) outbox(ctx context.Context, in *outboxInput) (*outboxOutput, e
 	return &outboxOutput{Body: page}, nil
 }
 
-func notice(n event.Notice) Notice {
-	out := Notice{ID: n.ID, Address: n.Address, Event: string(n.Event), Video: n.Video, Name: n.Name, Generation: n.Generation, Step: n.Step,
+func notice(n event.Notification) Notification {
+	out := Notification{ID: n.ID, Address: n.Address, Event: string(n.Event), Video: n.Video, Name: n.Name, Generation: n.Generation, Step: n.Step,
 		Time: Time(n.Time), State: string(n.State), Mail: n.Mail, Tries: n.Tries, Finished: Time(n.Finished)}
 	if n.Code != "" {
 		out.Error = &Error{Code: n.Code, Message: n.Message}

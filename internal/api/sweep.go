@@ -23,14 +23,14 @@ type SweepRequest struct {
 
 // Swept is what was left over.
 type Swept struct {
-	Deleted bool       `json:"deleted" example:"false" doc:"Whether it was removed; outputs of a generation that is over go some seconds later"`
-	Count   int        `json:"count" example:"1" doc:"How many things were left over"`
-	Bytes   int64      `json:"bytes" example:"1048576" doc:"Their size, as far as it is known"`
-	Items   []Leftover `json:"items" doc:"The first 1000 of them"`
+	Deleted bool     `json:"deleted" example:"false" doc:"Whether it was removed; outputs of a generation that is over go some seconds later"`
+	Count   int      `json:"count" example:"1" doc:"How many things were left over"`
+	Bytes   int64    `json:"bytes" example:"1048576" doc:"Their size, as far as it is known"`
+	Items   []Orphan `json:"items" doc:"The first 1000 of them"`
 }
 
-// Leftover is one thing that nobody needs.
-type Leftover struct {
+// Orphan is one thing that nobody needs.
+type Orphan struct {
 	Kind  string `json:"kind" enum:"upload,multipart,pin,generation,scratch,record" example:"multipart" doc:"upload: a grant that was never used, and its video; multipart: an upload in parts that nobody goes on with; pin: the kept source of no video; generation: outputs of a generation or video that is over; scratch: files of a step that is over; record: failed attempts and notices older than the setting sweep.forget_after"`
 	Name  string `json:"name" example:"uploads/films/one.mp4" doc:"The video's id, a key, a folder of keys, a name in the scratch folder, or how many records"`
 	Bytes int64  `json:"bytes" example:"1048576" doc:"Its size; 0 where that isn't known"`
@@ -61,11 +61,11 @@ func (s *service) sweep(ctx context.Context, in *sweepInput) (*sweepOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	out := Swept{Deleted: in.Body.Delete, Count: len(found), Items: []Leftover{}}
+	out := Swept{Deleted: in.Body.Delete, Count: len(found), Items: []Orphan{}}
 	for i, f := range found {
 		out.Bytes += f.Bytes
 		if i < mostItems {
-			out.Items = append(out.Items, Leftover{Kind: string(f.Kind), Name: f.Name, Bytes: f.Bytes, Since: Time(f.Since)})
+			out.Items = append(out.Items, Orphan{Kind: string(f.Kind), Name: f.Name, Bytes: f.Bytes, Since: Time(f.Since)})
 		}
 	}
 	return &sweepOutput{Body: out}, nil

@@ -72,7 +72,7 @@ func queued(v video.Video) bool {
 }
 
 // standings asks where videos stand in their queues. They can be shown without it.
-func (s *service) standings(ctx context.Context, groups []string) map[string]engine.Standing {
+func (s *service) standings(ctx context.Context, groups []string) map[string]engine.QueuePosition {
 	if s.Standings == nil || len(groups) == 0 {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (s *service) standings(ctx context.Context, groups []string) map[string]eng
 }
 
 // standing tells where a video stands as JSON.
-func standing(st engine.Standing) *Waiting {
+func standing(st engine.QueuePosition) *Waiting {
 	w := &Waiting{Queue: st.Queue, Workers: &st.Workers}
 	switch {
 	case st.Running: // it has begun, and its step is not recorded yet

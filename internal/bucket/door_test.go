@@ -249,7 +249,7 @@ func (h *house) raw(t *testing.T, method, path string) string {
 
 func TestDoor_RequestThatLooksLikeS3_Matches(t *testing.T) {
 	t.Parallel()
-	door := bucket.Door{Buckets: []string{"uploads", "media", "keys"}, Domain: "video.example.org:8080", Taken: func(first string) bool { return first == "keys" }}
+	door := bucket.Handler{Buckets: []string{"uploads", "media", "keys"}, Domain: "video.example.org:8080", Taken: func(first string) bool { return first == "keys" }}
 	for _, c := range []struct {
 		request string // method, target and header fields
 		want    bool

@@ -166,7 +166,7 @@ func (e *Embedded) serve(ctx context.Context, c EmbeddedConfig) (err error) {
 		},
 		DisableCompression: true, MaxIdleConnsPerHost: 64,
 	}
-	e.handler = Door{Buckets: c.Buckets, Domain: c.Domain}.checked(newProxy(e.transport, c.Logger))
+	e.handler = Handler{Buckets: c.Buckets, Domain: c.Domain}.checked(newProxy(e.transport, c.Logger))
 	ready := make(chan struct{})
 	root := auth.Account{Access: c.Credentials.Access, Secret: c.Credentials.Secret, Role: auth.RoleAdmin}
 	e.server, err = s3api.New(e.disk, middlewares.RootUserConfig{Access: root.Access, Secret: root.Secret}, c.Region,

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Elsewhere answers S3 requests where objects are on another endpoint, whose address it names.
-func Elsewhere(endpoint string) http.Handler {
+// ProxyTo answers S3 requests where objects are on another endpoint, whose address it names.
+func ProxyTo(endpoint string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		WriteRefusal(lowered{w}, Refusal{http.StatusMisdirectedRequest, "InvalidRequest", "Objects are not here; send S3 requests to " + endpoint + "."})
 	})

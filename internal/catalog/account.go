@@ -133,7 +133,7 @@ func (s *Store) Invite(ctx context.Context, u account.User, temp account.Tempora
 		if err := t.join(ctx, u, temp); err != nil {
 			return err
 		}
-		return t.write(ctx, account.Letter{Kind: temp.Kind, User: u.ID, Address: u.Email, Secret: temp.Secret, Expires: temp.Expires, Created: temp.Act.Time})
+		return t.write(ctx, account.Message{Kind: temp.Kind, User: u.ID, Address: u.Email, Secret: temp.Secret, Expires: temp.Expires, Created: temp.Act.Time})
 	})
 }
 
@@ -203,7 +203,7 @@ func (s *Store) Reissue(ctx context.Context, temp account.Temporary) error {
 		if err := t.act(ctx, temp.Act); err != nil {
 			return err
 		}
-		return t.write(ctx, account.Letter{Kind: temp.Kind, User: row.ID, Address: row.Email, Secret: temp.Secret, Expires: temp.Expires, Created: temp.Act.Time})
+		return t.write(ctx, account.Message{Kind: temp.Kind, User: row.ID, Address: row.Email, Secret: temp.Secret, Expires: temp.Expires, Created: temp.Act.Time})
 	})
 }
 
@@ -230,7 +230,7 @@ func (t tx) shut(ctx context.Context, id string, now time.Time, tokens bool) err
 
 // EditUser changes a user and returns what they are then. fault.NotFound, code "no_user"; fault.Conflict, code "last_admin"; fault.Invalid, code
 // "no_such_workspace".
-func (s *Store) EditUser(ctx context.Context, id string, e account.UserEdit, act account.Act) (u account.User, err error) {
+func (s *Store) EditUser(ctx context.Context, id string, e account.UserEdit, act account.AuditEntry) (u account.User, err error) {
 	err = s.write(ctx, func(t tx) error {
 		if _, err := t.LockAccounts(ctx); err != nil {
 			return err
@@ -312,7 +312,7 @@ func (t tx) keepAdmin(ctx context.Context, row sqlc.Account) error {
 }
 
 // RemoveUser removes a user with all that is theirs but videos and the record of what was done. fault.NotFound, code "no_user"; fault.Conflict, code "last_admin".
-func (s *Store) RemoveUser(ctx context.Context, id string, act account.Act) error {
+func (s *Store) RemoveUser(ctx context.Context, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		if _, err := t.LockAccounts(ctx); err != nil {
 			return err

@@ -37,7 +37,7 @@ type Store struct {
 	apart time.Duration
 	mail  MailJob // nil where no mail is sent, as is letter
 
-	letter LetterJob
+	letter MessageJob
 	purge  PurgeJob // nil where no CDN is told
 }
 

@@ -259,21 +259,21 @@ func (t table) copy(ctx context.Context, from engine.Statements, to engine.Tx, r
 	return err
 }
 
-// Compared is a table, or the jobs, on both sides of a move.
-type Compared struct {
+// RowCounts is a table, or the jobs, on both sides of a move.
+type RowCounts struct {
 	Name     string
 	From, To engine.Digest
 }
 
 // Compare counts and hashes everything that CopyTo copies, on both sides.
-func (s *Store) Compare(ctx context.Context, to *Store, r Relocation) (found []Compared, err error) {
+func (s *Store) Compare(ctx context.Context, to *Store, r Relocation) (found []RowCounts, err error) {
 	var all []table
 	err = s.db.View(ctx, func(st engine.Statements) (err error) {
 		if all, err = tables(ctx, st); err != nil {
 			return err
 		}
 		for _, t := range all {
-			c := Compared{Name: t.name}
+			c := RowCounts{Name: t.name}
 			if c.From, err = t.digest(ctx, st, r); err != nil {
 				return err
 			}
@@ -295,7 +295,7 @@ func (s *Store) Compare(ctx context.Context, to *Store, r Relocation) (found []C
 	if err != nil {
 		return nil, err
 	}
-	jobs := Compared{Name: "unfinished jobs"}
+	jobs := RowCounts{Name: "unfinished jobs"}
 	if jobs.From, err = s.db.DigestJobs(ctx); err == nil {
 		jobs.To, err = to.db.DigestJobs(ctx)
 	}

@@ -14,7 +14,7 @@ import (
 // spend takes the second factor that somebody has shown, for this transaction alone: of several that show the same, one goes on. video.ErrStale where it was taken
 // before. The user's row is locked then. Who has none shows none. That password, factor and user are those that were compared, the session tells that asks: all of a
 // user's end with a change of any.
-func (t tx) spend(ctx context.Context, l account.Login, shown account.Shown) error {
+func (t tx) spend(ctx context.Context, l account.Login, shown account.SecondFactorProof) error {
 	row, err := t.LockAccount(ctx, l.ID)
 	if err != nil {
 		return absent(err, video.ErrStale)
@@ -32,11 +32,11 @@ func (t tx) spend(ctx context.Context, l account.Login, shown account.Shown) err
 }
 
 // told writes the letter that tells that a recovery code was used.
-func (t tx) told(ctx context.Context, l account.Login, shown account.Shown, now time.Time) error {
+func (t tx) told(ctx context.Context, l account.Login, shown account.SecondFactorProof, now time.Time) error {
 	if shown.Recovery == "" {
 		return nil
 	}
-	return t.write(ctx, account.Letter{Kind: account.RecoveryLetter, User: l.ID, Address: l.Email, Created: now})
+	return t.write(ctx, account.Message{Kind: account.RecoveryLetter, User: l.ID, Address: l.Email, Created: now})
 }
 
 // living wants a session that has not ended.
@@ -85,7 +85,7 @@ func (s *Store) Prove(ctx context.Context, p account.Proof) error {
 
 // OfferFactor keeps a second factor for a session, until its first code is shown there. One that it was offered before is gone. video.ErrStale where the session has ended, or
 // what was shown was used before.
-func (s *Store) OfferFactor(ctx context.Context, o account.Offer) error {
+func (s *Store) OfferFactor(ctx context.Context, o account.SecondFactorSetup) error {
 	return s.write(ctx, func(t tx) error {
 		if err := t.spend(ctx, o.Login, o.Shown); err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *Store) SetFactor(ctx context.Context, f account.NewFactor) error {
 		if err := t.act(ctx, f.Act); err != nil {
 			return err
 		}
-		return t.write(ctx, account.Letter{Kind: account.FactorSetLetter, User: id, Address: f.Login.Email, Created: now})
+		return t.write(ctx, account.Message{Kind: account.FactorSetLetter, User: id, Address: f.Login.Email, Created: now})
 	})
 }
 
@@ -204,12 +204,12 @@ func (s *Store) EndFactor(ctx context.Context, e account.FactorEnd) error {
 		if err := t.act(ctx, e.Act); err != nil {
 			return err
 		}
-		return t.write(ctx, account.Letter{Kind: account.FactorEndLetter, User: e.Login.ID, Address: e.Login.Email, Created: e.Act.Time})
+		return t.write(ctx, account.Message{Kind: account.FactorEndLetter, User: e.Login.ID, Address: e.Login.Email, Created: e.Act.Time})
 	})
 }
 
 // ResetFactor takes a user's second factor, ends their sessions and tells them by a letter. fault.NotFound, code "no_user"; fault.Conflict, code "no_factor".
-func (s *Store) ResetFactor(ctx context.Context, id string, act account.Act) error {
+func (s *Store) ResetFactor(ctx context.Context, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		row, err := t.LockAccount(ctx, id)
 		if err != nil {
@@ -228,7 +228,7 @@ func (s *Store) ResetFactor(ctx context.Context, id string, act account.Act) err
 		if err := t.act(ctx, act); err != nil {
 			return err
 		}
-		return t.write(ctx, account.Letter{Kind: account.FactorEndLetter, User: id, Address: row.Email, Created: act.Time})
+		return t.write(ctx, account.Message{Kind: account.FactorEndLetter, User: id, Address: row.Email, Created: act.Time})
 	})
 }
 

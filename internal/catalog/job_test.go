@@ -58,7 +58,7 @@ func (w *world) next(tries <-chan running) running {
 }
 
 // begun begins a step as that try.
-func (w *world) begun(ref video.StepRef, r running) video.Work {
+func (w *world) begun(ref video.StepRef, r running) video.StepInput {
 	w.t.Helper()
 	work, err := w.Begin(w.t.Context(), ref, r.Worker, r.Handle)
 	w.must(err)

@@ -32,7 +32,7 @@ func (s *Store) KeyPairs(ctx context.Context) (all []signing.Record, err error) 
 
 // AddKeyPair keeps a key pair, and retires the one that it replaces, if any: both or neither. fault.Conflict where its id is taken, or where there are too many; the faults of
 // RetireKeyPair for the one that it replaces.
-func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.Act, replaced *account.Retirement) error {
+func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry, replaced *account.Retirement) error {
 	return s.write(ctx, func(t tx) error {
 		all, err := t.KeyPairs(ctx)
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) AddKeyPair(ctx context.Context, r signing.Record, act account.Ac
 
 // FirstKeyPair keeps a key pair that is needed because there is none for its purpose and workspaces, and returns the one that is kept: of several that are made at
 // once, one.
-func (s *Store) FirstKeyPair(ctx context.Context, r signing.Record, act account.Act) (kept signing.Record, err error) {
+func (s *Store) FirstKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry) (kept signing.Record, err error) {
 	slot := string(r.Purpose) + ":" + strings.Join(r.Workspaces, ",")
 	err = s.write(ctx, func(t tx) error {
 		added, err := t.addKeyPair(ctx, r, slot)
@@ -116,7 +116,7 @@ func (t tx) retireKeyPair(ctx context.Context, end account.Retirement) (r signin
 }
 
 // RemoveKeyPair removes a key pair that is retired. fault.Conflict where it is not yet, fault.NotFound where there is none.
-func (s *Store) RemoveKeyPair(ctx context.Context, id string, act account.Act) error {
+func (s *Store) RemoveKeyPair(ctx context.Context, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		row, err := t.lockKeyPair(ctx, id)
 		if err != nil {
@@ -137,7 +137,7 @@ func (s *Store) RemoveKeyPair(ctx context.Context, id string, act account.Act) e
 }
 
 // ForgetSealed forgets private keys, by the ids of keys that sign tokens and of key pairs. Their public halves stay, and what they signed.
-func (s *Store) ForgetSealed(ctx context.Context, tokens, pairs []string, act account.Act) error {
+func (s *Store) ForgetSealed(ctx context.Context, tokens, pairs []string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		for _, id := range tokens {
 			if err := t.UnsealSigningKey(ctx, id); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // made is what the tests write down of all that they do to key pairs.
-var made = account.Act{What: account.KeyPairMade, By: "ann", Time: time.UnixMilli(1)}
+var made = account.AuditEntry{What: account.KeyPairMade, By: "ann", Time: time.UnixMilli(1)}
 
 // keyPair is the record of a new key pair.
 func (w *world) keyPair(p signing.Purpose, workspaces ...string) signing.Record {
@@ -76,7 +76,7 @@ func TestOneOfManyFirstKeyPairsIsKept(t *testing.T) {
 }
 
 func ends(r signing.Record, from, until time.Time) account.Retirement {
-	return account.Retirement{KeyPair: r.ID, From: from, Until: until, Act: account.Act{What: account.KeyPairRetired, By: "ann", Time: time.UnixMilli(1)}}
+	return account.Retirement{KeyPair: r.ID, From: from, Until: until, Act: account.AuditEntry{What: account.KeyPairRetired, By: "ann", Time: time.UnixMilli(1)}}
 }
 
 func TestAKeyPairReplacesAnotherWhollyOrNotAtAll(t *testing.T) {
@@ -110,7 +110,7 @@ func TestAKeyPairEndsAsItWasSaidAndNoLater(t *testing.T) {
 		first, err := w.FirstKeyPair(t.Context(), w.keyPair(signing.ForPlayback), made)
 		w.must(err)
 		now := time.UnixMilli(w.clock.Load()).UTC()
-		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.Act{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.Conflict, "key_not_retired")
+		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.AuditEntry{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.Conflict, "key_not_retired")
 		got, err := w.RetireKeyPair(t.Context(), ends(first, now, now.Add(time.Hour)))
 		w.must(err)
 		if got.State(now) != signing.Retiring || got.State(now.Add(time.Hour)) != signing.Retired {
@@ -123,10 +123,10 @@ func TestAKeyPairEndsAsItWasSaidAndNoLater(t *testing.T) {
 		if second.ID == first.ID {
 			w.t.Error("the one that is retired was given as the first one")
 		}
-		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.Act{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.Conflict, "key_not_retired")
+		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.AuditEntry{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.Conflict, "key_not_retired")
 		w.clock.Add(time.Hour.Milliseconds())
-		w.must(w.RemoveKeyPair(t.Context(), first.ID, account.Act{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}))
-		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.Act{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.NotFound, "no_key_pair")
+		w.must(w.RemoveKeyPair(t.Context(), first.ID, account.AuditEntry{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}))
+		w.refused(w.RemoveKeyPair(t.Context(), first.ID, account.AuditEntry{What: account.KeyPairRemoved, Time: w.now(), Detail: map[string]string{"key_pair": first.ID}}), fault.NotFound, "no_key_pair")
 		_, err = w.RetireKeyPair(t.Context(), ends(first, now, now))
 		w.refused(err, fault.NotFound, "no_key_pair")
 	})

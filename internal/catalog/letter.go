@@ -13,14 +13,14 @@ import (
 	"sluice/internal/video"
 )
 
-// LetterJob makes the job that sends a letter.
-type LetterJob func(letter int64) engine.Job
+// MessageJob makes the job that sends a letter.
+type MessageJob func(letter int64) engine.Job
 
 // LettersBy has letters sent by jobs; without it they wait in the outbox. It must be called before the store is used.
-func (s *Store) LettersBy(job LetterJob) { s.letter = job }
+func (s *Store) LettersBy(job MessageJob) { s.letter = job }
 
 // write writes a letter, and the job that sends it where mail is sent.
-func (t tx) write(ctx context.Context, l account.Letter) error {
+func (t tx) write(ctx context.Context, l account.Message) error {
 	id, err := t.InsertLetter(ctx, sqlc.InsertLetterParams{
 		Kind: string(l.Kind), Account: l.User, Address: l.Address, Secret: l.Secret, Expires: millis(l.Expires), Created: l.Created.UnixMilli(),
 	})
@@ -58,7 +58,7 @@ func (s *Store) WakeLetters(ctx context.Context) (woken int, err error) {
 }
 
 // ClaimLetter returns a letter with its try counted. video.ErrStale, with the job completed, where it waits no more.
-func (s *Store) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (l account.Letter, err error) {
+func (s *Store) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (l account.Message, err error) {
 	err = s.end(ctx, engine.Handle{}, func(t tx) error {
 		row, err := t.TryLetter(ctx, sqlc.TryLetterParams{ID: id, Due: t.now})
 		if errors.Is(err, sql.ErrNoRows) {
@@ -74,7 +74,7 @@ func (s *Store) ClaimLetter(ctx context.Context, id int64, done engine.Handle) (
 }
 
 // SettleLetter ends a letter as sent, refused or dead, forgets its secret and completes the job. video.ErrStale, with the job completed, where it waits no more.
-func (s *Store) SettleLetter(ctx context.Context, l account.Letter, state account.LetterState, why account.Trouble, done engine.Handle) error {
+func (s *Store) SettleLetter(ctx context.Context, l account.Message, state account.MessageState, why account.Trouble, done engine.Handle) error {
 	err := s.end(ctx, done, func(t tx) error {
 		return fenced(t.EndLetter(ctx, sqlc.EndLetterParams{ID: l.ID, State: string(state), Code: why.Code, Message: why.Message, Finished: t.now}))
 	})
@@ -92,22 +92,22 @@ func (s *Store) scrub(ctx context.Context) {
 }
 
 // DelayLetter notes why a letter was not sent at this try.
-func (s *Store) DelayLetter(ctx context.Context, l account.Letter, why account.Trouble) error {
+func (s *Store) DelayLetter(ctx context.Context, l account.Message, why account.Trouble) error {
 	return s.write(ctx, func(t tx) error {
 		return t.TroubleLetter(ctx, sqlc.TroubleLetterParams{ID: l.ID, Code: why.Code, Message: why.Message})
 	})
 }
 
-func letterOf(r sqlc.Letter) account.Letter {
-	return account.Letter{
-		ID: r.ID, Kind: account.LetterKind(r.Kind), User: r.Account, Address: r.Address, Secret: r.Secret, Expires: timeOf(r.Expires), State: account.LetterState(r.State),
+func letterOf(r sqlc.Letter) account.Message {
+	return account.Message{
+		ID: r.ID, Kind: account.MessageKind(r.Kind), User: r.Account, Address: r.Address, Secret: r.Secret, Expires: timeOf(r.Expires), State: account.MessageState(r.State),
 		Tries: int(r.Tries), Code: r.Code, Message: r.Message, Created: timeOf(r.Created), Finished: timeOf(r.Finished),
 	}
 }
 
 // Letters returns up to limit letters (1000 where it is 0 or more than that) with ids below before (0 for the newest) in a state (empty for all), newest first,
 // without their secrets.
-func (s *Store) Letters(ctx context.Context, state account.LetterState, before int64, limit int) (all []account.Letter, err error) {
+func (s *Store) Letters(ctx context.Context, state account.MessageState, before int64, limit int) (all []account.Message, err error) {
 	if before == 0 {
 		before = math.MaxInt64
 	}
@@ -123,7 +123,7 @@ func (s *Store) Letters(ctx context.Context, state account.LetterState, before i
 }
 
 // Letter returns one letter with its secret, where it waits and no job sends letters, and records who read it; else without. fault.NotFound, code "no_letter".
-func (s *Store) Letter(ctx context.Context, id int64, act account.Act) (l account.Letter, err error) {
+func (s *Store) Letter(ctx context.Context, id int64, act account.AuditEntry) (l account.Message, err error) {
 	err = s.write(ctx, func(t tx) error {
 		row, err := t.Queries.Letter(ctx, id)
 		if err != nil {

@@ -36,7 +36,7 @@ func TestAnErasedSecretIsInNoFileOfTheDatabase(t *testing.T) {
 	w.must(err)
 	invite := func(n int) account.User {
 		u := account.User{ID: fmt.Sprintf("user%d", n), Email: fmt.Sprintf("u%d@example.com", n), Role: account.Viewer, Created: begin}
-		w.must(w.Invite(t.Context(), u, account.Temporary{User: u.ID, Hash: "h", Kind: account.InvitationLetter, Expires: begin.Add(time.Hour), Act: account.Act{Time: begin},
+		w.must(w.Invite(t.Context(), u, account.Temporary{User: u.ID, Hash: "h", Kind: account.InvitationLetter, Expires: begin.Add(time.Hour), Act: account.AuditEntry{Time: begin},
 			Secret: fmt.Sprintf("a-secret-of-number-%d-%s", n, strings.Repeat("x", 400))}))
 		return u
 	}
@@ -55,7 +55,7 @@ func TestAnErasedSecretIsInNoFileOfTheDatabase(t *testing.T) {
 	}
 	login, err := w.Login(t.Context(), u.Email, "")
 	w.must(err)
-	w.must(w.Open(t.Context(), account.Opening{Login: login, Rehashed: "h", Hash: "c", Session: account.Session{ID: "s", User: u.ID, Created: begin, Expires: begin.Add(time.Hour)}}))
+	w.must(w.Open(t.Context(), account.NewSession{Login: login, Rehashed: "h", Hash: "c", Session: account.Session{ID: "s", User: u.ID, Created: begin, Expires: begin.Add(time.Hour)}}))
 	later := account.Expired{Now: begin.Add(2 * time.Hour), Letters: 24 * time.Hour}
 	w.must(w.Prune(t.Context(), later)) // the rest has expired
 	if n := secrets(); n != 0 {
@@ -63,10 +63,10 @@ func TestAnErasedSecretIsInNoFileOfTheDatabase(t *testing.T) {
 	}
 	w.clock.Store(later.Now.UnixMilli())
 	for n := range 100 {
-		again := account.Temporary{User: fmt.Sprintf("user%d", n), Hash: "h", Kind: account.ForcedLetter, Expires: later.Now.Add(time.Hour), Act: account.Act{Time: later.Now},
+		again := account.Temporary{User: fmt.Sprintf("user%d", n), Hash: "h", Kind: account.ForcedLetter, Expires: later.Now.Add(time.Hour), Act: account.AuditEntry{Time: later.Now},
 			Secret: fmt.Sprintf("a-secret-of-number-%d-%s", n, strings.Repeat("y", 400))}
 		w.must(w.Reissue(t.Context(), again))
-		w.must(w.RemoveUser(t.Context(), again.User, account.Act{Time: later.Now}))
+		w.must(w.RemoveUser(t.Context(), again.User, account.AuditEntry{Time: later.Now}))
 	}
 	w.must(w.Prune(t.Context(), account.Expired{Now: later.Now.Add(48 * time.Hour), Letters: time.Hour})) // the rows go too
 	var letters, free int
@@ -84,11 +84,11 @@ func TestAReaderHoldsUpNoCheckpointForLong(t *testing.T) {
 	w.must(err)
 	var n int
 	w.must(old.QueryRow(`SELECT count(*) FROM account`).Scan(&n))
-	w.must(w.AddWorkspace(t.Context(), account.Workspace{ID: "x"}, account.Act{}))
+	w.must(w.AddWorkspace(t.Context(), account.Workspace{ID: "x"}, account.AuditEntry{}))
 	if done, err := w.db.Checkpoint(t.Context()); done || err != nil {
 		t.Errorf("somebody reads an older state: %v, %v", done, err)
 	}
-	w.must(w.AddWorkspace(t.Context(), account.Workspace{ID: "y"}, account.Act{}))
+	w.must(w.AddWorkspace(t.Context(), account.Workspace{ID: "y"}, account.AuditEntry{}))
 	w.must(old.Rollback())
 	if done, err := w.db.Checkpoint(t.Context()); !done || err != nil {
 		t.Errorf("nobody reads: %v, %v", done, err)

@@ -84,7 +84,7 @@ func (t tx) fill(ctx context.Context, m *event.Mail) error {
 		return err
 	}
 	for _, g := range groups {
-		m.Groups = append(m.Groups, event.NoticeGroup{Event: event.Type(g.Event), Code: g.Code, Count: int(g.Count)})
+		m.Groups = append(m.Groups, event.NotificationGroup{Event: event.Type(g.Event), Code: g.Code, Count: int(g.Count)})
 	}
 	rows, err := t.NoticesOfMail(ctx, sqlc.NoticesOfMailParams{Mail: m.ID, Limit: mostTold})
 	for _, r := range rows {

@@ -225,11 +225,11 @@ func (s *Store) Unsubscribe(ctx context.Context, id string) error {
 
 // Outbox returns up to limit notices (1000 where it is 0 or more than that) with ids below before (0 for the newest) that are in a state (empty for all),
 // newest first.
-func (s *Store) Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notice, error) {
+func (s *Store) Outbox(ctx context.Context, state event.State, before int64, limit int) ([]event.Notification, error) {
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	var notices []event.Notice
+	var notices []event.Notification
 	err := s.read(ctx, func(q *sqlc.Queries) error {
 		rows, err := q.Outbox(ctx, sqlc.OutboxParams{Before: before, State: string(state), Most: page(limit)})
 		for _, r := range rows {
@@ -243,8 +243,8 @@ func (s *Store) Outbox(ctx context.Context, state event.State, before int64, lim
 	return notices, err
 }
 
-func noticeOf(r sqlc.Notice) event.Notice {
-	return event.Notice{
+func noticeOf(r sqlc.Notice) event.Notification {
+	return event.Notification{
 		ID: r.ID, Address: r.Address, Event: event.Type(r.Event), Video: r.Video, Name: r.Name, Generation: int(r.Generation), Step: r.Step,
 		Code: r.Code, Message: r.Message, Time: timeOf(r.Time), Mail: r.Mail,
 	}

@@ -21,7 +21,7 @@ const (
 const mostClients = 1000
 
 // AddClient keeps a client. fault.Conflict, code "too_many_clients", where there are as many as may be.
-func (s *Store) AddClient(ctx context.Context, c account.Client, act account.Act) error {
+func (s *Store) AddClient(ctx context.Context, c account.Client, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		n, err := t.CountClients(ctx)
 		if err != nil {
@@ -95,7 +95,7 @@ func (s *Store) Client(ctx context.Context, id string) (c account.Client, err er
 }
 
 // EditClient changes a client and returns it as it is then. fault.NotFound, code "no_client", where there is none.
-func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.Act) (c account.Client, err error) {
+func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEdit, act account.AuditEntry) (c account.Client, err error) {
 	err = s.write(ctx, func(t tx) error {
 		r, err := t.LockClient(ctx, id)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -125,7 +125,7 @@ func (s *Store) EditClient(ctx context.Context, id string, edit account.ClientEd
 }
 
 // RemoveClient removes a client and ends what people gave it. fault.NotFound, code "no_client", where there is none.
-func (s *Store) RemoveClient(ctx context.Context, id string, act account.Act) error {
+func (s *Store) RemoveClient(ctx context.Context, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		rows, err := t.Queries.RemoveClient(ctx, id)
 		if err != nil {
@@ -156,7 +156,7 @@ func (s *Store) PutCode(ctx context.Context, c account.Code) error {
 
 // Redeem makes a grant of a code, once. A code that was used before ends what it gave then, and one that is shown with another redirect URI or verifier is
 // spent.
-func (s *Store) Redeem(ctx context.Context, hash string, r account.Redemption) (g account.Grant, outcome account.Outcome, err error) {
+func (s *Store) Redeem(ctx context.Context, hash string, r account.TokenExchange) (g account.Consent, outcome account.Outcome, err error) {
 	err = s.write(ctx, func(t tx) error {
 		row, err := t.LockCode(ctx, hash)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -169,11 +169,11 @@ func (s *Store) Redeem(ctx context.Context, hash string, r account.Redemption) (
 		c := account.Code{Client: row.Client, Redirect: row.Redirect, Challenge: row.Challenge, Expires: timeOf(row.Expires), Family: row.Family}
 		switch outcome = c.Try(r, timeOf(t.now)); outcome {
 		case account.Reused:
-			err = t.reused(ctx, account.Grant{ID: row.Family, Client: row.Client, User: row.Account}, "code", r.Address)
+			err = t.reused(ctx, account.Consent{ID: row.Family, Client: row.Client, User: row.Account}, "code", r.Address)
 		case account.Mismatch:
 			err = t.RedeemCode(ctx, sqlc.RedeemCodeParams{Hash: hash, Family: r.Family}) // a grant that never is
 		case account.Granted:
-			g = account.Grant{
+			g = account.Consent{
 				ID: r.Family, Client: row.Client, User: row.Account, Scope: row.Scope, Nonce: row.Nonce, SignedIn: timeOf(row.SignedIn), Proven: timeOf(row.Proven),
 				Created: timeOf(t.now), Expires: r.Access,
 			}
@@ -185,7 +185,7 @@ func (s *Store) Redeem(ctx context.Context, hash string, r account.Redemption) (
 }
 
 // grant keeps what a code gave, and forgets grants that are over.
-func (t tx) grant(ctx context.Context, code string, g account.Grant, r account.Redemption) error {
+func (t tx) grant(ctx context.Context, code string, g account.Consent, r account.TokenExchange) error {
 	before := t.now - keepGrants.Milliseconds()
 	err := errors.Join(
 		t.SweepRefreshes(ctx, sqlc.SweepRefreshesParams{Now: t.now, Before: before}),
@@ -206,7 +206,7 @@ func (t tx) grant(ctx context.Context, code string, g account.Grant, r account.R
 }
 
 // Rotate makes the next refresh token of one, once. One that was used before ends its family.
-func (s *Store) Rotate(ctx context.Context, hash string, r account.Rotation) (g account.Grant, outcome account.Outcome, err error) {
+func (s *Store) Rotate(ctx context.Context, hash string, r account.Rotation) (g account.Consent, outcome account.Outcome, err error) {
 	err = s.write(ctx, func(t tx) error {
 		token, err := t.Queries.Refresh(ctx, hash)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -232,7 +232,7 @@ func (s *Store) Rotate(ctx context.Context, hash string, r account.Rotation) (g 
 }
 
 // rotate decides on a refresh token while its grant is locked. The row that was read before may have been used since: the update tells.
-func (t tx) rotate(ctx context.Context, token sqlc.OauthRefresh, g account.Grant, r account.Rotation) (account.Outcome, error) {
+func (t tx) rotate(ctx context.Context, token sqlc.OauthRefresh, g account.Consent, r account.Rotation) (account.Outcome, error) {
 	now := timeOf(t.now)
 	last := g.Created.Add(r.Most)
 	switch {
@@ -260,7 +260,7 @@ func (t tx) rotate(ctx context.Context, token sqlc.OauthRefresh, g account.Grant
 }
 
 // reused ends a grant of which something was used a second time, and records that, once.
-func (t tx) reused(ctx context.Context, g account.Grant, what, address string) error {
+func (t tx) reused(ctx context.Context, g account.Consent, what, address string) error {
 	rows, err := t.Queries.EndGrant(ctx, sqlc.EndGrantParams{ID: g.ID, Ended: t.now})
 	if err != nil || rows == 0 {
 		return err
@@ -269,19 +269,19 @@ func (t tx) reused(ctx context.Context, g account.Grant, what, address string) e
 	if err := absent(err, nil); err != nil {
 		return err
 	}
-	return t.act(ctx, account.Act{Time: timeOf(t.now), What: account.GrantReused, User: g.User, UserName: user.Account.Email, Address: address,
+	return t.act(ctx, account.AuditEntry{Time: timeOf(t.now), What: account.RefreshTokenReused, User: g.User, UserName: user.Account.Email, Address: address,
 		Detail: map[string]string{"client": g.Client, "grant": g.ID, "used": what}})
 }
 
-func grantOf(r sqlc.OauthGrant) account.Grant {
-	return account.Grant{
+func grantOf(r sqlc.OauthGrant) account.Consent {
+	return account.Consent{
 		ID: r.ID, Client: r.Client, User: r.Account, Scope: r.Scope, Nonce: r.Nonce, SignedIn: timeOf(r.SignedIn), Proven: timeOf(r.Proven),
 		Created: timeOf(r.Created), Expires: timeOf(r.Expires), Ended: timeOf(r.Ended),
 	}
 }
 
 // Refreshable returns the grant of a refresh token that would be taken now; false where it would not.
-func (s *Store) Refreshable(ctx context.Context, hash string) (g account.Grant, ok bool, err error) {
+func (s *Store) Refreshable(ctx context.Context, hash string) (g account.Consent, ok bool, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
 		token, err := q.Refresh(ctx, hash)
 		if err != nil {

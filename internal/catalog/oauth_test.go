@@ -20,8 +20,8 @@ func someClient(id string) account.Client {
 }
 
 // did is an act of an administrator.
-func did(what string) account.Act {
-	return account.Act{Time: time.UnixMilli(1_700_000_000_000), What: what, By: "admin"}
+func did(what string) account.AuditEntry {
+	return account.AuditEntry{Time: time.UnixMilli(1_700_000_000_000), What: what, By: "admin"}
 }
 
 // code keeps a code of a client and a user, with offline_access.
@@ -31,8 +31,8 @@ func (w *world) code(hash, client, user string) {
 		SignedIn: w.now(), Expires: w.now().Add(time.Minute)}))
 }
 
-func (w *world) redemption(client, family string) account.Redemption {
-	return account.Redemption{Client: client, Redirect: "https://tool.example.com/ü", Challenge: "c", Family: family, Refresh: family + ".0", Access: w.now().Add(time.Hour), Idle: w.now().Add(24 * time.Hour),
+func (w *world) redemption(client, family string) account.TokenExchange {
+	return account.TokenExchange{Client: client, Redirect: "https://tool.example.com/ü", Challenge: "c", Family: family, Refresh: family + ".0", Access: w.now().Add(time.Hour), Idle: w.now().Add(24 * time.Hour),
 		Address: "192.0.2.1"}
 }
 
@@ -119,7 +119,7 @@ func TestOfManyWhoRedeemACodeOneIsGrantedAndThenNobodyKeepsAnything(t *testing.T
 				t.Errorf("a grant of a code that was used twice lives on: %v", err)
 			}
 		}
-		if got := w.acts(); len(got) != 1 || got[0] != account.GrantReused {
+		if got := w.acts(); len(got) != 1 || got[0] != account.RefreshTokenReused {
 			t.Errorf("the record: %v", got)
 		}
 	})
@@ -127,7 +127,7 @@ func TestOfManyWhoRedeemACodeOneIsGrantedAndThenNobodyKeepsAnything(t *testing.T
 
 func TestACodeIsGoodForItsClientItsMinuteAndItsVerifier(t *testing.T) {
 	each(t, func(w *world) {
-		try := func(hash string, want account.Outcome, change func(*account.Redemption)) {
+		try := func(hash string, want account.Outcome, change func(*account.TokenExchange)) {
 			t.Helper()
 			r := w.redemption("tool", "family of "+hash+string(want))
 			change(&r)
@@ -135,13 +135,13 @@ func TestACodeIsGoodForItsClientItsMinuteAndItsVerifier(t *testing.T) {
 				t.Errorf("%s: %s %v, want %s", hash, got, err, want)
 			}
 		}
-		same := func(*account.Redemption) {}
+		same := func(*account.TokenExchange) {}
 		try("nobody's", account.Unknown, same)
 		w.code("a", "tool", "ada")
-		try("a", account.Unknown, func(r *account.Redemption) { r.Client = "other" })
+		try("a", account.Unknown, func(r *account.TokenExchange) { r.Client = "other" })
 		try("a", account.Granted, same)
 		w.code("b", "tool", "ada")
-		try("b", account.Mismatch, func(r *account.Redemption) { r.Challenge = "d" })
+		try("b", account.Mismatch, func(r *account.TokenExchange) { r.Challenge = "d" })
 		try("b", account.Reused, same)
 		w.code("c", "tool", "ada")
 		w.clock.Add(time.Minute.Milliseconds())
@@ -177,7 +177,7 @@ func TestOfManyWhoUseARefreshTokenOneGetsTheNextAndTheFamilyEnds(t *testing.T) {
 		if err != nil || !slices.Contains(denied, "g") {
 			t.Errorf("access tokens of it: %v %v", denied, err)
 		}
-		if got := w.acts(); len(got) != 1 || got[0] != account.GrantReused {
+		if got := w.acts(); len(got) != 1 || got[0] != account.RefreshTokenReused {
 			t.Errorf("the record: %v", got)
 		}
 	})
@@ -289,7 +289,7 @@ func TestProgramsAreTheLiveGrantsOfAUserByClientAndEndTogether(t *testing.T) {
 		tool, other := someClient("tool"), someClient("other")
 		w.must(w.AddClient(t.Context(), tool, did(account.ClientAdded)))
 		w.must(w.AddClient(t.Context(), other, did(account.ClientAdded)))
-		programs := func(user string) []account.Program {
+		programs := func(user string) []account.ConnectedApp {
 			all, err := w.Programs(t.Context(), user)
 			w.must(err)
 			return all

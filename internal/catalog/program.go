@@ -12,13 +12,13 @@ import (
 )
 
 // Programs returns the clients that a user has let in and that hold what is good still, by name.
-func (s *Store) Programs(ctx context.Context, user string) (all []account.Program, err error) {
+func (s *Store) Programs(ctx context.Context, user string) (all []account.ConnectedApp, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
 		rows, err := q.GrantsOfAccount(ctx, sqlc.GrantsOfAccountParams{Account: user, Now: s.now().UnixMilli()})
 		for _, r := range rows {
 			used := timeOf(max(r.Created, r.Refreshed))
 			if n := len(all); n == 0 || all[n-1].ID != r.Client {
-				all = append(all, account.Program{ID: r.Client, Name: r.Name, Kind: account.ClientKind(r.Kind), Since: timeOf(r.Created), Used: used, Expires: timeOf(r.Expires)})
+				all = append(all, account.ConnectedApp{ID: r.Client, Name: r.Name, Kind: account.ClientKind(r.Kind), Since: timeOf(r.Created), Used: used, Expires: timeOf(r.Expires)})
 			}
 			one := &all[len(all)-1]
 			one.Grants++
@@ -40,7 +40,7 @@ func (s *Store) Programs(ctx context.Context, user string) (all []account.Progra
 }
 
 // EndProgram takes back from a client what a user gave it: every grant, and codes that are not redeemed yet. fault.NotFound, code "no_program", where there is nothing.
-func (s *Store) EndProgram(ctx context.Context, user, client string, act account.Act) error {
+func (s *Store) EndProgram(ctx context.Context, user, client string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		codes, err := t.RemoveCodesOfPair(ctx, sqlc.RemoveCodesOfPairParams{Account: user, Client: client}) // first: this waits for a code that is being redeemed, and then its grant is seen
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // Strike reads the strikes of these names, has change say what they are then, and records an act where there is one that change has not emptied, all at once: of several that
 // ask side by side, each sees what the others made of it.
-func (s *Store) Strike(ctx context.Context, names []string, change func(name string, was account.Strikes) account.Strikes, act *account.Act) error {
+func (s *Store) Strike(ctx context.Context, names []string, change func(name string, was account.FailureCount) account.FailureCount, act *account.AuditEntry) error {
 	names = slices.Clone(names)
 	slices.Sort(names) // locks are taken in one order
 	return s.write(ctx, func(t tx) error {
@@ -22,7 +22,7 @@ func (s *Store) Strike(ctx context.Context, names []string, change func(name str
 			if err != nil {
 				return err
 			}
-			was := account.Strikes{Count: int(row.Count), Last: timeOf(row.Last), Until: timeOf(row.Until)}
+			was := account.FailureCount{Count: int(row.Count), Last: timeOf(row.Last), Until: timeOf(row.Until)}
 			if now := change(name, was); now != was {
 				if err := t.SetStrike(ctx, sqlc.SetStrikeParams{Name: name, Count: int64(now.Count), Last: millis(now.Last), Until: millis(now.Until)}); err != nil {
 					return err
@@ -46,7 +46,7 @@ func millis(at time.Time) int64 {
 
 // Open opens a session. video.ErrStale where the password is not the one that was compared any more, the user was disabled or removed, or the password was a
 // temporary one that was used: of many that try it at once, one opens a session.
-func (s *Store) Open(ctx context.Context, o account.Opening) error {
+func (s *Store) Open(ctx context.Context, o account.NewSession) error {
 	return s.write(ctx, func(t tx) error {
 		now := o.Session.Created.UnixMilli()
 		if err := fenced(t.SignIn(ctx, sqlc.SignInParams{Rehashed: o.Rehashed, Now: now, ID: o.Login.ID, Secret: o.Login.Hash})); err != nil {
@@ -74,7 +74,7 @@ func (s *Store) Open(ctx context.Context, o account.Opening) error {
 
 // Enter opens a session for somebody whom an external issuer has signed in. Their account is made, or becomes what the issuer tells: role, names, and those of the workspaces that are
 // here. fault.Forbidden, code "user_disabled".
-func (s *Store) Enter(ctx context.Context, e account.Entry) error {
+func (s *Store) Enter(ctx context.Context, e account.SignIn) error {
 	return s.write(ctx, func(t tx) error {
 		if _, err := t.LockAccounts(ctx); err != nil { // workspaces stay while this looks at them
 			return err
@@ -156,7 +156,7 @@ func (s *Store) Sessions(ctx context.Context, user string) (all []account.Sessio
 }
 
 // EndSession ends a session of a user. fault.NotFound, code "no_session", where they have none of that id.
-func (s *Store) EndSession(ctx context.Context, user, id string, act account.Act) error {
+func (s *Store) EndSession(ctx context.Context, user, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		rows, err := t.RemoveSession(ctx, sqlc.RemoveSessionParams{Account: user, ID: id})
 		if err != nil {
@@ -170,7 +170,7 @@ func (s *Store) EndSession(ctx context.Context, user, id string, act account.Act
 }
 
 // Leave ends the session that a user signs out of, and returns what it takes to sign out at its issuer too. fault.NotFound, code "no_session", where they have none of that id.
-func (s *Store) Leave(ctx context.Context, user, id string, act account.Act) (hint string, err error) {
+func (s *Store) Leave(ctx context.Context, user, id string, act account.AuditEntry) (hint string, err error) {
 	err = s.write(ctx, func(t tx) error {
 		if hint, err = t.LeaveSession(ctx, sqlc.LeaveSessionParams{Account: user, ID: id}); err != nil {
 			return absent(err, noSession())
@@ -181,7 +181,7 @@ func (s *Store) Leave(ctx context.Context, user, id string, act account.Act) (hi
 }
 
 // Expel ends sessions of somebody who has signed out at the external issuer, and returns how many. One that is told once more ends none: it may be another's telling.
-func (s *Store) Expel(ctx context.Context, e account.Expulsion) (ended int, err error) {
+func (s *Store) Expel(ctx context.Context, e account.BackchannelLogout) (ended int, err error) {
 	err = s.write(ctx, func(t tx) error {
 		if err := t.SweepDenied(ctx, t.now); err != nil {
 			return err
@@ -212,7 +212,7 @@ func (s *Store) Expel(ctx context.Context, e account.Expulsion) (ended int, err 
 }
 
 // EndSessions ends all sessions of a user but one, which may be none.
-func (s *Store) EndSessions(ctx context.Context, user, but string, act account.Act) error {
+func (s *Store) EndSessions(ctx context.Context, user, but string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		if _, err := t.RemoveSessionsBut(ctx, sqlc.RemoveSessionsButParams{Account: user, ID: but}); err != nil {
 			return err
@@ -250,13 +250,13 @@ func (s *Store) SetPassword(ctx context.Context, p account.NewPassword) error {
 		if err := t.act(ctx, p.Act); err != nil || p.Login.State == account.Invited {
 			return err // who accepts an invitation needn't be told
 		}
-		return t.write(ctx, account.Letter{Kind: account.ChangedLetter, User: p.Login.ID, Address: p.Login.Email, Created: now})
+		return t.write(ctx, account.Message{Kind: account.ChangedLetter, User: p.Login.ID, Address: p.Login.Email, Created: now})
 	})
 }
 
 // OfferCode replaces a user's code for a new password, writes the letter that tells it, and completes the job that asks for it. Nothing but the job changes where
 // nobody has that e-mail address, or the user is disabled, signs in by another issuer, or was invited and their temporary password has expired.
-func (s *Store) OfferCode(ctx context.Context, email, hash string, l account.Letter, act account.Act, done engine.Handle) error {
+func (s *Store) OfferCode(ctx context.Context, email, hash string, l account.Message, act account.AuditEntry, done engine.Handle) error {
 	return s.write(ctx, func(t tx) error {
 		row, err := t.AccountByAddress(ctx, fold(email))
 		if err := absent(err, nil); err != nil {
@@ -272,7 +272,7 @@ func (s *Store) OfferCode(ctx context.Context, email, hash string, l account.Let
 	})
 }
 
-func (t tx) offer(ctx context.Context, to account.Login, hash string, l account.Letter, act account.Act) error {
+func (t tx) offer(ctx context.Context, to account.Login, hash string, l account.Message, act account.AuditEntry) error {
 	if err := t.PutResetCode(ctx, sqlc.PutResetCodeParams{Account: to.ID, Hash: hash, Expires: l.Expires.UnixMilli()}); err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (s *Store) Tokens(ctx context.Context, user string) (all []account.Token, e
 }
 
 // RevokeToken ends a token of a user. fault.NotFound, code "no_token", where they have none of that id.
-func (s *Store) RevokeToken(ctx context.Context, user, id string, act account.Act) error {
+func (s *Store) RevokeToken(ctx context.Context, user, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		rows, err := t.RemoveToken(ctx, sqlc.RemoveTokenParams{Account: user, ID: id})
 		if err != nil {

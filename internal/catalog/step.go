@@ -21,8 +21,8 @@ const (
 )
 
 // Begin records a new attempt of a step. See pipeline.Store.
-func (s *Store) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (video.Work, error) {
-	var w video.Work
+func (s *Store) Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (video.StepInput, error) {
+	var w video.StepInput
 	err := s.move(ctx, ref, done, func(t tx, row sqlc.Video, g sqlc.Generation) error {
 		// A worker that lost its job before it began must not become the step's latest: its failure would decide, and its job is another's to try again.
 		if held, err := s.jobs.Holds(ctx, t.raw, done); err != nil || !held {
@@ -53,7 +53,7 @@ func (s *Store) Begin(ctx context.Context, ref video.StepRef, worker string, don
 				return err
 			}
 		}
-		w = video.Work{Attempt: int(last + 1)}
+		w = video.StepInput{Attempt: int(last + 1)}
 		if w.Video, err = videoOf(row, 0, 0, 0); err != nil {
 			return err
 		}

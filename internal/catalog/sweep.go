@@ -39,9 +39,9 @@ func (s *Store) Abandon(ctx context.Context, id video.ID) (gone bool, err error)
 }
 
 // Remains tells what the records know of a video.
-func (s *Store) Remains(ctx context.Context, id video.ID) (r video.Remains, err error) {
+func (s *Store) Remains(ctx context.Context, id video.ID) (r video.ObjectsToDelete, err error) {
 	err = s.read(ctx, func(q *sqlc.Queries) error {
-		r = video.Remains{Generations: map[int]video.GenerationState{}}
+		r = video.ObjectsToDelete{Generations: map[int]video.GenerationState{}}
 		row, err := q.VideoRemains(ctx, string(id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

@@ -29,7 +29,7 @@ func noWorkspace() error {
 }
 
 // AddWorkspace adds a workspace. fault.Conflict, code "workspace_taken", where there is one of that id.
-func (s *Store) AddWorkspace(ctx context.Context, w account.Workspace, act account.Act) error {
+func (s *Store) AddWorkspace(ctx context.Context, w account.Workspace, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		rows, err := t.PutWorkspace(ctx, sqlc.PutWorkspaceParams{ID: w.ID, Name: w.Name, Created: w.Created.UnixMilli()})
 		if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) AddWorkspace(ctx context.Context, w account.Workspace, act accou
 }
 
 // RenameWorkspace gives a workspace another name. fault.NotFound, code "no_workspace".
-func (s *Store) RenameWorkspace(ctx context.Context, id, name string, act account.Act) (w account.Workspace, err error) {
+func (s *Store) RenameWorkspace(ctx context.Context, id, name string, act account.AuditEntry) (w account.Workspace, err error) {
 	err = s.write(ctx, func(t tx) error {
 		row, err := t.Queries.RenameWorkspace(ctx, sqlc.RenameWorkspaceParams{ID: id, Name: name})
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) RenameWorkspace(ctx context.Context, id, name string, act accoun
 }
 
 // RemoveWorkspace removes a workspace to which nobody and no video belongs. fault.NotFound, code "no_workspace"; fault.Conflict, code "workspace_in_use".
-func (s *Store) RemoveWorkspace(ctx context.Context, id string, act account.Act) error {
+func (s *Store) RemoveWorkspace(ctx context.Context, id string, act account.AuditEntry) error {
 	return s.write(ctx, func(t tx) error {
 		if _, err := t.LockAccounts(ctx); err != nil {
 			return err

@@ -90,7 +90,7 @@ func step(id video.ID, generation int, name video.StepName, n int) video.StepRef
 	return video.StepRef{Video: id, Generation: generation, Name: name, N: n}
 }
 
-func (w *world) begin(ref video.StepRef) video.Work {
+func (w *world) begin(ref video.StepRef) video.StepInput {
 	w.t.Helper()
 	work, err := w.Begin(w.t.Context(), ref, "worker-1", engine.Handle{})
 	w.must(err)

@@ -40,8 +40,8 @@ type Config struct {
 // look is how often the files are read.
 const look = 5 * time.Second
 
-// Keeper keeps what the files say.
-type Keeper struct {
+// Reloader keeps what the files say.
+type Reloader struct {
 	Config
 
 	mu      sync.Mutex
@@ -63,8 +63,8 @@ const (
 )
 
 // Open reads the files. Its errors are fault.Invalid: tls_unreadable, tls_mismatched, tls_expired, client_ca_unreadable.
-func Open(c Config) (*Keeper, error) {
-	k := &Keeper{Config: c}
+func Open(c Config) (*Reloader, error) {
+	k := &Reloader{Config: c}
 	read, err := k.files()
 	if err == nil {
 		err = k.take(read)
@@ -76,7 +76,7 @@ func Open(c Config) (*Keeper, error) {
 }
 
 // Watch looks whether the files have changed, until ctx is done. It tells changed of each change that is good.
-func (k *Keeper) Watch(ctx context.Context, changed func()) {
+func (k *Reloader) Watch(ctx context.Context, changed func()) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -92,7 +92,7 @@ func (k *Keeper) Watch(ctx context.Context, changed func()) {
 }
 
 // Look reads the files once, and reports whether they have changed and what they say is good. What is not is logged, once for each change.
-func (k *Keeper) Look() bool {
+func (k *Reloader) Look() bool {
 	read, err := k.files()
 	k.mu.Lock()
 	same := slices.EqualFunc(read[:], k.read[:], bytes.Equal)
@@ -115,7 +115,7 @@ func (k *Keeper) Look() bool {
 }
 
 // files reads them; what can't be read is nil.
-func (k *Keeper) files() (read [3][]byte, err error) {
+func (k *Reloader) files() (read [3][]byte, err error) {
 	for i, name := range []string{k.Cert, k.Key, k.ClientCA} {
 		if name == "" {
 			continue
@@ -138,7 +138,7 @@ func refusal(code, message string, cause error) error {
 }
 
 // take uses what was read, if it can be used.
-func (k *Keeper) take(read [3][]byte) error {
+func (k *Reloader) take(read [3][]byte) error {
 	pair, err := k.pair(read[0], read[1])
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (k *Keeper) take(read [3][]byte) error {
 }
 
 // pair is the server's certificate with its key.
-func (k *Keeper) pair(cert, key []byte) (tls.Certificate, error) {
+func (k *Reloader) pair(cert, key []byte) (tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		code, message := "tls_unreadable", "The files of tls.cert and tls.key are to have a certificate and its private key in PEM, without a password."
@@ -189,7 +189,7 @@ func (k *Keeper) pair(cert, key []byte) (tls.Certificate, error) {
 }
 
 // TLS is the configuration of a listener. It follows the files.
-func (k *Keeper) TLS() *tls.Config {
+func (k *Reloader) TLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -198,7 +198,7 @@ func (k *Keeper) TLS() *tls.Config {
 }
 
 // Leaf is the server's own certificate.
-func (k *Keeper) Leaf() *x509.Certificate {
+func (k *Reloader) Leaf() *x509.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.config.Certificates[0].Leaf
@@ -206,7 +206,7 @@ func (k *Keeper) Leaf() *x509.Certificate {
 
 // Trusts reports whether a connection is a CDN's: whether its client has proven, in this handshake or in the one whose session it goes on with, to have the key of a certificate that is good now.
 // A nil state is of no TLS.
-func (k *Keeper) Trusts(s *tls.ConnectionState) bool {
+func (k *Reloader) Trusts(s *tls.ConnectionState) bool {
 	if s == nil || len(s.PeerCertificates) == 0 {
 		return false
 	}
@@ -234,7 +234,7 @@ func (k *Keeper) Trusts(s *tls.ConnectionState) bool {
 }
 
 // verify says until when a certificate is a CDN's.
-func (k *Keeper) verify(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (until time.Time, err error) {
+func (k *Reloader) verify(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (until time.Time, err error) {
 	if roots == nil {
 		return until, errors.New("no CA is one of a CDN's")
 	}
@@ -258,7 +258,7 @@ func (k *Keeper) verify(chain []*x509.Certificate, roots *x509.CertPool, now tim
 }
 
 // named reports whether a certificate has one of the names, if names are asked for.
-func (k *Keeper) named(c *x509.Certificate) bool {
+func (k *Reloader) named(c *x509.Certificate) bool {
 	if len(k.Names) == 0 {
 		return true
 	}

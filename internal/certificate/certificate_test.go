@@ -42,7 +42,7 @@ func (c *clock) pass(d time.Duration) {
 
 // door is a server that says to each client what it takes it for.
 type door struct {
-	*certificate.Keeper
+	*certificate.Reloader
 	clock *clock
 	ca    *certificatetest.Authority // of its own certificate
 	url   string
@@ -56,7 +56,7 @@ func open(t *testing.T, change func(*certificate.Config)) *door {
 	c := certificate.Config{Cert: pair.Cert, Key: pair.Key, Now: d.clock.now, Log: slog.New(slog.NewTextHandler(d.log, nil))}
 	change(&c)
 	var err error
-	if d.Keeper, err = certificate.Open(c); err != nil {
+	if d.Reloader, err = certificate.Open(c); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

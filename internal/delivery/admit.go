@@ -22,8 +22,8 @@ func refusal(code, message string) error {
 	return fault.New(fault.Forbidden, "delivery.admit", code, message, nil)
 }
 
-// visit is a request on its way.
-type visit struct {
+// request is a request on its way.
+type request struct {
 	target
 	watched
 	path       signing.Path
@@ -41,7 +41,7 @@ type rights struct {
 }
 
 // arrive reads what is asked for: the path in its one spelling, and the signature apart from the query, before anything is looked up.
-func (e *edge) arrive(r *http.Request) (*visit, error) {
+func (e *edge) arrive(r *http.Request) (*request, error) {
 	path, err := signing.Normalize(r.URL.EscapedPath())
 	if err != nil {
 		return nil, missing(nil)
@@ -50,7 +50,7 @@ func (e *edge) arrive(r *http.Request) (*visit, error) {
 	if !ok {
 		return nil, missing(nil)
 	}
-	v := &visit{target: t, path: path}
+	v := &request{target: t, path: path}
 	if v.credential, v.query, err = signing.FromQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (e *edge) arrive(r *http.Request) (*visit, error) {
 
 // admit decides whether a request may have what it asks for. What is unknown is treated as a signed video that nobody has anything to do with, so that only
 // who could see it learns that it isn't there.
-func (e *edge) admit(r *http.Request, v *visit) (err error) {
+func (e *edge) admit(r *http.Request, v *request) (err error) {
 	if v.rights, err = e.prove(r, v); err != nil {
 		return err
 	}
@@ -78,12 +78,12 @@ func (e *edge) admit(r *http.Request, v *visit) (err error) {
 
 // prove finds the one proof that counts: that a CDN vouches, the signature in the address, the Authorization header, the signed cookies, or a session. The
 // first that is there decides, but for cookies, which browsers send unasked: where theirs aren't good, a session still may be.
-func (e *edge) prove(r *http.Request, v *visit) (rights, error) {
+func (e *edge) prove(r *http.Request, v *request) (rights, error) {
 	if v.Policy == video.Public {
 		return rights{shared: len(v.Origins) == 0}, nil
 	}
 	// What a CDN knows of signatures is key pairs of users, which don't open what is for members.
-	vouched := v.Policy != video.Members && e.vouched(r)
+	vouched := v.Policy != video.Members && e.fromTrustedCDN(r)
 	if v.credential != (signing.Credential{}) {
 		proven, err := e.verify(r, v, v.credential, true)
 		proven.shared = vouched
@@ -109,7 +109,7 @@ func (e *edge) prove(r *http.Request, v *visit) (rights, error) {
 }
 
 // verify has a signature's rights.
-func (e *edge) verify(r *http.Request, v *visit, c signing.Credential, inQuery bool) (rights, error) {
+func (e *edge) verify(r *http.Request, v *request, c signing.Credential, inQuery bool) (rights, error) {
 	scheme, host := e.address(r)
 	g, known, err := e.keys.verify(r.Context(), c, &signing.Request{
 		Scheme: scheme, Host: host, Path: v.path, Query: v.query, Client: ClientAddress(r, e.Proxies), Now: e.Now(), Workspace: v.Workspace,
@@ -128,7 +128,7 @@ func (e *edge) verify(r *http.Request, v *visit, c signing.Credential, inQuery b
 }
 
 // look has the rights of who asks; otherwise is the refusal of a request that says nobody.
-func (e *edge) look(r *http.Request, v *visit, otherwise error) (rights, error) {
+func (e *edge) look(r *http.Request, v *request, otherwise error) (rights, error) {
 	who, known, err := e.viewers.who(r, e.Viewer, e.Now())
 	switch {
 	case err != nil:

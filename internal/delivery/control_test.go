@@ -133,7 +133,7 @@ func TestWhatTheEdgeRemembersIsBounded(t *testing.T) {
 	}
 	keys := newKeyring(&catalog{}, time.Now)
 	for i := range grantsKept + 100 {
-		keys.keep(signing.Grant{}, signing.Credential{Policy: fmt.Sprint(i)})
+		keys.keep(signing.Verified{}, signing.Credential{Policy: fmt.Sprint(i)})
 	}
 	if len(keys.grants) != grantsKept || keys.recent.Len() != grantsKept {
 		t.Errorf("%d grants are remembered", len(keys.grants))

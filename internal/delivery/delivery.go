@@ -69,9 +69,9 @@ type edge struct {
 	Config
 	addresses []*url.URL // hosts as signing.CanonicalHost has them
 	secrets   [][sha256.Size]byte
-	gate      *gate[generation, watched]
+	gate      *coalescingCache[generation, watched]
 	keys      *keyring
-	manifests *shelf
+	manifests *manifestCache
 	described *descriptions
 	viewers   *viewers
 	open      openFiles
@@ -87,7 +87,7 @@ type watched struct {
 // New makes the edge. It answers for paths below /stream/ and must not stand behind anything that rewrites them.
 func New(c Config) (http.Handler, error) {
 	c.Stall = cmp.Or(c.Stall, usualStall)
-	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newShelf(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}, viewers: &viewers{known: map[[sha256.Size]byte]*list.Element{}}, open: openFiles{every: keptOpenFor}}
+	e := &edge{Config: c, keys: newKeyring(c.Keys, c.Now), manifests: newManifestCache(manifestBytes), described: &descriptions{known: map[string]*list.Element{}}, viewers: &viewers{known: map[[sha256.Size]byte]*list.Element{}}, open: openFiles{every: keptOpenFor}}
 	for _, a := range c.Addresses {
 		u, err := url.Parse(a)
 		if err != nil {
@@ -103,7 +103,7 @@ func New(c Config) (http.Handler, error) {
 		w.marks = marks(w.Playback, g.n)
 		return w, err
 	}
-	e.gate = newGate(ask, func(w watched) bool { return w.served && !w.Revoked }, freshFor, c.Now)
+	e.gate = newCoalescingCache(ask, func(w watched) bool { return w.served && !w.Revoked }, freshFor, c.Now)
 	return e, nil
 }
 
@@ -177,11 +177,11 @@ func (e *edge) serve(w *paced, r *http.Request) {
 }
 
 // answer sends what was asked for. An error means that nothing was written yet.
-func (e *edge) answer(p *paced, r *http.Request, v *visit) error {
+func (e *edge) answer(p *paced, r *http.Request, v *request) error {
 	if v.rewritten() {
 		return e.serveManifest(p, r, v)
 	}
-	key, on := v.key(v.Prefix), wired(p, r)
+	key, on := v.key(v.Prefix), sendfileConnOf(p, r)
 	if on != nil {
 		if file := e.open.take(key); file != nil {
 			return e.sendFile(p, on, v, file)
@@ -228,7 +228,7 @@ func bounded(r *http.Request, most int) *http.Request {
 }
 
 // serveFile answers from a file of this machine. An error means that nothing was written yet.
-func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, v *visit, name string) error {
+func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, v *request, name string) error {
 	o, err := open(name)
 	if err != nil {
 		return err
@@ -241,12 +241,12 @@ func (e *edge) serveFile(w http.ResponseWriter, r *http.Request, v *visit, name 
 }
 
 // sendFile answers with a whole file of this machine, and gives it back.
-func (e *edge) sendFile(p *paced, on *wire, v *visit, file *opened) error {
+func (e *edge) sendFile(p *paced, on *sendfileConn, v *request, file *openObject) error {
 	defer e.open.put(file)
 	h := p.Header()
 	e.describe(h, v, file.tag)
 	h["Last-Modified"], h["Content-Length"], h["Accept-Ranges"] = file.modified, file.length, inBytes
-	p.send(&outgoing{opened: file}, on)
+	p.send(&fileResponse{openObject: file}, on)
 	return nil
 }
 
@@ -284,7 +284,7 @@ var (
 )
 
 // describe says what the answer is, who may keep it for how long, and by which marks a CDN can be told to drop it.
-func (e *edge) describe(h http.Header, v *visit, etag []string) {
+func (e *edge) describe(h http.Header, v *request, etag []string) {
 	h["Content-Type"] = kindLines[v.kind]
 	if len(etag) > 0 {
 		h["Etag"] = etag
@@ -302,7 +302,7 @@ func marks(p video.Playback, n int) [2][]string {
 }
 
 // keeping is the Cache-Control of what isn't made for one request: nobody but a trusted CDN keeps it for longer than the right to it lasts.
-func (e *edge) keeping(v *visit) string {
+func (e *edge) keeping(v *request) string {
 	who, most, never := "public", forever, ", immutable"
 	if v.manifest() {
 		most, never = manifestsFor, ""

@@ -35,7 +35,7 @@ func (everyone) String() string { return "" }
 
 // keyring keeps the key pairs, and what they have signed.
 type keyring struct {
-	gate *gate[everyone, ring]
+	gate *coalescingCache[everyone, ring]
 
 	now    func() time.Time
 	mu     sync.Mutex
@@ -46,7 +46,7 @@ type keyring struct {
 
 // grant is a signature that was verified, and what was signed for parts of what it opens.
 type grant struct {
-	signing.Grant
+	signing.Verified
 	credential signing.Credential
 
 	mu     sync.Mutex
@@ -72,7 +72,7 @@ func newKeyring(keys Keys, now func() time.Time) *keyring {
 		r.members, err = signing.NewKeyRing(internal...)
 		return r, err
 	}
-	return &keyring{now: now, gate: newGate(ask, func(ring) bool { return true }, ringFreshFor, now), grants: map[signing.Credential]*list.Element{}}
+	return &keyring{now: now, gate: newCoalescingCache(ask, func(ring) bool { return true }, ringFreshFor, now), grants: map[signing.Credential]*list.Element{}}
 }
 
 // verify says what a credential opens, if it opens q. An unknown key id may be one that was made a moment ago.
@@ -129,10 +129,10 @@ func (k *keyring) recall(c signing.Credential) *grant {
 }
 
 // keep remembers what was verified, and nothing of the request that it came with.
-func (k *keyring) keep(fresh signing.Grant, c signing.Credential) *grant {
+func (k *keyring) keep(fresh signing.Verified, c signing.Credential) *grant {
 	c = signing.Credential{Policy: strings.Clone(c.Policy), Expires: strings.Clone(c.Expires), Signature: strings.Clone(c.Signature),
 		KeyPairID: strings.Clone(c.KeyPairID), Hash: signing.Hash(strings.Clone(string(c.Hash)))}
-	g := &grant{Grant: fresh, credential: c}
+	g := &grant{Verified: fresh, credential: c}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if at, ok := k.grants[c]; ok {

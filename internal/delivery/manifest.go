@@ -21,7 +21,7 @@ const multivariant = "index.m3u8"
 
 // within refuses what is in the folder of a rung above the playback's cap. Which rungs are below it, the playlist under that cap says: where all
 // are above, the lowest stays.
-func (e *edge) within(ctx context.Context, v *visit) error {
+func (e *edge) within(ctx context.Context, v *request) error {
 	if v.MaxResolution == 0 || v.choosable() {
 		return nil
 	}
@@ -55,7 +55,7 @@ func named(folder string) bool {
 }
 
 // serveManifest answers with a playlist, an MPD or a track: as the device gets it, and signed where the signature came in the address.
-func (e *edge) serveManifest(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (e *edge) serveManifest(w http.ResponseWriter, r *http.Request, v *request) error {
 	var choice manifest.Choice
 	h := w.Header()
 	if v.choosable() {
@@ -97,7 +97,7 @@ var buffers = sync.Pool{New: func() any { return new([2][]byte) }}
 const longSigned = 8 << 10
 
 // sendSigned answers with the manifest for this one request, which nobody keeps.
-func (e *edge) sendSigned(w http.ResponseWriter, r *http.Request, v *visit, m *made, sign manifest.Signer) error {
+func (e *edge) sendSigned(w http.ResponseWriter, r *http.Request, v *request, m *entry, sign manifest.Signer) error {
 	space := buffers.Get().(*[2][]byte)
 	defer buffers.Put(space)
 	text, err := m.template.Sign(space[0][:0], sign)
@@ -108,7 +108,7 @@ func (e *edge) sendSigned(w http.ResponseWriter, r *http.Request, v *visit, m *m
 	h := w.Header()
 	e.describe(h, v, nil)
 	if len(text) >= longSigned && squeezable(r) {
-		if text, err = squeeze(space[1][:0], text, gzip.BestSpeed); err != nil {
+		if text, err = gzipped(space[1][:0], text, gzip.BestSpeed); err != nil {
 			return err
 		}
 		space[1] = text
@@ -126,7 +126,7 @@ func (e *edge) sendSigned(w http.ResponseWriter, r *http.Request, v *visit, m *m
 // signer is what makes the queries of a manifest's references; nil where they get none. A canned signature is for one address. A custom one for
 // exactly this address with max_resolution in it opens the rungs up to there: each gets a signature of its own. Any other is for a
 // pattern, and goes behind each reference as it is.
-func (e *edge) signer(r *http.Request, v *visit) manifest.Signer {
+func (e *edge) signer(r *http.Request, v *request) manifest.Signer {
 	if v.grant == nil || v.credential.Policy == "" {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (e *edge) signer(r *http.Request, v *visit) manifest.Signer {
 }
 
 // narrow is the query for what is in one folder below top, under the conditions of the visit's own signature. It is made once for each signature.
-func (e *edge) narrow(v *visit, top, folder string) (string, error) {
+func (e *edge) narrow(v *request, top, folder string) (string, error) {
 	if folder == "" { // what lies beside the manifest: a pattern for it would open all of the rungs
 		return "", nil
 	}

@@ -22,12 +22,12 @@ type openFiles struct {
 	every time.Duration // between turns
 
 	mu         sync.Mutex
-	young, old map[string]*opened // by object key; opened since the last turn, and before
-	turning    *time.Timer        // nil while there are none
+	young, old map[string]*openObject // by object key; opened since the last turn, and before
+	turning    *time.Timer            // nil while there are none
 }
 
-// opened is an object's file, with what answers say of it. It never changes but for its users.
-type opened struct {
+// openObject is an object's file, with what answers say of it. It never changes but for its users.
+type openObject struct {
 	fd                    int
 	size                  int64
 	changed               time.Time
@@ -37,7 +37,7 @@ type opened struct {
 }
 
 // take gives the open file of an object, nil where none is kept. It is given back by put.
-func (o *openFiles) take(key string) *opened {
+func (o *openFiles) take(key string) *openObject {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f, ok := o.young[key]
@@ -51,7 +51,7 @@ func (o *openFiles) take(key string) *opened {
 }
 
 // keep keeps what was opened, unless there is one or no room. It is given back by put.
-func (o *openFiles) keep(key string, f *opened) {
+func (o *openFiles) keep(key string, f *openObject) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.users = 1
@@ -60,7 +60,7 @@ func (o *openFiles) keep(key string, f *opened) {
 		return
 	}
 	if o.young == nil {
-		o.young = map[string]*opened{}
+		o.young = map[string]*openObject{}
 	}
 	o.young[key] = f
 	if o.turning == nil {
@@ -68,7 +68,7 @@ func (o *openFiles) keep(key string, f *opened) {
 	}
 }
 
-func (o *openFiles) put(f *opened) {
+func (o *openFiles) put(f *openObject) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f.users--; f.users == 0 && f.gone {
@@ -85,14 +85,14 @@ func (o *openFiles) turn() {
 			_ = syscall.Close(f.fd) // it was only read
 		}
 	}
-	o.old, o.young = o.young, map[string]*opened{}
+	o.old, o.young = o.young, map[string]*openObject{}
 	if o.turning = nil; len(o.old) > 0 {
 		o.turning = time.AfterFunc(o.every, o.turn)
 	}
 }
 
 // open opens an object's file, and makes what answers say of it. os.File would ask the poller about it and watch over it: neither is any use to a file that is only sent.
-func open(name string) (*opened, error) {
+func open(name string) (*openObject, error) {
 	fd, err := -1, error(syscall.EINTR)
 	for errors.Is(err, syscall.EINTR) {
 		// NONBLOCK keeps a FIFO from holding the request; on a regular file it does nothing.
@@ -109,7 +109,7 @@ func open(name string) (*opened, error) {
 		return nil, errors.Join(missing(nil), syscall.Close(fd))
 	}
 	changed := time.Unix(s.Mtim.Unix())
-	return &opened{fd: fd, size: s.Size, changed: changed, tag: quoted(tagOf(changed, s.Size)), modified: []string{changed.UTC().Format(http.TimeFormat)},
+	return &openObject{fd: fd, size: s.Size, changed: changed, tag: quoted(tagOf(changed, s.Size)), modified: []string{changed.UTC().Format(http.TimeFormat)},
 		length: []string{strconv.FormatInt(s.Size, 10)}}, nil
 }
 

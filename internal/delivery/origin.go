@@ -36,9 +36,9 @@ func (e *edge) address(r *http.Request) (scheme, host string) {
 	return e.addresses[0].Scheme, e.addresses[0].Host
 }
 
-// vouched reports whether a CDN that is trusted has sent a request, and answers for it. Where the header comes along, it alone decides: so a CDN whose connections all have its certificate says
+// fromTrustedCDN reports whether a CDN that is trusted has sent a request, and answers for it. Where the header comes along, it alone decides: so a CDN whose connections all have its certificate says
 // of a request that it has not checked it.
-func (e *edge) vouched(r *http.Request) bool {
+func (e *edge) fromTrustedCDN(r *http.Request) bool {
 	given := r.Header.Values(e.CDN.Header)
 	if len(given) == 0 {
 		return e.CDN.Certificate != nil && e.CDN.Certificate(r.TLS)
@@ -112,7 +112,7 @@ var (
 
 // share says which pages may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol): every one where nothing depends on who asks; else those
 // that are allowed, by name, and with cookies. It is set on refusals too, which players have to read.
-func (e *edge) share(h http.Header, r *http.Request, v *visit) {
+func (e *edge) share(h http.Header, r *http.Request, v *request) {
 	h["Access-Control-Expose-Headers"], h["Cross-Origin-Resource-Policy"] = exposed, crossOrigin
 	h["X-Content-Type-Options"], h["Referrer-Policy"] = noSniff, noReferrer
 	if v == nil || v.Policy == video.Public && len(v.Origins) == 0 {

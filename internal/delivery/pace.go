@@ -20,7 +20,7 @@ type paced struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	within  time.Duration // for each stride
-	wire    *wire         // that the whole answer went out by
+	wire    *sendfileConn // that the whole answer went out by
 	sent    bool          // it did
 }
 
@@ -44,7 +44,7 @@ func (p *paced) end() {
 
 // send sends a file of which nothing has been sent yet, and its header, by a wire, which sees to the deadlines. A file that breaks off ends the connection: net/http
 // compares with what the header says.
-func (p *paced) send(o *outgoing, on *wire) {
+func (p *paced) send(o *fileResponse, on *sendfileConn) {
 	on.more, on.within = true, p.within
 	p.wire = on
 	p.WriteHeader(http.StatusOK)

@@ -12,7 +12,7 @@ import (
 )
 
 // serveRemote answers from a bucket on another machine, through the files that are kept of it here, if there are any. An error means that nothing was written yet.
-func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (e *edge) serveRemote(w http.ResponseWriter, r *http.Request, v *request) error {
 	key := v.key(v.Prefix)
 	object, err := e.described.head(r.Context(), e.Objects, e.MediaBucket, key)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Standing says where the next job of a group stands in its queue.
-type Standing struct {
+// QueuePosition says where the next job of a group stands in its queue.
+type QueuePosition struct {
 	Queue   string
 	Running bool           // a try has begun
 	Paused  bool           // the queue is paused
@@ -62,19 +62,19 @@ type lines struct {
 // by Workers; zero where a slot is free.
 //
 // It costs one query for all groups, and at most four for each queue and second.
-func (e *Engine) Standings(ctx context.Context, groups, kinds []string) (map[string]Standing, error) {
+func (e *Engine) Standings(ctx context.Context, groups, kinds []string) (map[string]QueuePosition, error) {
 	if len(groups) == 0 || len(kinds) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimWait)
 	defer cancel()
-	var all map[string]Standing
+	var all map[string]QueuePosition
 	err := e.db.View(ctx, func(st Statements) error {
 		heads, err := headsOf(ctx, st, e.db.dialect(), groups, kinds)
 		if err != nil {
 			return err
 		}
-		all = map[string]Standing{}
+		all = map[string]QueuePosition{}
 		for _, h := range heads {
 			s, err := e.stand(ctx, st, h)
 			if err != nil {
@@ -90,7 +90,7 @@ func (e *Engine) Standings(ctx context.Context, groups, kinds []string) (map[str
 }
 
 // before reports whether s starts before o, as far as that is known.
-func (s Standing) before(o Standing) bool {
+func (s QueuePosition) before(o QueuePosition) bool {
 	switch {
 	case s.Running != o.Running:
 		return s.Running
@@ -170,12 +170,12 @@ func texts(lists ...[]string) (all []any) {
 }
 
 // stand says where a job stands.
-func (e *Engine) stand(ctx context.Context, st Statements, h head) (Standing, error) {
+func (e *Engine) stand(ctx context.Context, st Statements, h head) (QueuePosition, error) {
 	l, err := e.lineOf(ctx, st, h)
 	if err != nil {
-		return Standing{}, err
+		return QueuePosition{}, err
 	}
-	s := Standing{Queue: h.queue, Running: h.running, Paused: l.paused, Due: h.due, Code: h.code, Workers: l.workers}
+	s := QueuePosition{Queue: h.queue, Running: h.running, Paused: l.paused, Due: h.due, Code: h.code, Workers: l.workers}
 	s.Held = len(l.spared) > 0 && !slices.ContainsFunc(l.spared, func(groups []string) bool {
 		return groups == nil || slices.Contains(groups, h.group)
 	})

@@ -23,7 +23,7 @@ func groups(prefix, owner string, n, priority int) (jobs []engine.Job, names []s
 }
 
 // standingsUntil asks where groups stand until done says so.
-func standingsUntil(t *testing.T, e *engine.Engine, names []string, done func(map[string]engine.Standing) bool) map[string]engine.Standing {
+func standingsUntil(t *testing.T, e *engine.Engine, names []string, done func(map[string]engine.QueuePosition) bool) map[string]engine.QueuePosition {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		all, err := e.Standings(t.Context(), names, []string{"work"})
@@ -50,7 +50,7 @@ func TestStandings_JobsOfSeveralOwners_AreTheOrderOfTheSlots(t *testing.T) {
 		insert(t, db, slices.Concat(a, b, c)...)
 		names := slices.Concat(as, bs, cs)
 		e := inserter(t, db)
-		said := standingsUntil(t, e, names, func(all map[string]engine.Standing) bool { return len(all) == len(names) })
+		said := standingsUntil(t, e, names, func(all map[string]engine.QueuePosition) bool { return len(all) == len(names) })
 		slices.SortFunc(names, func(a, b string) int { return said[a].Ahead - said[b].Ahead })
 		for i, name := range names {
 			if s := said[name]; s.Ahead != i || s.Queue != "default" || s.Workers != 0 || s.Start != nil || s.Paused || s.Held {
@@ -88,7 +88,7 @@ func TestStandings_OneWorkerBusy_CountDownWithAnEstimate(t *testing.T) {
 		})
 		for ended := range len(names) {
 			last := len(names) - 1 - ended
-			all := standingsUntil(t, e, names, func(all map[string]engine.Standing) bool {
+			all := standingsUntil(t, e, names, func(all map[string]engine.QueuePosition) bool {
 				return all[names[ended]].Running && len(all) == last+1 && all[names[len(names)-1]].Ahead == max(0, last-1) && all[names[ended]].Workers == 1
 			})
 			for i := ended + 1; i < len(names); i++ {
@@ -102,7 +102,7 @@ func TestStandings_OneWorkerBusy_CountDownWithAnEstimate(t *testing.T) {
 			}
 			goOn <- struct{}{}
 		}
-		standingsUntil(t, e, names, func(all map[string]engine.Standing) bool { return len(all) == 0 })
+		standingsUntil(t, e, names, func(all map[string]engine.QueuePosition) bool { return len(all) == 0 })
 	})
 }
 
@@ -138,7 +138,7 @@ func TestStandings_QueueOfAnotherState_NamesIt(t *testing.T) {
 		t.Cleanup(func() { stop(t, e) })
 		insert(t, db, engine.Job{Group: "held"}, engine.Job{Group: "spared"})
 		names := []string{"held", "spared"}
-		all := standingsUntil(t, looker, names, func(all map[string]engine.Standing) bool {
+		all := standingsUntil(t, looker, names, func(all map[string]engine.QueuePosition) bool {
 			return all["held"].Held && !all["spared"].Due.IsZero()
 		})
 		if s := all["spared"]; s.Held || s.Code != "storage_unavailable" || time.Until(s.Due) < time.Minute {
@@ -148,9 +148,9 @@ func TestStandings_QueueOfAnotherState_NamesIt(t *testing.T) {
 			t.Errorf("what is held stands at %+v", s)
 		}
 		set(t, e, engine.QueueChange{Paused: new(true)})
-		standingsUntil(t, looker, names, func(all map[string]engine.Standing) bool { return all["held"].Paused && all["spared"].Paused })
+		standingsUntil(t, looker, names, func(all map[string]engine.QueuePosition) bool { return all["held"].Paused && all["spared"].Paused })
 		set(t, e, engine.QueueChange{Paused: new(false)})
 		change <- func() { holding, away = false, false }
-		standingsUntil(t, looker, names, func(all map[string]engine.Standing) bool { return len(all) == 1 })
+		standingsUntil(t, looker, names, func(all map[string]engine.QueuePosition) bool { return len(all) == 1 })
 	})
 }

@@ -27,8 +27,8 @@ const (
 	Dead    State = "dead"    // tried often enough
 )
 
-// Notice is one event to be told to one address.
-type Notice struct {
+// Notification is one event to be told to one address.
+type Notification struct {
 	ID         int64 // grows with time
 	Address    string
 	Event      Type
@@ -58,12 +58,12 @@ type Mail struct {
 	Subscription string
 	Address      string
 	Created      time.Time
-	Groups       []NoticeGroup // failures first
-	Notices      []Notice      // the first of those it tells, oldest first
+	Groups       []NotificationGroup // failures first
+	Notices      []Notification      // the first of those it tells, oldest first
 }
 
-// NoticeGroup counts the notices of a message that have an event and a code in common.
-type NoticeGroup struct {
+// NotificationGroup counts the notices of a message that have an event and a code in common.
+type NotificationGroup struct {
 	Event Type
 	Code  string // empty for recoveries
 	Count int

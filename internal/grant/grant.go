@@ -16,18 +16,18 @@ import (
 	"sluice/internal/video"
 )
 
-// Way is how a grant travels.
-type Way string
+// Delivery is how a grant travels.
+type Delivery string
 
 // The ways.
 const (
-	Cookies  Way = "cookies"  // by cookies that the viewer sends along; addresses stay plain
-	URL      Way = "url"      // in the address of one file
-	Manifest Way = "manifest" // in the address of a manifest, whose every URI then carries it
+	Cookies  Delivery = "cookies"  // by cookies that the viewer sends along; addresses stay plain
+	URL      Delivery = "url"      // in the address of one file
+	Manifest Delivery = "manifest" // in the address of a manifest, whose every URI then carries it
 )
 
 // Ways returns every way.
-func Ways() []Way { return []Way{Cookies, URL, Manifest} }
+func Ways() []Delivery { return []Delivery{Cookies, URL, Manifest} }
 
 // Store is the records that grants are decided by. Each method is one transaction.
 type Store interface {
@@ -52,13 +52,13 @@ type Config struct {
 	Now     func() time.Time
 }
 
-// Giver gives grants. It may be used by many goroutines.
-type Giver struct{ Config }
+// Service gives grants. It may be used by many goroutines.
+type Service struct{ Config }
 
 // New makes a Giver.
-func New(c Config) *Giver {
+func New(c Config) *Service {
 	c.EdgeURL = strings.TrimRight(c.EdgeURL, "/")
-	return &Giver{c}
+	return &Service{c}
 }
 
 // Request asks for a grant of one of: a video, a playback of a video, or everything.
@@ -66,7 +66,7 @@ type Request struct {
 	Video         video.ID
 	Playback      video.PlaybackID
 	All           bool
-	Way           Way
+	Way           Delivery
 	Path          string        // of a file below the generation: "poster.jpg"; empty: all of them
 	For           time.Duration // 0: the usual time
 	NotBefore     time.Time     // zero: good at once
@@ -76,7 +76,7 @@ type Request struct {
 
 // Grant is what was given.
 type Grant struct {
-	Way        Way
+	Way        Delivery
 	Policy     video.Policy // of what it opens; empty for everything
 	Folder     string       // of addresses at the edge; empty for everything
 	Resource   string       // what the credential is for
@@ -88,7 +88,7 @@ type Grant struct {
 
 // Give gives p a grant. fault.NotFound (no_video, no_playback, no_file) for what is not there or out of p's reach; fault.Conflict (not_playable) for what
 // can't be watched yet; fault.Invalid (grant_bad_time, grant_not_whole) for what no grant can say.
-func (g *Giver) Give(ctx context.Context, p account.Principal, r Request) (Grant, error) {
+func (g *Service) Give(ctx context.Context, p account.Principal, r Request) (Grant, error) {
 	if r.All {
 		from, until, err := g.times(r, g.Usual)
 		if err != nil {
@@ -133,12 +133,12 @@ func (g *Giver) Give(ctx context.Context, p account.Principal, r Request) (Grant
 var manifests = map[string]bool{".m3u8": true, ".mpd": true}
 
 // whole is a time and the length of what is opened: players that can't get a new grant on their way, as the video elements of browsers and devices, reach the end.
-func (g *Giver) whole(life time.Duration, o opening) time.Duration {
+func (g *Service) whole(life time.Duration, o opening) time.Duration {
 	return min(life+o.output.Duration, g.Longest)
 }
 
 // times are when a grant begins, in the policy's sense (the last second before), and when it ends.
-func (g *Giver) times(r Request, usual time.Duration) (from, until time.Time, err error) {
+func (g *Service) times(r Request, usual time.Duration) (from, until time.Time, err error) {
 	now := g.Now()
 	until = now.Add(cmp.Or(r.For, usual)).Truncate(time.Second)
 	bad := func(message string) error { return fault.New(fault.Invalid, "grant", "grant_bad_time", message, nil) }
@@ -154,7 +154,7 @@ func (g *Giver) times(r Request, usual time.Duration) (from, until time.Time, er
 }
 
 // sooner is an end, in so long at most.
-func (g *Giver) sooner(until time.Time, most time.Duration) time.Time {
+func (g *Service) sooner(until time.Time, most time.Duration) time.Time {
 	if bound := g.Now().Add(most).Truncate(time.Second); bound.Before(until) {
 		return bound
 	}
@@ -162,7 +162,7 @@ func (g *Giver) sooner(until time.Time, most time.Duration) time.Time {
 }
 
 // everything grants what p may see. A policy can't name workspaces, which are in no address: so the key pair says for which ones it stands, and the edge heeds that.
-func (g *Giver) everything(ctx context.Context, p account.Principal, r Request, from, until time.Time) (Grant, error) {
+func (g *Service) everything(ctx context.Context, p account.Principal, r Request, from, until time.Time) (Grant, error) {
 	if r.MaxResolution != 0 || r.Path != "" || r.Way == Manifest {
 		return Grant{}, fault.New(fault.Invalid, "grant.all", "grant_not_whole", "A grant of everything has neither a path nor a cap, and there is no manifest of everything; name a video.", nil)
 	}
@@ -193,7 +193,7 @@ type opening struct {
 }
 
 // opening finds what is asked for, and decides whether p may have it.
-func (g *Giver) opening(ctx context.Context, p account.Principal, r Request) (o opening, err error) {
+func (g *Service) opening(ctx context.Context, p account.Principal, r Request) (o opening, err error) {
 	id, form := r.Video, video.Playback{}
 	if r.Playback != "" {
 		if form, _, err = g.Store.PlaybackByID(ctx, r.Playback, 0); err != nil {
@@ -238,13 +238,13 @@ func noPlayback() error {
 }
 
 // plain fills in the addresses of what is opened.
-func (g *Giver) plain(out *Grant, o opening) {
+func (g *Service) plain(out *Grant, o opening) {
 	out.HLS, out.DASH = g.address(o, o.output.HLS), g.address(o, o.output.DASH)
 	out.Poster, out.Thumbnail = g.address(o, o.output.Poster), g.address(o, o.output.Thumbnail)
 }
 
 // address is where a key of the video is at the edge, by the folder that is opened; empty for no key.
-func (g *Giver) address(o opening, key string) string {
+func (g *Service) address(o opening, key string) string {
 	below, ok := strings.CutPrefix(key, o.prefix+"/")
 	if !ok {
 		return ""
@@ -253,7 +253,7 @@ func (g *Giver) address(o opening, key string) string {
 }
 
 // file is the address of a file of the published generation, which must be one that a signature can be for.
-func (g *Giver) file(o opening, name string) (string, error) {
+func (g *Service) file(o opening, name string) (string, error) {
 	at := g.address(o, fmt.Sprintf("%s/%d/%s", o.prefix, o.generation, name))
 	_, err := signing.Normalize(strings.TrimPrefix(at, g.EdgeURL))
 	if err != nil || at == "" || path.Clean("/"+name) != "/"+name {
@@ -263,7 +263,7 @@ func (g *Giver) file(o opening, name string) (string, error) {
 }
 
 // sign adds the credential to what was opened.
-func (g *Giver) sign(out Grant, r Request, o opening, signer signing.KeyPair, policy signing.Policy) (_ Grant, err error) {
+func (g *Service) sign(out Grant, r Request, o opening, signer signing.KeyPair, policy signing.Policy) (_ Grant, err error) {
 	out.Expires = policy.Expires
 	stream := strings.TrimSuffix(g.Address(g.EdgeURL, path.Dir(o.prefix)+"/"+o.folder+"/x"), "x")
 	switch {

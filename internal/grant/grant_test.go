@@ -49,7 +49,7 @@ func (s *shelf) AddPlayback(_ context.Context, p video.PlaybackForm) (video.Play
 
 // stage is a Giver over them.
 type stage struct {
-	*Giver
+	*Service
 	*shelf
 	t     *testing.T
 	store *catalog.Store
@@ -71,7 +71,7 @@ func open(t *testing.T) *stage {
 		}
 	})
 	s := &stage{t: t, store: store, clock: time.Now().Truncate(time.Second), shelf: &shelf{videos: map[video.ID]video.Video{}, playbacks: map[video.PlaybackID]video.Playback{}}}
-	s.Giver = New(Config{Store: s.shelf, Keys: s.keys(secret), EdgeURL: edge + "/", Usual: 12 * time.Hour, Longest: 7 * 24 * time.Hour, Members: time.Hour,
+	s.Service = New(Config{Store: s.shelf, Keys: s.keys(secret), EdgeURL: edge + "/", Usual: 12 * time.Hour, Longest: 7 * 24 * time.Hour, Members: time.Hour,
 		Now: func() time.Time { return s.clock }, Address: func(edge, key string) string {
 			elements := strings.Split(strings.TrimPrefix(key, "streams/"), "/")
 			for i := range elements {
@@ -313,7 +313,7 @@ func TestAGrantLastsForTheLengthOfTheVideo(t *testing.T) {
 		for _, way := range Ways() {
 			v := s.ready(c.policy, "main")
 			v.Output.Duration = c.length
-			c.asked.Video, c.asked.Way, c.asked.Path = v.ID, way, map[Way]string{URL: "poster.jpg"}[way]
+			c.asked.Video, c.asked.Way, c.asked.Path = v.ID, way, map[Delivery]string{URL: "poster.jpg"}[way]
 			g, err := s.Give(t.Context(), account.Operator(), c.asked)
 			if err != nil || !g.Expires.Equal(s.clock.Add(c.want)) {
 				t.Errorf("%s of %s, %+v: good for %s, want %s: %v", c.policy, c.length, c.asked, g.Expires.Sub(s.clock), c.want, err)

@@ -33,13 +33,13 @@ type KeyStore interface {
 	// KeyPairs returns all, the oldest first.
 	KeyPairs(ctx context.Context) ([]signing.Record, error)
 	// AddKeyPair keeps one more, and retires the one that it replaces, if any. fault.Conflict where its id is taken.
-	AddKeyPair(ctx context.Context, r signing.Record, act account.Act, replaced *account.Retirement) error
+	AddKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry, replaced *account.Retirement) error
 	// FirstKeyPair keeps one that is needed because there is none for its purpose and workspaces, and returns the one that is kept.
-	FirstKeyPair(ctx context.Context, r signing.Record, act account.Act) (signing.Record, error)
+	FirstKeyPair(ctx context.Context, r signing.Record, act account.AuditEntry) (signing.Record, error)
 	// RetireKeyPair has one sign no more from one time on, and open nothing from another.
 	RetireKeyPair(ctx context.Context, end account.Retirement) (signing.Record, error)
 	// RemoveKeyPair removes one that is retired. fault.Conflict where it is not yet.
-	RemoveKeyPair(ctx context.Context, id string, act account.Act) error
+	RemoveKeyPair(ctx context.Context, id string, act account.AuditEntry) error
 }
 
 // readKeys is how old the key pairs in memory may be that are signed with; edges ask for themselves.
@@ -48,7 +48,7 @@ const readKeys = 5 * time.Second
 // Keys is the key pairs of this installation. It may be used by many goroutines and many processes.
 type Keys struct {
 	store KeyStore
-	seal  *seal.Seal
+	seal  *seal.Box
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -297,9 +297,9 @@ func (k *Keys) retirement(ctx context.Context, id string, from time.Time, after 
 }
 
 // act is what somebody does to a key pair.
-func (k *Keys) act(ctx context.Context, what, id string) account.Act {
+func (k *Keys) act(ctx context.Context, what, id string) account.AuditEntry {
 	by, _ := account.From(ctx)
-	return account.Act{Time: k.now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address, Detail: map[string]string{"key_pair": id}}
+	return account.AuditEntry{Time: k.now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address, Detail: map[string]string{"key_pair": id}}
 }
 
 // changed has the next signature look at the store again, and says so in the log.

@@ -19,8 +19,8 @@ func Served(password string) (string, error) {
 // Hashes returns how many argon2id runs there were, and how many at most side by side.
 func (s *Service) Hashes() (runs, peak int64) { return s.hasher.runs.Load(), s.hasher.peak.Load() }
 
-// Cheap is a password's hash of another cost than today's.
-func Cheap(password string) (string, error) {
+// CheapHash is a password's hash of another cost than today's.
+func CheapHash(password string) (string, error) {
 	c, salt := cost{memory: 32, time: 1, lanes: 1}, make([]byte, saltBytes)
 	key, err := newHasher(1).run(context.Background(), normal(password), salt, c, keyBytes)
 	return encode(c, salt, key), err

@@ -81,7 +81,7 @@ func (s *Service) self(ctx context.Context, by account.Principal) (account.Login
 
 // shown counts a try at a user's second factor and reads what it stands for. Where it is an app's code that is wrong, that is recorded; what may only be spent once is found
 // out when it is spent.
-func (s *Service) shown(ctx context.Context, by account.Principal, login account.Login, code string) (shown account.Shown, strikes string, err error) {
+func (s *Service) shown(ctx context.Context, by account.Principal, login account.Login, code string) (shown account.SecondFactorProof, strikes string, err error) {
 	caller := account.CallerOf(ctx)
 	strikes, address := factorStrikes(login.ID), addressStrikes(caller.Address)
 	if own, ok := s.factorPlace(login, caller); ok { // somebody who has the password alone does not keep the user out
@@ -97,7 +97,7 @@ func (s *Service) shown(ctx context.Context, by account.Principal, login account
 		return r
 	}, code))
 	if len(plain) == recoveryChars {
-		return account.Shown{Recovery: recoveryDigest(login.ID, plain)}, strikes, nil
+		return account.SecondFactorProof{Recovery: recoveryDigest(login.ID, plain)}, strikes, nil
 	}
 	secret, ok := s.Seal.Open(login.ID, login.Factor.Sealed)
 	if !ok {
@@ -105,7 +105,7 @@ func (s *Service) shown(ctx context.Context, by account.Principal, login account
 		return shown, strikes, fault.New(fault.Conflict, "identity.factor", "factor_lost", "The server has lost what your app's codes are checked by; use a recovery code, or ask an administrator to reset your second factor.", nil)
 	}
 	if step, ok := stepOf(string(secret), plain, s.Now()); ok && step > login.Factor.Step {
-		return account.Shown{Step: step}, strikes, nil
+		return account.SecondFactorProof{Step: step}, strikes, nil
 	}
 	return shown, strikes, s.wrong(ctx, by, login)
 }
@@ -150,7 +150,7 @@ func (s *Service) unspent(ctx context.Context, by account.Principal, login accou
 // again has by, who is signed in with a browser, prove once more who they are, before anything about their second factor changes: by password, and by the factor that
 // they have. For a first one it does that they have just signed in. fault.Forbidden, codes "password_required" and "code_required"; fault.Invalid, codes "wrong_password" and
 // "wrong_code"; fault.Limited, code "try_later"; fault.Conflict, code "external_user".
-func (s *Service) again(ctx context.Context, by account.Principal, password, code string) (login account.Login, shown account.Shown, forgives []string, err error) {
+func (s *Service) again(ctx context.Context, by account.Principal, password, code string) (login account.Login, shown account.SecondFactorProof, forgives []string, err error) {
 	const op = "identity.factor"
 	if by.Session == "" {
 		return login, shown, nil, needsSession()
@@ -199,7 +199,7 @@ func (s *Service) OfferFactor(ctx context.Context, by account.Principal, passwor
 		return account.Enrolment{}, err
 	}
 	now := s.Now()
-	err = s.Store.OfferFactor(ctx, account.Offer{Login: login, Shown: shown, Session: by.Session, Sealed: s.Seal.Close(by.Session, []byte(key.String())), Time: now, Forgives: forgives})
+	err = s.Store.OfferFactor(ctx, account.SecondFactorSetup{Login: login, Shown: shown, Session: by.Session, Sealed: s.Seal.Close(by.Session, []byte(key.String())), Time: now, Forgives: forgives})
 	if err != nil {
 		return account.Enrolment{}, s.unspent(ctx, by, login, err)
 	}
@@ -248,21 +248,21 @@ func (s *Service) FactorImage(ctx context.Context, by account.Principal) ([]byte
 
 // SetFactor makes what by was offered their second factor, once a code shows that their app has it. Every session of theirs ends, and a new one begins. fault.Gone, code
 // "offer_gone"; fault.Invalid, code "wrong_code".
-func (s *Service) SetFactor(ctx context.Context, by account.Principal, code string) (account.Secured, error) {
+func (s *Service) SetFactor(ctx context.Context, by account.Principal, code string) (account.SecondFactorEnabled, error) {
 	if err := by.Enrolling(); err != nil {
-		return account.Secured{}, err
+		return account.SecondFactorEnabled{}, err
 	}
 	asked, key, err := s.offered(ctx, by)
 	if err != nil {
-		return account.Secured{}, err
+		return account.SecondFactorEnabled{}, err
 	}
 	login, err := s.self(ctx, by)
 	if err != nil {
-		return account.Secured{}, err
+		return account.SecondFactorEnabled{}, err
 	}
 	step, ok := stepOf(key.Secret(), strings.ReplaceAll(code, " ", ""), s.Now())
 	if !ok { // nothing is to be guessed here: the session was told the secret
-		return account.Secured{}, fault.New(fault.Invalid, "identity.factor", "wrong_code", "This is not the code that the app shows for this server now; type it again, and check the clock of the app's device.", nil)
+		return account.SecondFactorEnabled{}, fault.New(fault.Invalid, "identity.factor", "wrong_code", "This is not the code that the app shows for this server now; type it again, and check the clock of the app's device.", nil)
 	}
 	codes, hashes := recovery(login.ID)
 	u, act := login.User, s.act(ctx, account.FactorSet, by, login.User)
@@ -279,9 +279,9 @@ func (s *Service) SetFactor(ctx context.Context, by account.Principal, code stri
 		err = offerGone()
 	}
 	if err != nil {
-		return account.Secured{}, err
+		return account.SecondFactorEnabled{}, err
 	}
-	return account.Secured{Admission: s.admission(u, login.Hash, session, value), Recovery: codes}, nil
+	return account.SecondFactorEnabled{Admission: s.admission(u, login.Hash, session, value), Recovery: codes}, nil
 }
 
 // recovery makes recovery codes, as people keep them, and what is kept of them here.
@@ -315,12 +315,12 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, by account.Principal, p
 }
 
 // having is again for who has a second factor.
-func (s *Service) having(ctx context.Context, by account.Principal, password, code string) (account.Login, account.Shown, []string, error) {
+func (s *Service) having(ctx context.Context, by account.Principal, password, code string) (account.Login, account.SecondFactorProof, []string, error) {
 	if err := by.Settled(); err != nil {
-		return account.Login{}, account.Shown{}, nil, err
+		return account.Login{}, account.SecondFactorProof{}, nil, err
 	}
 	if by.Session != "" && by.Proven.IsZero() {
-		return account.Login{}, account.Shown{}, nil, fault.New(fault.Conflict, "identity.factor", "no_factor", "You have no second factor; set one up first.", nil)
+		return account.Login{}, account.SecondFactorProof{}, nil, fault.New(fault.Conflict, "identity.factor", "no_factor", "You have no second factor; set one up first.", nil)
 	}
 	return s.again(ctx, by, password, code)
 }

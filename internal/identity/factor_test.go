@@ -253,7 +253,7 @@ func TestGuessesAtASecondFactorWaitAndNeverForEver(t *testing.T) {
 			_, err := w.Prove(w.from("203.0.113.9", ""), address, "000000")
 			w.refused(err, "wrong_code")
 		}
-		w.must(w.store.Strike(w.Context(), []string{"address:203.0.113.9"}, func(_ string, was account.Strikes) account.Strikes {
+		w.must(w.store.Strike(w.Context(), []string{"address:203.0.113.9"}, func(_ string, was account.FailureCount) account.FailureCount {
 			if was.Count != 3 {
 				w.Errorf("an address has guessed %d times, want 3", was.Count)
 			}
@@ -363,7 +363,7 @@ func TestWhoMustHaveASecondFactorCanDoNothingButSetOneUp(t *testing.T) {
 		if p, err := w.ask(seen); err != nil || !p.MustEnrol {
 			w.Errorf("%+v %v", p, err)
 		}
-		visitor, err := w.Admit(w.from(home, ""), account.Visitor{ID: account.ExternalPrefix + "x", Email: "x@example.com", Role: account.Admin})
+		visitor, err := w.Admit(w.from(home, ""), account.ExternalUser{ID: account.ExternalPrefix + "x", Email: "x@example.com", Role: account.Admin})
 		w.must(err)
 		p, err = w.ask(value(w.T, visitor.Cookie))
 		w.must(err)

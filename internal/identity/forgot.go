@@ -29,7 +29,7 @@ func (s *Service) Forgot(ctx context.Context, email string) error {
 	now, wait, drop := s.Now(), time.Duration(0), false
 	from := account.CallerOf(ctx).Address
 	address := forgotStrikes(from)
-	err := s.Store.Strike(ctx, []string{address, mailboxStrikes(email)}, func(name string, was account.Strikes) account.Strikes {
+	err := s.Store.Strike(ctx, []string{address, mailboxStrikes(email)}, func(name string, was account.FailureCount) account.FailureCount {
 		left := was.Until.Sub(now)
 		switch {
 		case name == address && left > 0:
@@ -68,8 +68,8 @@ func (s *Service) forgot(ctx context.Context, a engine.Attempt) error {
 		return fault.New(fault.Invalid, "identity.forgot", "bad_job", "The job's arguments are not those of a forgotten password.", err)
 	}
 	code, now := secret(), s.Now()
-	act := account.Act{Time: now, What: account.PasswordForgotten, Address: asked.Address}
-	letter := account.Letter{Kind: account.ForgottenLetter, Secret: code, Expires: now.Add(codeFor), Created: now}
+	act := account.AuditEntry{Time: now, What: account.PasswordForgotten, Address: asked.Address}
+	letter := account.Message{Kind: account.ForgottenLetter, Secret: code, Expires: now.Add(codeFor), Created: now}
 	return s.Store.OfferCode(ctx, asked.Email, digest(code), letter, act, a.Handle)
 }
 

@@ -30,13 +30,13 @@ import (
 // Config is what a Service is made from.
 type Config struct {
 	Store  Store
-	Cookie string         // name of the session's cookie
-	Secure bool           // whether the cookie goes over TLS alone
-	Mail   bool           // whether letters are sent; else they wait in the outbox
-	Hashes int            // argon2id runs side by side; 0 for one
-	Site   string         // what the apps of second factors call this server
-	Seal   *seal.Seal     // of the secrets of second factors; nil where nobody signs in
-	Demand account.Demand // who must have a second factor; empty for nobody
+	Cookie string                     // name of the session's cookie
+	Secure bool                       // whether the cookie goes over TLS alone
+	Mail   bool                       // whether letters are sent; else they wait in the outbox
+	Hashes int                        // argon2id runs side by side; 0 for one
+	Site   string                     // what the apps of second factors call this server
+	Seal   *seal.Box                  // of the secrets of second factors; nil where nobody signs in
+	Demand account.SecondFactorPolicy // who must have a second factor; empty for nobody
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -88,8 +88,8 @@ func digest(secret string) string {
 func (s *Service) id() string { return string(video.NewID(s.Now())) }
 
 // act is what by does to a user.
-func (s *Service) act(ctx context.Context, what string, by account.Principal, to account.User, detail ...string) account.Act {
-	a := account.Act{Time: s.Now(), What: what, By: by.ID, ByName: by.Name, User: to.ID, UserName: to.Email, Address: account.CallerOf(ctx).Address}
+func (s *Service) act(ctx context.Context, what string, by account.Principal, to account.User, detail ...string) account.AuditEntry {
+	a := account.AuditEntry{Time: s.Now(), What: what, By: by.ID, ByName: by.Name, User: to.ID, UserName: to.Email, Address: account.CallerOf(ctx).Address}
 	for i := 0; i+1 < len(detail); i += 2 {
 		if a.Detail == nil {
 			a.Detail = map[string]string{}

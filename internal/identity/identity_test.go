@@ -67,7 +67,7 @@ func TestATemporaryPasswordExpires(t *testing.T) {
 	})
 }
 
-func letters(w *world) []account.Letter {
+func letters(w *world) []account.Message {
 	w.Helper()
 	all, err := w.Letters(w.Context(), "", 0, 0)
 	w.must(err)
@@ -257,7 +257,7 @@ func TestAForgottenPasswordIsReplacedByOneCodeOnce(t *testing.T) {
 	})
 }
 
-func audit(w *world, user string) []account.Act {
+func audit(w *world, user string) []account.AuditEntry {
 	w.Helper()
 	all, err := w.Acts(w.Context(), user, 0, 0)
 	w.must(err)

@@ -26,7 +26,7 @@ const (
 // link. Where the audit log cannot be written, the exchange fails and the code stays valid.
 type Links struct {
 	Now    func() time.Time
-	Record func(ctx context.Context, act account.Act) error // writes to the audit log
+	Record func(ctx context.Context, act account.AuditEntry) error // writes to the audit log
 
 	mu    sync.Mutex
 	codes map[string]time.Time // digest → end
@@ -92,7 +92,7 @@ func (l *Links) End(ctx context.Context, authorization string) (was bool, err er
 
 func (l *Links) record(ctx context.Context, what string) error {
 	by := account.Operator()
-	return l.Record(ctx, account.Act{Time: l.Now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address})
+	return l.Record(ctx, account.AuditEntry{Time: l.Now(), What: what, By: by.ID, ByName: by.Name, Address: account.CallerOf(ctx).Address})
 }
 
 // Authenticate knows the tokens that links were exchanged for.

@@ -19,7 +19,7 @@ func TestLink_Code_WorksOnceForAnHour(t *testing.T) {
 	clock := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	var acts []string
 	var broken error
-	l := &identity.Links{Now: func() time.Time { return clock }, Record: func(_ context.Context, a account.Act) error {
+	l := &identity.Links{Now: func() time.Time { return clock }, Record: func(_ context.Context, a account.AuditEntry) error {
 		if broken == nil {
 			acts = append(acts, a.ByName+" "+a.What)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // Programs returns the programs that by, or another user, has let in by signing in there, and that hold what is good still, by name.
-func (s *Service) Programs(ctx context.Context, by account.Principal, user string) ([]account.Program, error) {
+func (s *Service) Programs(ctx context.Context, by account.Principal, user string) ([]account.ConnectedApp, error) {
 	u, err := s.whose(ctx, by, user)
 	if err != nil {
 		return nil, err

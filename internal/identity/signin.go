@@ -54,7 +54,7 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (account.A
 	if login.Factor.Sealed != "" {
 		what = account.SignInBegun
 	}
-	opening := account.Opening{Login: login, Rehashed: login.Hash, Forgives: try.forgives, Act: s.act(ctx, what, self(login.User), login.User)}
+	opening := account.NewSession{Login: login, Rehashed: login.Hash, Forgives: try.forgives, Act: s.act(ctx, what, self(login.User), login.User)}
 	if stale {
 		if opening.Rehashed, err = s.hasher.hash(ctx, password); err != nil {
 			return account.Admission{}, err
@@ -119,15 +119,15 @@ func (s *Service) admission(u account.User, hash string, session account.Session
 }
 
 // SignOut ends the session that by came with, and returns what is left to do of that.
-func (s *Service) SignOut(ctx context.Context, by account.Principal) (account.Departure, error) {
+func (s *Service) SignOut(ctx context.Context, by account.Principal) (account.SignOut, error) {
 	if by.Session == "" {
-		return account.Departure{}, needsSession()
+		return account.SignOut{}, needsSession()
 	}
 	hint, err := s.Store.Leave(ctx, by.ID, by.Session, s.act(ctx, account.SignedOut, by, account.User{ID: by.ID, Email: by.Name}))
 	if fault.Is(err, fault.NotFound) {
 		err = nil // somebody else ended it a moment ago
 	}
-	return account.Departure{Cookie: s.cookie("", time.Time{}), Hint: hint}, err
+	return account.SignOut{Cookie: s.cookie("", time.Time{}), Hint: hint}, err
 }
 
 func needsSession() error {

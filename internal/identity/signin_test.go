@@ -70,7 +70,7 @@ func TestFailuresMakeTheNextTryWaitAndNeverForEver(t *testing.T) {
 		for range 14 {
 			err := fail()
 			w.refused(err, "try_later")
-			var wait identity.Wait
+			var wait identity.RetryAfterError
 			if !errors.As(err, &wait) {
 				w.Fatal(err)
 			}
@@ -129,8 +129,8 @@ func TestAnAddressThatGuessesManyUsersWaitsToo(t *testing.T) {
 // guessFrom puts an address where many guesses put it (TestAnAddressThatGuessesManyUsersWaitsToo), without their hashes.
 func (w *world) guessFrom(address string) {
 	w.Helper()
-	w.must(w.store.Strike(w.Context(), []string{"address:" + address}, func(string, account.Strikes) account.Strikes {
-		return account.Strikes{Count: 30, Last: w.now(), Until: w.now().Add(time.Minute)}
+	w.must(w.store.Strike(w.Context(), []string{"address:" + address}, func(string, account.FailureCount) account.FailureCount {
+		return account.FailureCount{Count: 30, Last: w.now(), Until: w.now().Add(time.Minute)}
 	}, nil))
 	_, err := w.SignIn(w.from(address, ""), "nobody@example.com", "wrong")
 	w.refused(err, "try_later")
@@ -259,8 +259,8 @@ func TestSignIn_AnotherAddressOfTheKnownIPv6Network_IsKnown(t *testing.T) {
 				w.must(err)
 			}
 		}
-		w.must(w.store.Strike(w.Context(), []string{"address:2001:db8::/64"}, func(string, account.Strikes) account.Strikes {
-			return account.Strikes{Count: 30, Last: w.now(), Until: w.now().Add(time.Minute)}
+		w.must(w.store.Strike(w.Context(), []string{"address:2001:db8::/64"}, func(string, account.FailureCount) account.FailureCount {
+			return account.FailureCount{Count: 30, Last: w.now(), Until: w.now().Add(time.Minute)}
 		}, nil))
 		w.signIn("2001:db8::2", u.Email, own)
 		_, err := w.SignIn(w.from("2001:db8::2", ""), "new@example.com", own)
@@ -373,9 +373,9 @@ func TestAHashOfAnotherCostIsMadeAnewAtTheNextSignIn(t *testing.T) {
 		u, _ := w.user("ada@example.com", account.Viewer)
 		login, err := w.store.Account(w.Context(), u.ID)
 		w.must(err)
-		cheap, err := identity.Cheap(own)
+		cheap, err := identity.CheapHash(own)
 		w.must(err)
-		w.must(w.store.SetPassword(w.Context(), account.NewPassword{Login: login, Fresh: cheap, Act: account.Act{Time: w.now()}}))
+		w.must(w.store.SetPassword(w.Context(), account.NewPassword{Login: login, Fresh: cheap, Act: account.AuditEntry{Time: w.now()}}))
 		w.signIn(home, u.Email, own)
 		login, err = w.store.Account(w.Context(), u.ID)
 		w.must(err)
@@ -402,12 +402,12 @@ func (c *counted) Account(ctx context.Context, id string) (account.Login, error)
 	return c.Store.Account(ctx, id)
 }
 
-func (c *counted) Strike(ctx context.Context, names []string, change func(string, account.Strikes) account.Strikes, act *account.Act) error {
+func (c *counted) Strike(ctx context.Context, names []string, change func(string, account.FailureCount) account.FailureCount, act *account.AuditEntry) error {
 	c.asked = append(c.asked, fmt.Sprint("Strike ", len(names), " ", act != nil))
 	return c.Store.Strike(ctx, names, change, act)
 }
 
-func (c *counted) Open(ctx context.Context, o account.Opening) error {
+func (c *counted) Open(ctx context.Context, o account.NewSession) error {
 	c.asked = append(c.asked, "Open")
 	return c.Store.Open(ctx, o)
 }

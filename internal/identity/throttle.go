@@ -25,7 +25,7 @@ var (
 )
 
 // strike is one failure more.
-func (b backoff) strike(was account.Strikes, now time.Time) account.Strikes {
+func (b backoff) strike(was account.FailureCount, now time.Time) account.FailureCount {
 	count := was.Count
 	since := was.Last
 	if was.Until.After(since) { // having to wait is no quiet spell
@@ -34,7 +34,7 @@ func (b backoff) strike(was account.Strikes, now time.Time) account.Strikes {
 	if spells := now.Sub(since) / b.quiet; !since.IsZero() && spells > 0 {
 		count >>= min(spells, 62)
 	}
-	s := account.Strikes{Count: count + 1, Last: now, Until: was.Until}
+	s := account.FailureCount{Count: count + 1, Last: now, Until: was.Until}
 	if over := s.Count - b.free; over >= 0 {
 		wait := b.most
 		if over < 30 {
@@ -47,16 +47,16 @@ func (b backoff) strike(was account.Strikes, now time.Time) account.Strikes {
 
 // later is the refusal of a try that comes too soon.
 func later(wait time.Duration) error {
-	return fault.New(fault.Limited, "identity.throttle", "try_later", "There were too many tries; wait a while, then try again.", Wait(wait))
+	return fault.New(fault.Limited, "identity.throttle", "try_later", "There were too many tries; wait a while, then try again.", RetryAfterError(wait))
 }
 
-// Wait is the cause of a refusal that ends by itself: how long that takes.
-type Wait time.Duration
+// RetryAfterError is the cause of a refusal that ends by itself: how long that takes.
+type RetryAfterError time.Duration
 
-func (w Wait) Error() string { return "for " + time.Duration(w).Round(time.Second).String() }
+func (w RetryAfterError) Error() string { return "for " + time.Duration(w).Round(time.Second).String() }
 
 // RetryAfter is the wait in whole seconds, at least one (RFC 9110 §10.2.3).
-func (w Wait) RetryAfter() int {
+func (w RetryAfterError) RetryAfter() int {
 	return int(max(time.Second, time.Duration(w)+time.Second-time.Nanosecond) / time.Second)
 }
 
@@ -83,7 +83,7 @@ func (s *Service) admit(ctx context.Context, user, address string) error {
 	if address != "" {
 		names = []string{address, user} // in this order: a < u
 	}
-	err := s.Store.Strike(ctx, names, func(name string, was account.Strikes) account.Strikes {
+	err := s.Store.Strike(ctx, names, func(name string, was account.FailureCount) account.FailureCount {
 		if left := was.Until.Sub(now); left > 0 {
 			wait = max(wait, left)
 		}
@@ -115,7 +115,7 @@ func (s *Service) attempt(ctx context.Context, l account.Login, email string, ca
 	}
 	now, general, address := s.Now(), userStrikes(email), addressStrikes(caller.Address)
 	a := attempt{place: placeStrikes(email, caller.Address)}
-	err := s.Store.Strike(ctx, []string{address, general, a.place}, func(name string, was account.Strikes) account.Strikes {
+	err := s.Store.Strike(ctx, []string{address, general, a.place}, func(name string, was account.FailureCount) account.FailureCount {
 		left := max(0, was.Until.Sub(now))
 		switch name {
 		case address: // first, because a < u
@@ -142,13 +142,13 @@ func (s *Service) attempt(ctx context.Context, l account.Login, email string, ca
 // hold refuses a held try after its password was compared: like every other one from there, and without a failure more
 // for the address, which would lengthen the wait for known users alone. A guess that was open is recorded.
 func (s *Service) hold(ctx context.Context, l account.Login, a attempt) error {
-	var act *account.Act
+	var act *account.AuditEntry
 	if l.Known && !a.shut {
 		failed := s.act(ctx, account.SignInFailed, account.Principal{}, l.User)
 		act = &failed
 		s.Log.Warn("a sign-in failed", "user", l.ID, "address", failed.Address)
 	}
-	same := func(_ string, was account.Strikes) account.Strikes { return was }
+	same := func(_ string, was account.FailureCount) account.FailureCount { return was }
 	if err := s.Store.Strike(ctx, []string{a.place}, same, act); err != nil {
 		return err
 	}
@@ -156,6 +156,6 @@ func (s *Service) hold(ctx context.Context, l account.Login, a attempt) error {
 }
 
 // blame counts a failure from an address.
-func (s *Service) blame(ctx context.Context, address string, act account.Act) error {
-	return s.Store.Strike(ctx, []string{address}, func(_ string, was account.Strikes) account.Strikes { return perAddress.strike(was, act.Time) }, &act)
+func (s *Service) blame(ctx context.Context, address string, act account.AuditEntry) error {
+	return s.Store.Strike(ctx, []string{address}, func(_ string, was account.FailureCount) account.FailureCount { return perAddress.strike(was, act.Time) }, &act)
 }

@@ -21,7 +21,7 @@ func (s *Service) User(ctx context.Context, id string) (account.User, error) {
 }
 
 // temporary makes a temporary password for a user.
-func (s *Service) temporary(ctx context.Context, kind account.LetterKind, what string, by account.Principal, u account.User) (account.Temporary, error) {
+func (s *Service) temporary(ctx context.Context, kind account.MessageKind, what string, by account.Principal, u account.User) (account.Temporary, error) {
 	password := secret()
 	hash, err := s.hasher.hash(ctx, password)
 	return account.Temporary{
@@ -54,7 +54,7 @@ func (s *Service) ForceReset(ctx context.Context, by account.Principal, id strin
 	return s.reissue(ctx, by, id, account.ForcedLetter, account.PasswordForced)
 }
 
-func (s *Service) reissue(ctx context.Context, by account.Principal, id string, kind account.LetterKind, what string) (account.User, error) {
+func (s *Service) reissue(ctx context.Context, by account.Principal, id string, kind account.MessageKind, what string) (account.User, error) {
 	u, err := s.User(ctx, id)
 	if err != nil {
 		return u, err
@@ -149,16 +149,16 @@ func (s *Service) RemoveWorkspace(ctx context.Context, by account.Principal, id 
 }
 
 // Acts returns what was done by or to a user (empty for all), newest first.
-func (s *Service) Acts(ctx context.Context, user string, before int64, limit int) ([]account.Act, error) {
+func (s *Service) Acts(ctx context.Context, user string, before int64, limit int) ([]account.AuditEntry, error) {
 	return s.Store.Acts(ctx, user, before, limit)
 }
 
 // Letters returns letters in a state (empty for all), newest first, without their secrets.
-func (s *Service) Letters(ctx context.Context, state account.LetterState, before int64, limit int) ([]account.Letter, error) {
+func (s *Service) Letters(ctx context.Context, state account.MessageState, before int64, limit int) ([]account.Message, error) {
 	return s.Store.Letters(ctx, state, before, limit)
 }
 
 // Letter returns one letter. Its secret comes along where there is no mail server to take it, and who read it is recorded. fault.NotFound, code "no_letter".
-func (s *Service) Letter(ctx context.Context, by account.Principal, id int64) (account.Letter, error) {
+func (s *Service) Letter(ctx context.Context, by account.Principal, id int64) (account.Message, error) {
 	return s.Store.Letter(ctx, id, s.act(ctx, account.LetterRead, by, account.User{}, "letter", fmt.Sprint(id)))
 }

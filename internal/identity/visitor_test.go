@@ -8,12 +8,12 @@ import (
 	"sluice/internal/account"
 )
 
-func visitor(role account.Role, workspaces ...string) account.Visitor {
-	return account.Visitor{ID: account.ExternalPrefix + "abcdefghijklmnopqrstuvwxyz", Issuer: "https://login.example.com", Email: "root@example.com", Name: "Jane", Role: role, Workspaces: workspaces}
+func visitor(role account.Role, workspaces ...string) account.ExternalUser {
+	return account.ExternalUser{ID: account.ExternalPrefix + "abcdefghijklmnopqrstuvwxyz", Issuer: "https://login.example.com", Email: "root@example.com", Name: "Jane", Role: role, Workspaces: workspaces}
 }
 
 // comes opens a session and returns its cookie, and who it stands for.
-func (w *world) comes(who account.Visitor, old string) (string, account.Principal) {
+func (w *world) comes(who account.ExternalUser, old string) (string, account.Principal) {
 	w.Helper()
 	done, err := w.Admit(w.from(home, old), who)
 	w.must(err)
@@ -113,7 +113,7 @@ func TestWhomAnotherIssuerSignsInMayBeDisabledAndIsNotTheLastAdministrator(t *te
 
 func TestWhoSignsOutAtTheIssuerIsSignedOutHere(t *testing.T) {
 	each(t, func(w *world) {
-		of := func(id, party string) account.Visitor {
+		of := func(id, party string) account.ExternalUser {
 			who := visitor(account.Viewer, "main")
 			who.ID, who.Party, who.Hint = account.ExternalPrefix+id, party, "hint of "+party
 			return who
@@ -137,7 +137,7 @@ func TestWhoSignsOutAtTheIssuerIsSignedOutHere(t *testing.T) {
 			if id != "" {
 				id = account.ExternalPrefix + id
 			}
-			n, err := w.Expel(w.from(home, ""), "https://login.example.com", account.Expulsion{Token: token, Expires: time.Now().Add(time.Hour), User: id, Party: party})
+			n, err := w.Expel(w.from(home, ""), "https://login.example.com", account.BackchannelLogout{Token: token, Expires: time.Now().Add(time.Hour), User: id, Party: party})
 			if got := in(); err != nil || n != want || got != left {
 				w.Errorf("%s: %d ended, left %q, %v", token, n, got, err)
 			}

@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, os.Getenv("SLUICE_TEST_POSTGRES"))) }
 
 // sealing is of the secrets of second factors.
-var sealing = func() *seal.Seal {
+var sealing = func() *seal.Box {
 	s, err := seal.New([]byte("sixteen bytes or more"), "test")
 	if err != nil {
 		panic(err)
@@ -108,7 +108,7 @@ func (w *world) secret(user string) string {
 	all, err := w.Letters(w.Context(), "", 0, 100)
 	w.must(err)
 	for _, l := range all {
-		if l.User == user && slices.Contains([]account.LetterKind{account.InvitationLetter, account.ForcedLetter, account.ForgottenLetter}, l.Kind) {
+		if l.User == user && slices.Contains([]account.MessageKind{account.InvitationLetter, account.ForcedLetter, account.ForgottenLetter}, l.Kind) {
 			l, err := w.Letter(w.Context(), account.Operator(), l.ID)
 			w.must(err)
 			return l.Secret

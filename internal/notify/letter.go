@@ -36,11 +36,11 @@ func LetterJob(letter int64) engine.Job {
 // Letters keeps letters to holders of accounts. Each method is one transaction.
 type Letters interface {
 	// ClaimLetter returns a letter with its try counted. video.ErrStale, with the job completed, where it waits no more.
-	ClaimLetter(ctx context.Context, id int64, done engine.Handle) (account.Letter, error)
+	ClaimLetter(ctx context.Context, id int64, done engine.Handle) (account.Message, error)
 	// SettleLetter ends a letter as sent, refused or dead, forgets its secret and completes the job. video.ErrStale, with the job completed, where it waits no more.
-	SettleLetter(ctx context.Context, l account.Letter, state account.LetterState, why account.Trouble, done engine.Handle) error
+	SettleLetter(ctx context.Context, l account.Message, state account.MessageState, why account.Trouble, done engine.Handle) error
 	// DelayLetter notes why a letter was not sent at this try.
-	DelayLetter(ctx context.Context, l account.Letter, why account.Trouble) error
+	DelayLetter(ctx context.Context, l account.Message, why account.Trouble) error
 	// WakeLetters inserts the jobs of letters that wait and have none: after a start without mail, or a loss. It returns how many.
 	WakeLetters(ctx context.Context) (int, error)
 }
@@ -89,7 +89,7 @@ func (m *Mailer) letter(ctx context.Context, a engine.Attempt) error {
 	return errors.Join(err, m.Letters.DelayLetter(ctx, l, why))
 }
 
-func (m *Mailer) settleLetter(ctx context.Context, l account.Letter, state account.LetterState, why account.Trouble, done engine.Handle) error {
+func (m *Mailer) settleLetter(ctx context.Context, l account.Message, state account.MessageState, why account.Trouble, done engine.Handle) error {
 	return patiently(ctx, func(ctx context.Context) error { return m.Letters.SettleLetter(ctx, l, state, why, done) })
 }
 
@@ -112,7 +112,7 @@ type words struct {
 }
 
 // letterWords says it. The code is behind #: browsers send that to nobody, so that it is in no log of a proxy.
-func letterWords(l account.Letter, publicURL string) words {
+func letterWords(l account.Message, publicURL string) words {
 	const until = "2 January 2006, 15:04 UTC"
 	w := words{Host: strings.TrimPrefix(strings.TrimPrefix(publicURL, "https://"), "http://"), Link: publicURL + "/#/signin"}
 	end := l.Expires.UTC().Format(until)
@@ -154,14 +154,14 @@ func letterWords(l account.Letter, publicURL string) words {
 }
 
 // LetterText is what a letter says, for administrators who pass it on by other means.
-func LetterText(l account.Letter, publicURL string) (subject, text string) {
+func LetterText(l account.Message, publicURL string) (subject, text string) {
 	w := letterWords(l, publicURL)
 	var b strings.Builder
 	_ = letterText.ExecuteTemplate(&b, "letter.txt", w) // a Builder takes everything, and tests execute the template
 	return w.Title, b.String()
 }
 
-func (m *Mailer) composeLetter(l account.Letter) (*gomail.Msg, error) {
+func (m *Mailer) composeLetter(l account.Message) (*gomail.Msg, error) {
 	w := letterWords(l, m.PublicURL)
 	msg, err := m.envelope(l.Address, w.Title, l.Created, fmt.Sprintf("sluice.letter.%d.%d", l.ID, l.Created.UnixMilli()))
 	if err == nil {

@@ -131,7 +131,7 @@ func be(n int) string {
 	return "are"
 }
 
-func times(g event.NoticeGroup) string {
+func times(g event.NotificationGroup) string {
 	title := g.Code
 	if g.Event == event.VideoRecovered {
 		title = "Ready again"
@@ -155,7 +155,7 @@ func subject(mail event.Mail, headline string) string {
 }
 
 // span is when the first and the last notice were written.
-func span(notices []event.Notice) string {
+func span(notices []event.Notification) string {
 	if len(notices) == 0 {
 		return ""
 	}

@@ -202,9 +202,9 @@ func (w world) until(what string, f func() bool) {
 }
 
 // states waits until all notices are in a state.
-func (w world) states(want event.State) []event.Notice {
+func (w world) states(want event.State) []event.Notification {
 	w.Helper()
-	var all []event.Notice
+	var all []event.Notification
 	w.until("notice "+string(want), func() bool {
 		var err error
 		all, err = w.Outbox(w.Context(), "", 0, 0)

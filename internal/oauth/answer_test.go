@@ -21,14 +21,14 @@ func TestTheCookieOfASignInIsSealedAndOfThisBrowserAlone(t *testing.T) {
 	is, nonce, asked := staged(t, false, nil)
 	e, _ := is.trusting(func(c *ExternalConfig) { c.DefaultRole = "viewer" })
 	here := &hall{t: t}
-	party := func(public string) *Party {
-		p, err := NewParty(PartyConfig{External: e, Client: "house", Scopes: []string{"openid"}, Public: public, Seal: []byte("a secret of the folder"), Admit: here.admit, Refused: here.refused})
+	party := func(public string) *RelyingParty {
+		p, err := NewRelyingParty(RelyingPartyConfig{External: e, Client: "house", Scopes: []string{"openid"}, Public: public, Seal: []byte("a secret of the folder"), Admit: here.admit, Refused: here.refused})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	ask := func(p *Party, method, path, cookie string) *http.Response {
+	ask := func(p *RelyingParty, method, path, cookie string) *http.Response {
 		r, w := httptest.NewRequestWithContext(t.Context(), method, path, nil), httptest.NewRecorder()
 		r.Header.Set("Cookie", cookie)
 		p.ServeHTTP(w, r)
@@ -83,7 +83,7 @@ func TestTheCookieOfASignInIsSealedAndOfThisBrowserAlone(t *testing.T) {
 }
 
 // brought is an issuer that gives an access token along with each ID token of somebody who has no roles in it. said changes the access token's claims.
-func brought(t *testing.T, said map[string]any) (who account.Visitor, admitted bool) {
+func brought(t *testing.T, said map[string]any) (who account.ExternalUser, admitted bool) {
 	t.Helper()
 	is, nonce, claims := startIssuer(t), &atomic.Value{}, map[string]any{}
 	is.party(t, false, func(url.Values) map[string]any {
@@ -94,7 +94,7 @@ func brought(t *testing.T, said map[string]any) (who account.Visitor, admitted b
 		}
 		return map[string]any{"access_token": is.sign(t, access), "token_type": "Bearer", "expires_in": 60, "id_token": is.sign(t, claims, "typ", "JWT")}
 	})
-	h := openHall(t, is.URL, func(e *ExternalConfig, _ *PartyConfig) { e.WorkspaceClaim = "teams" })
+	h := openHall(t, is.URL, func(e *ExternalConfig, _ *RelyingPartyConfig) { e.WorkspaceClaim = "teams" })
 	s := newSurfer(t)
 	q := s.ask(h)
 	nonce.Store(q.Get("nonce"))
@@ -174,7 +174,7 @@ func TestNothingIsAskedByAWayThatIsLessSecureThanTheIssuer(t *testing.T) {
 		}))
 		t.Cleanup(safe.Close)
 		issuer = safe.URL
-		config := func(e *ExternalConfig, _ *PartyConfig) { e.Transport = safe.Client().Transport }
+		config := func(e *ExternalConfig, _ *RelyingPartyConfig) { e.Transport = safe.Client().Transport }
 		e, _ := plain.trusting(func(c *ExternalConfig) { c.Issuer = issuer; config(c, nil) })
 		code := ""
 		if _, err := e.as(t, plain.sign(t, with(plain.claims(), "iss", issuer))); err != nil {

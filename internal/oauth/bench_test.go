@@ -37,7 +37,7 @@ func BenchmarkVerify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, _, err := p.access(key, c, account.Grant{}, "videos/read")
+	token, _, err := p.access(key, c, account.Consent{}, "videos/read")
 	if err != nil {
 		b.Fatal(err)
 	}

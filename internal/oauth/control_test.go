@@ -46,7 +46,7 @@ func TestAlgorithmsAreOfTheListAndOfTheirKey(t *testing.T) {
 func TestWhatAProgramMayNoMoreItsTokensMayNoMore(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		edit := func(id string, e account.ClientEdit) {
-			if _, err := w.store.EditClient(t.Context(), id, e, account.Act{What: account.ClientEdited}); err != nil {
+			if _, err := w.store.EditClient(t.Context(), id, e, account.AuditEntry{What: account.ClientEdited}); err != nil {
 				t.Fatal(err)
 			}
 			w.sleep(Fresh)
@@ -101,7 +101,7 @@ func TestEveryProcessHeedsWhatAnotherEnds(t *testing.T) {
 		w.sleep(Fresh)
 		at("a token that another process revoked", one, "invalid_token")
 		at("the other token", two, "")
-		if _, err := w.Renew(t.Context(), account.Act{What: account.KeysRotated}, true); err != nil {
+		if _, err := w.Renew(t.Context(), account.AuditEntry{What: account.KeysRotated}, true); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(time.Minute)
@@ -192,7 +192,7 @@ func TestWhoLearnsOfATokenAndOfAPersonIsWhoWasGivenIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		machine, _, err := w.access(key, service, account.Grant{}, "openid videos/read")
+		machine, _, err := w.access(key, service, account.Consent{}, "openid videos/read")
 		if err != nil {
 			t.Fatal(err)
 		}

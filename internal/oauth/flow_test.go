@@ -100,7 +100,7 @@ func TestGosClientCredentialsClientActsForAService(t *testing.T) {
 		}
 		tok := w.post(pathToken, c.ID, secret, url.Values{"grant_type": {"client_credentials"}}).str("access_token")
 		w.good("before", tok)
-		if err := w.store.RemoveClient(t.Context(), c.ID, account.Act{What: account.ClientRemoved}); err != nil {
+		if err := w.store.RemoveClient(t.Context(), c.ID, account.AuditEntry{What: account.ClientRemoved}); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(Fresh)
@@ -251,7 +251,7 @@ func TestARefreshTokenWorksOnceAndItsSecondUseEndsTheFamily(t *testing.T) {
 			t.Errorf("the log: %s", text)
 		}
 		acts, err := w.store.Acts(t.Context(), "ed", 0, 10)
-		if err != nil || len(acts) != 1 || acts[0].What != account.GrantReused || acts[0].Detail["client"] != w.web.ID || acts[0].Detail["used"] != "refresh token" {
+		if err != nil || len(acts) != 1 || acts[0].What != account.RefreshTokenReused || acts[0].Detail["client"] != w.web.ID || acts[0].Detail["used"] != "refresh token" {
 			t.Errorf("the record: %+v %v", acts, err)
 		}
 	})
@@ -264,7 +264,7 @@ func TestTheSecondUseOfACodeIsRecordedOnce(t *testing.T) {
 			w.redeem(code)
 		}
 		acts, err := w.store.Acts(t.Context(), "ed", 0, 10)
-		if err != nil || len(acts) != 1 || acts[0].What != account.GrantReused || acts[0].Detail["used"] != "code" {
+		if err != nil || len(acts) != 1 || acts[0].What != account.RefreshTokenReused || acts[0].Detail["used"] != "code" {
 			t.Errorf("%+v %v", acts, err)
 		}
 	})
@@ -311,7 +311,7 @@ func TestWhatIsWrongBeforeTheRedirectIsTrustedIsAPageForPeople(t *testing.T) {
 
 func TestANewKeySignsAtOnceAndWithdrawnOnesAreGoodForNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		act := account.Act{What: account.KeysRotated, By: "admin"}
+		act := account.AuditEntry{What: account.KeysRotated, By: "admin"}
 		kid := func(token string) string { h, _ := parts(t, token); s, _ := h["kid"].(string); return s }
 		first := w.tokens("ed")
 		next, err := w.Renew(t.Context(), act, false)
@@ -542,14 +542,14 @@ func TestWhoIsAskedWhetherToSignOutComesBackToTheProgram(t *testing.T) {
 			t.Error("it is taken for one to sign in")
 		}
 		none := []string{}
-		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &none}, account.Act{}); err != nil {
+		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &none}, account.AuditEntry{}); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(Fresh)
 		if to := w.Parted(t.Context(), id); to != "" {
 			t.Errorf("an address that is registered no more: %q", to)
 		}
-		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &w.web.Logouts}, account.Act{}); err != nil {
+		if _, err := w.store.EditClient(t.Context(), w.web.ID, account.ClientEdit{Logouts: &w.web.Logouts}, account.AuditEntry{}); err != nil {
 			t.Fatal(err)
 		}
 		w.sleep(requestLife)
@@ -602,7 +602,7 @@ func TestKeysTakeTurnsAndEveryProcessPublishesAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		foreign, _, err := other.access(key, service, account.Grant{}, "videos/read")
+		foreign, _, err := other.access(key, service, account.Consent{}, "videos/read")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -639,7 +639,7 @@ func TestWhatSomebodyTakesBackFromAProgramIsGoodNoMore(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].ID != w.web.ID || all[0].Grants != 2 {
 			t.Fatalf("%+v %v", all, err)
 		}
-		if err := w.store.EndProgram(t.Context(), "ed", w.web.ID, account.Act{What: account.ProgramEnded}); err != nil {
+		if err := w.store.EndProgram(t.Context(), "ed", w.web.ID, account.AuditEntry{What: account.ProgramEnded}); err != nil {
 			t.Fatal(err)
 		}
 		for _, a := range []went{one, two} {

@@ -36,7 +36,7 @@ const sealPurpose = "sluice oauth signing keys"
 // secret, or a folder that lost its own, work too.
 type ring struct {
 	store  Keys
-	seal   *seal.Seal
+	seal   *seal.Box
 	rotate time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -123,7 +123,7 @@ func (r *ring) make(ctx context.Context, signs time.Time) error {
 }
 
 // renew has a new key sign at once. The others are published until then at most.
-func (r *ring) renew(ctx context.Context, others time.Time, act account.Act) (account.SigningKey, error) {
+func (r *ring) renew(ctx context.Context, others time.Time, act account.AuditEntry) (account.SigningKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k, err := r.forge(r.now())
@@ -236,7 +236,7 @@ func (r *ring) set(ctx context.Context) (jose.JSONWebKeySet, error) {
 
 // Renew has a new key sign at once. Tokens of the others stay good until they expire; where withdraw is set the others are known no more, and no access token that is out is good
 // after a minute in any process.
-func (p *Provider) Renew(ctx context.Context, act account.Act, withdraw bool) (account.SigningKey, error) {
+func (p *Provider) Renew(ctx context.Context, act account.AuditEntry, withdraw bool) (account.SigningKey, error) {
 	others := p.Now()
 	if !withdraw {
 		others = others.Add(afterwards)

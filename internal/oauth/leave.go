@@ -31,7 +31,7 @@ const (
 )
 
 // hint is what a session keeps of an ID token, to show it to the issuer when somebody signs out there too.
-func (p *Party) hint(idToken string) string {
+func (p *RelyingParty) hint(idToken string) string {
 	if len(idToken) > mostHint {
 		idToken = "" // the issuer asks the person then
 	}
@@ -40,7 +40,7 @@ func (p *Party) hint(idToken string) string {
 
 // Leave returns where a browser goes that has just signed out here, to sign out at the issuer too (OpenID Connect RP-Initiated Logout §2); empty where the issuer has no such
 // address, or can't be asked for it: then the sign-out here has to do. Afterwards the issuer sends the browser back to the page.
-func (p *Party) Leave(ctx context.Context, hint string) string {
+func (p *RelyingParty) Leave(ctx context.Context, hint string) string {
 	text, ok := p.seal.Open(hintName, hint)
 	if !ok {
 		return ""
@@ -70,7 +70,7 @@ func (p *Party) Leave(ctx context.Context, hint string) string {
 }
 
 // farewell takes what the issuer tells of somebody who has signed out there, or was signed out (OpenID Connect Back-Channel Logout §2.5 to §2.8).
-func (p *Party) farewell(w http.ResponseWriter, r *http.Request) {
+func (p *RelyingParty) farewell(w http.ResponseWriter, r *http.Request) {
 	token, err := logoutToken(w, r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "invalid_request", "send one logout_token as application/x-www-form-urlencoded")
@@ -110,9 +110,9 @@ func logoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 }
 
 // farewell reads a logout token and refuses it unless all of it is as OpenID Connect Back-Channel Logout §2.6 has it.
-func (e *External) farewell(ctx context.Context, token, client string) (account.Expulsion, error) {
-	bad := func(cause error) (account.Expulsion, error) {
-		return account.Expulsion{}, fault.New(fault.Unauthorized, "oauth.logout", "bad_logout_token", "What the issuer tells of a sign-out can't be trusted, or is for another server; check oidc.client_id.", cause)
+func (e *External) farewell(ctx context.Context, token, client string) (account.BackchannelLogout, error) {
+	bad := func(cause error) (account.BackchannelLogout, error) {
+		return account.BackchannelLogout{}, fault.New(fault.Unauthorized, "oauth.logout", "bad_logout_token", "What the issuer tells of a sign-out can't be trusted, or is for another server; check oidc.client_id.", cause)
 	}
 	o, err := open(token, e.algs)
 	if err != nil {
@@ -123,7 +123,7 @@ func (e *External) farewell(ctx context.Context, token, client string) (account.
 	}
 	key, err := e.keys.find(ctx, o.kid, o.jws.Signatures[0].Protected.Algorithm)
 	if err != nil {
-		return account.Expulsion{}, err
+		return account.BackchannelLogout{}, err
 	}
 	if key == nil {
 		return bad(errors.New("no such key"))
@@ -136,7 +136,7 @@ func (e *External) farewell(ctx context.Context, token, client string) (account.
 	if err != nil {
 		return bad(err)
 	}
-	out := account.Expulsion{Token: "logout:" + hashOf(c.text("jti"))[:32], Expires: expires.Add(leeway), Party: e.party(c.text("sid"))}
+	out := account.BackchannelLogout{Token: "logout:" + hashOf(c.text("jti"))[:32], Expires: expires.Add(leeway), Party: e.party(c.text("sid"))}
 	if sub := c.text("sub"); sub != "" {
 		out.User = e.id(sub)
 	}

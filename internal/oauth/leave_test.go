@@ -48,14 +48,14 @@ func TestTheIssuerTellsWhoHasSignedOutThere(t *testing.T) {
 	}
 	for what, c := range map[string]struct {
 		form url.Values
-		want account.Expulsion
+		want account.BackchannelLogout
 	}{
-		"a session":             {good(), account.Expulsion{User: e.id("somebody"), Party: e.party("s-1")}},
-		"all of somebody":       {good("sid", nil), account.Expulsion{User: e.id("somebody")}},
-		"a session of whomever": {good("sub", nil), account.Expulsion{Party: e.party("s-1")}},
-		"for several clients":   {good("aud", []string{"other", "house"}), account.Expulsion{User: e.id("somebody"), Party: e.party("s-1")}},
-		"without an end":        {good("exp", nil), account.Expulsion{User: e.id("somebody"), Party: e.party("s-1")}},
-		"without a type":        {url.Values{"logout_token": {is.sign(t, is.farewells(), "typ", nil)}}, account.Expulsion{User: e.id("somebody"), Party: e.party("s-1")}},
+		"a session":             {good(), account.BackchannelLogout{User: e.id("somebody"), Party: e.party("s-1")}},
+		"all of somebody":       {good("sid", nil), account.BackchannelLogout{User: e.id("somebody")}},
+		"a session of whomever": {good("sub", nil), account.BackchannelLogout{Party: e.party("s-1")}},
+		"for several clients":   {good("aud", []string{"other", "house"}), account.BackchannelLogout{User: e.id("somebody"), Party: e.party("s-1")}},
+		"without an end":        {good("exp", nil), account.BackchannelLogout{User: e.id("somebody"), Party: e.party("s-1")}},
+		"without a type":        {url.Values{"logout_token": {is.sign(t, is.farewells(), "typ", nil)}}, account.BackchannelLogout{User: e.id("somebody"), Party: e.party("s-1")}},
 	} {
 		status, header := h.tell(c.form)
 		all := h.expelled()

@@ -39,11 +39,11 @@ type Grants interface {
 	// PutCode keeps a code.
 	PutCode(ctx context.Context, c account.Code) error
 	// Redeem makes a grant of a code, once.
-	Redeem(ctx context.Context, hash string, r account.Redemption) (account.Grant, account.Outcome, error)
+	Redeem(ctx context.Context, hash string, r account.TokenExchange) (account.Consent, account.Outcome, error)
 	// Rotate makes the next refresh token of one, once.
-	Rotate(ctx context.Context, hash string, r account.Rotation) (account.Grant, account.Outcome, error)
+	Rotate(ctx context.Context, hash string, r account.Rotation) (account.Consent, account.Outcome, error)
 	// Refreshable returns the grant of a refresh token that would be taken now.
-	Refreshable(ctx context.Context, hash string) (account.Grant, bool, error)
+	Refreshable(ctx context.Context, hash string) (account.Consent, bool, error)
 }
 
 // Revoker is what the provider needs of the store to take back what it gave. Each method is one transaction.

@@ -26,39 +26,39 @@ import (
 type hall struct {
 	*httptest.Server
 	t     *testing.T
-	party func() *Party
+	party func() *RelyingParty
 	later atomic.Int64
 	mu    sync.Mutex
-	came  []account.Visitor
+	came  []account.ExternalUser
 	shut  error    // of Admit
 	fails []string // codes of sign-ins that failed, with whose they were
-	left  []account.Expulsion
+	left  []account.BackchannelLogout
 	log   journal
 }
 
-func openHall(t *testing.T, issuer string, change func(*ExternalConfig, *PartyConfig)) *hall {
+func openHall(t *testing.T, issuer string, change func(*ExternalConfig, *RelyingPartyConfig)) *hall {
 	t.Helper()
 	h := &hall{t: t}
-	var party *Party
-	h.party = func() *Party { return party }
+	var party *RelyingParty
+	h.party = func() *RelyingParty { return party }
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { party.ServeHTTP(w, r) }))
 	t.Cleanup(h.Close)
 	e := ExternalConfig{Issuer: issuer, Audiences: []string{"https://video.example.com"}, RoleClaim: "roles", Roles: map[string]account.Role{"video-editors": account.Editor},
 		Workspaces: []string{"main"}, Now: func() time.Time { return time.Now().Add(time.Duration(h.later.Load())) }, Logger: slog.New(slog.NewTextHandler(&h.log, nil))}
-	c := PartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit, Refused: h.refused,
+	c := RelyingPartyConfig{Client: "house", Secret: "a secret of the house", Scopes: []string{"openid", "email"}, Public: h.URL, Seal: []byte("a secret of the folder"), Admit: h.admit, Refused: h.refused,
 		Expel: h.expel}
 	if change != nil {
 		change(&e, &c)
 	}
 	c.External = NewExternal(e)
 	var err error
-	if party, err = NewParty(c); err != nil {
+	if party, err = NewRelyingParty(c); err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func (h *hall) admit(_ context.Context, who account.Visitor) (account.Admission, error) {
+func (h *hall) admit(_ context.Context, who account.ExternalUser) (account.Admission, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.shut != nil {
@@ -68,14 +68,14 @@ func (h *hall) admit(_ context.Context, who account.Visitor) (account.Admission,
 	return account.Admission{Cookie: "sluice=a-session; Path=/; HttpOnly"}, nil
 }
 
-func (h *hall) refused(_ context.Context, who account.Visitor, code string) (bool, error) {
+func (h *hall) refused(_ context.Context, who account.ExternalUser, code string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fails = append(h.fails, strings.TrimSpace(code+" "+who.Email))
 	return true, nil
 }
 
-func (h *hall) expel(_ context.Context, _ string, e account.Expulsion) (int, error) {
+func (h *hall) expel(_ context.Context, _ string, e account.BackchannelLogout) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left = append(h.left, e)
@@ -83,7 +83,7 @@ func (h *hall) expel(_ context.Context, _ string, e account.Expulsion) (int, err
 }
 
 // expelled returns what the issuer has told of sign-outs since it was asked last.
-func (h *hall) expelled() (all []account.Expulsion) {
+func (h *hall) expelled() (all []account.BackchannelLogout) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all, h.left = h.left, nil
@@ -98,10 +98,10 @@ func (h *hall) failed() (all []string) {
 	return all
 }
 
-func (h *hall) visitors() []account.Visitor {
+func (h *hall) visitors() []account.ExternalUser {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]account.Visitor{}, h.came...)
+	return append([]account.ExternalUser{}, h.came...)
 }
 
 // surfer is a browser: it keeps cookies and stops at every redirect.
@@ -205,7 +205,7 @@ var (
 )
 
 // leaves signs somebody out at node-oidc-provider, which asks them, tells the hall of it, and sends them back.
-func (s surfer) leaves(h *hall, who account.Visitor) {
+func (s surfer) leaves(h *hall, who account.ExternalUser) {
 	s.t.Helper()
 	status, _, text := s.open(h.party().Leave(s.t.Context(), who.Hint))
 	action, token := formAction.FindStringSubmatch(text), formToken.FindStringSubmatch(text)
@@ -384,7 +384,7 @@ func TestIDTokensThatAreNotOfThisSignInOpenNothing(t *testing.T) {
 				return good, c.header
 			})
 			is.set(func() { is.more = []any{jose.JSONWebKey{Key: otherKey().Public(), KeyID: "other"}} })
-			h := openHall(t, is.URL, func(e *ExternalConfig, _ *PartyConfig) { e.Require = map[string]string{"tid": "ours"} })
+			h := openHall(t, is.URL, func(e *ExternalConfig, _ *RelyingPartyConfig) { e.Require = map[string]string{"tid": "ours"} })
 			s := newSurfer(t)
 			q := s.ask(h)
 			nonce.Store(q.Get("nonce"))

@@ -69,7 +69,7 @@ func (s server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acces
 	}
 	sum := sha256.Sum256([]byte(d.CodeVerifier))
 	refresh, now := secret(), p.Now()
-	g, outcome, err := p.Store.Redeem(ctx, hashOf(d.Code), account.Redemption{
+	g, outcome, err := p.Store.Redeem(ctx, hashOf(d.Code), account.TokenExchange{
 		Client: c.ID, Redirect: d.RedirectURI, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), Family: secret()[:22], Refresh: hashOf(refresh),
 		Access: now.Add(p.Access), Idle: now.Add(p.Idle), Address: account.CallerOf(ctx).Address,
 	})
@@ -86,7 +86,7 @@ func (s server) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acces
 }
 
 // ungranted refuses a code or a refresh token. A client learns no more than that it is not good.
-func (s server) ungranted(what string, outcome account.Outcome, c account.Client, g account.Grant) error {
+func (s server) ungranted(what string, outcome account.Outcome, c account.Client, g account.Consent) error {
 	if outcome == account.Reused {
 		s.p.denied.forget()
 		s.p.Logger.Warn("a "+what+" was used a second time; whatever it gave has ended", "client", c.ID, "user", g.User, "grant", g.ID)
@@ -95,7 +95,7 @@ func (s server) ungranted(what string, outcome account.Outcome, c account.Client
 }
 
 // tokens answers with tokens of a grant, cut to what its user may do now.
-func (s server) tokens(ctx context.Context, key ringKey, c account.Client, g account.Grant, scope, refresh string) (*op.Response, error) {
+func (s server) tokens(ctx context.Context, key ringKey, c account.Client, g account.Consent, scope, refresh string) (*op.Response, error) {
 	p := s.p
 	user, err := p.user(ctx, g.User)
 	if fault.Is(err, fault.NotFound) {
@@ -172,7 +172,7 @@ func (s server) ClientCredentialsExchange(ctx context.Context, r *op.ClientReque
 	if err != nil {
 		return nil, s.failed(err)
 	}
-	access, _, err := p.access(key, c, account.Grant{}, scope)
+	access, _, err := p.access(key, c, account.Consent{}, scope)
 	if err != nil {
 		return nil, s.failed(err)
 	}

@@ -94,7 +94,7 @@ func within(scope string, c account.Client, role account.Role) string {
 func has(scope, name string) bool { return slices.Contains(strings.Fields(scope), name) }
 
 // access makes an access token of a service (no grant) or of a person.
-func (p *Provider) access(k ringKey, c account.Client, g account.Grant, scope string) (token string, claims accessClaims, err error) {
+func (p *Provider) access(k ringKey, c account.Client, g account.Consent, scope string) (token string, claims accessClaims, err error) {
 	now := p.Now()
 	claims = accessClaims{
 		Issuer: p.Issuer, Audience: jwt.Audience{p.Issuer}, Subject: c.ID, ClientID: c.ID, Scope: scope, ID: secret()[:22], Family: g.ID,
@@ -108,7 +108,7 @@ func (p *Provider) access(k ringKey, c account.Client, g account.Grant, scope st
 }
 
 // methods are how somebody proved who they are (RFC 8176 §2). A recovery code is a one-time password too.
-func methods(g account.Grant) []string {
+func methods(g account.Consent) []string {
 	if g.Proven.IsZero() {
 		return []string{"pwd"}
 	}
@@ -116,7 +116,7 @@ func methods(g account.Grant) []string {
 }
 
 // identity makes an ID token.
-func (p *Provider) identity(k ringKey, g account.Grant, u account.User, scope, access string) (string, error) {
+func (p *Provider) identity(k ringKey, g account.Consent, u account.User, scope, access string) (string, error) {
 	now := p.Now()
 	sum := sha256.Sum256([]byte(access))
 	claims := idClaims{

@@ -16,10 +16,10 @@ const (
 
 // visitor verifies the ID token of a sign-in (OpenID Connect Core §3.1.3.7) and says who it is. access is the access token that came with it: where the ID token lacks the claims
 // of roles or workspaces, as Keycloak's does unless told otherwise, those of the access token count, if it is one that is taken here and of the same person.
-func (e *External) visitor(ctx context.Context, id, access, client, nonce string) (account.Visitor, error) {
+func (e *External) visitor(ctx context.Context, id, access, client, nonce string) (account.ExternalUser, error) {
 	c, err := e.identify(ctx, id, client, nonce)
 	if err != nil {
-		return account.Visitor{}, err
+		return account.ExternalUser{}, err
 	}
 	if more, err := e.verify(ctx, access); err == nil && more.text("sub") == c.text("sub") {
 		for _, name := range []string{e.RoleClaim, e.WorkspaceClaim} {
@@ -28,7 +28,7 @@ func (e *External) visitor(ctx context.Context, id, access, client, nonce string
 			}
 		}
 	}
-	who := account.Visitor{ID: e.id(c.text("sub")), Email: clean(c.text("email"), mostEmail), Name: clean(c.text("name"), mostName), Role: e.role(c), Workspaces: e.Workspaces, Issuer: e.Issuer,
+	who := account.ExternalUser{ID: e.id(c.text("sub")), Email: clean(c.text("email"), mostEmail), Name: clean(c.text("name"), mostName), Role: e.role(c), Workspaces: e.Workspaces, Issuer: e.Issuer,
 		Party: e.party(c.text("sid"))}
 	if who.Email == "" {
 		who.Email = c.name()

@@ -150,7 +150,7 @@ func (w *world) add(c account.Client) (account.Client, string) {
 		text, hash = "", ""
 	}
 	c.ID, c.Name, c.Secret, c.Created = secret()[:12], "A program", hash, time.Now()
-	if err := w.store.AddClient(w.t.Context(), c, account.Act{What: account.ClientAdded}); err != nil {
+	if err := w.store.AddClient(w.t.Context(), c, account.AuditEntry{What: account.ClientAdded}); err != nil {
 		w.t.Fatal(err)
 	}
 	return c, text

@@ -86,7 +86,7 @@ func newMill(t *testing.T, dsn string, at func(point string), change ...func(*pi
 	must(err)
 	t.Cleanup(func() { _ = m.store.Close() })
 	keys := bucket.Credentials{Access: "sluice", Secret: "not-a-secret-outside-tests"}
-	var door *upload.Door
+	var door *upload.Service
 	embedded, err := bucket.OpenEmbedded(ctx, bucket.EmbeddedConfig{
 		Root: filepath.Join(t.TempDir(), "objects"), Credentials: keys, Buckets: []string{"uploads", "media"}, Logger: log,
 		Created: func(ctx context.Context, o bucket.Object) error { return door.Created(ctx, o) },

@@ -119,7 +119,7 @@ func (p *Pipeline) Handlers() map[string]engine.Worker {
 // run is one attempt at one step.
 type run struct {
 	ref video.StepRef
-	video.Work
+	video.StepInput
 	dir  string         // its own scratch folder, removed afterwards
 	own  string         // key prefix of what this attempt alone puts
 	open []*bucket.File // closed afterwards
@@ -197,7 +197,7 @@ func ranOut(err error) bool {
 
 // attempt runs one try in a scratch folder of its own.
 func (p *Pipeline) attempt(ctx context.Context, a engine.Attempt, r *run, do func(context.Context, *run) error) (err error) {
-	if r.Work, err = p.Store.Begin(ctx, r.ref, a.Worker, r.done); err != nil {
+	if r.StepInput, err = p.Store.Begin(ctx, r.ref, a.Worker, r.done); err != nil {
 		return err
 	}
 	if r.dir, err = os.MkdirTemp(p.Scratch, "step-"); err != nil {

@@ -13,7 +13,7 @@ import (
 type Store interface {
 	// Begin records a new attempt of a step, by worker, and returns what the step needs. video.ErrStale where there is nothing left to do
 	// (step done, generation over, video deleted); then the job is completed.
-	Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (video.Work, error)
+	Begin(ctx context.Context, ref video.StepRef, worker string, done engine.Handle) (video.StepInput, error)
 	// Plan ends ingest: it stores facts and plan, makes the steps of the generation and inserts next.
 	Plan(ctx context.Context, ref video.StepRef, facts video.Facts, plan video.Plan, next []engine.Job, done engine.Handle) error
 	// Finish ends an encode, audio or stills step with its result. If it was the last of its generation, the publish step is made and

@@ -20,11 +20,11 @@ import (
 // Least is the least number of bytes of a secret.
 const Least = 16
 
-// Seal seals for one purpose. It may be used by many goroutines.
-type Seal struct{ aead cipher.AEAD }
+// Box seals for one purpose. It may be used by many goroutines.
+type Box struct{ aead cipher.AEAD }
 
 // New makes the Seal of a secret for a purpose.
-func New(secret []byte, purpose string) (*Seal, error) {
+func New(secret []byte, purpose string) (*Box, error) {
 	if len(secret) < Least {
 		return nil, errors.New("the secret that seals private keys has fewer than 16 bytes")
 	}
@@ -37,16 +37,16 @@ func New(secret []byte, purpose string) (*Seal, error) {
 		return nil, err
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return &Seal{aead}, err
+	return &Box{aead}, err
 }
 
 // Close seals a text under a name, as unpadded URL-safe base64 of a random nonce and the ciphertext.
-func (s *Seal) Close(name string, text []byte) string {
+func (s *Box) Close(name string, text []byte) string {
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, text, []byte(name)))
 }
 
 // Open returns what Close sealed under that name, and whether it could.
-func (s *Seal) Open(name, sealed string) ([]byte, bool) {
+func (s *Box) Open(name, sealed string) ([]byte, bool) {
 	body, err := base64.RawURLEncoding.DecodeString(sealed)
 	if err != nil {
 		return nil, false

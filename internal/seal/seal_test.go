@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func made(t *testing.T, secret, purpose string) *Seal {
+func made(t *testing.T, secret, purpose string) *Box {
 	t.Helper()
 	s, err := New([]byte(secret), purpose)
 	if err != nil {

@@ -304,7 +304,7 @@ func TestAKeptGrantIsCheckedEachTime(t *testing.T) {
 			t.Errorf("%s: %v, want %q", s.does, err, s.code)
 		}
 	}
-	var none Grant
+	var none Verified
 	if err := none.Check(r, q); err == nil {
 		t.Error("the zero Grant allows something")
 	}

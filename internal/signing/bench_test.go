@@ -54,7 +54,7 @@ func BenchmarkVerifyCold(b *testing.B) {
 		b.ReportAllocs()
 		defer cpu(b)()
 		for b.Loop() {
-			request(b, r, raw, func(c Credential, q *Request) (Grant, error) { return r.Authenticate(c, q) })
+			request(b, r, raw, func(c Credential, q *Request) (Verified, error) { return r.Authenticate(c, q) })
 		}
 	})
 }
@@ -63,11 +63,11 @@ func BenchmarkVerifyCached(b *testing.B) {
 	kinds(b, func(b *testing.B, k KeyPair) {
 		r := ring(b, k)
 		raw := string(sign(b, k, Policy{Resource: segmentScope, Expires: noon.Add(time.Hour)}).AppendQuery(nil))
-		cache := map[Credential]*Grant{}
+		cache := map[Credential]*Verified{}
 		b.ReportAllocs()
 		defer cpu(b)()
 		for b.Loop() {
-			request(b, r, raw, func(c Credential, q *Request) (Grant, error) {
+			request(b, r, raw, func(c Credential, q *Request) (Verified, error) {
 				if g, there := cache[c]; there {
 					return *g, nil
 				}
@@ -80,7 +80,7 @@ func BenchmarkVerifyCached(b *testing.B) {
 }
 
 // request is all that the edge asks of this room for one segment.
-func request(b *testing.B, r *KeyRing, raw string, authenticate func(Credential, *Request) (Grant, error)) {
+func request(b *testing.B, r *KeyRing, raw string, authenticate func(Credential, *Request) (Verified, error)) {
 	p, err := Normalize(segmentPath)
 	if err != nil {
 		b.Fatal(err)

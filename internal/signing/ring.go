@@ -101,8 +101,8 @@ func CanonicalHost(scheme, host string) string {
 	return strings.ToLower(host)
 }
 
-// Grant is what a signature that verified says. Only Authenticate makes one, and it allows nothing by itself: Check does.
-type Grant struct {
+// Verified is what a signature that verified says. Only Authenticate makes one, and it allows nothing by itself: Check does.
+type Verified struct {
 	policy    Policy
 	keyID     string
 	key       [sha256.Size]byte
@@ -114,47 +114,47 @@ type Grant struct {
 }
 
 // KeyPairID is the id of the key pair that signed.
-func (g *Grant) KeyPairID() string { return g.keyID }
+func (g *Verified) KeyPairID() string { return g.keyID }
 
 // Policy is what was signed; for a canned policy the resource is empty, and the one URL is known to Check alone.
-func (g *Grant) Policy() Policy { return g.policy }
+func (g *Verified) Policy() Policy { return g.policy }
 
 // Authenticate does the costly half: it verifies the credential's signature with its key pair and reads what was signed. Of the request it
 // uses the time, for the key pair's state, and for a canned policy the URL, which is then all that the Grant is for. A Grant may
 // be kept by its Credential, for as long as anyone likes, and serves any request with that Credential; a refusal of a canned one may not be.
 //
 // Nothing is allowed yet: times, resource and address are Check's.
-func (r *KeyRing) Authenticate(c Credential, q *Request) (Grant, error) {
+func (r *KeyRing) Authenticate(c Credential, q *Request) (Verified, error) {
 	if c == (Credential{}) {
-		return Grant{}, errMissing
+		return Verified{}, errMissing
 	}
 	if err := c.wellFormed(); err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	key, err := r.trusted(c.KeyPairID, q.Now)
 	if err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	var textSpace, signatureSpace [longestSignature]byte
 	signature, err := alphabet.AppendDecode(signatureSpace[:0], []byte(c.Signature))
 	if err != nil {
-		return Grant{}, errMalformed
+		return Verified{}, errMalformed
 	}
 	text := textSpace[:0]
 	if c.Policy != "" {
 		if text, err = alphabet.AppendDecode(text, []byte(c.Policy)); err != nil {
-			return Grant{}, errMalformed
+			return Verified{}, errMalformed
 		}
 	} else {
 		var ok bool
 		if text, ok = appendCanned(text, q, c.Expires); !ok {
-			return Grant{}, errSignature
+			return Verified{}, errSignature
 		}
 	}
 	if !key.verify(c.Hash, text, signature) {
-		return Grant{}, errSignature
+		return Verified{}, errSignature
 	}
-	g := Grant{keyID: key.ID, key: key.print}
+	g := Verified{keyID: key.ID, key: key.print}
 	if c.Policy == "" {
 		g.expires, _ = seconds(c.Expires)
 		g.canned, g.url = true, Request{Scheme: q.Scheme, Host: q.Host, Path: q.Path, Query: q.Query}
@@ -162,10 +162,10 @@ func (r *KeyRing) Authenticate(c Credential, q *Request) (Grant, error) {
 		return g, nil
 	}
 	if g.policy, err = ParsePolicy(text); err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	if g.resource, err = compile(g.policy.Resource); err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	g.expires = g.policy.Expires.Unix()
 	if !g.policy.NotBefore.IsZero() {
@@ -176,7 +176,7 @@ func (r *KeyRing) Authenticate(c Credential, q *Request) (Grant, error) {
 
 // Check is the cheap half, for every request: whether the key pair is still trusted in this ring, and whether the policy covers
 // the request's time, URL and address. It allocates nothing.
-func (g *Grant) Check(r *KeyRing, q *Request) error {
+func (g *Verified) Check(r *KeyRing, q *Request) error {
 	key, err := r.trusted(g.keyID, q.Now)
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func (g *Grant) Check(r *KeyRing, q *Request) error {
 }
 
 // covers compares the URL.
-func (g *Grant) covers(q *Request) bool {
+func (g *Verified) covers(q *Request) bool {
 	if g.canned {
 		return g.url.Scheme == q.Scheme && g.url.Host == q.Host && g.url.Path == q.Path && g.url.Query == q.Query
 	}
@@ -212,13 +212,13 @@ func (g *Grant) covers(q *Request) bool {
 }
 
 // Verify is Authenticate and Check, for one who keeps no Grants.
-func (r *KeyRing) Verify(c Credential, q *Request) (Grant, error) {
+func (r *KeyRing) Verify(c Credential, q *Request) (Verified, error) {
 	g, err := r.Authenticate(c, q)
 	if err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	if err := g.Check(r, q); err != nil {
-		return Grant{}, err
+		return Verified{}, err
 	}
 	return g, nil
 }

@@ -48,7 +48,7 @@ func (c *counted) Multiparts(ctx context.Context, from string) iter.Seq2[bucket.
 	return tally(c, c.Objects.Multiparts(ctx, from))
 }
 
-func (c *counted) Remains(ctx context.Context, id video.ID) (video.Remains, error) {
+func (c *counted) Remains(ctx context.Context, id video.ID) (video.ObjectsToDelete, error) {
 	c.n++
 	return c.Store.Remains(ctx, id)
 }

@@ -57,7 +57,7 @@ type Store interface {
 	// Abandon removes a video that still waits for its source, with its upload; false where it waits no more.
 	Abandon(ctx context.Context, id video.ID) (bool, error)
 	// Remains tells what the records know of a video, also of a deleted one.
-	Remains(ctx context.Context, id video.ID) (video.Remains, error)
+	Remains(ctx context.Context, id video.ID) (video.ObjectsToDelete, error)
 	// Enqueue inserts jobs.
 	Enqueue(ctx context.Context, jobs []engine.Job) error
 }
@@ -331,7 +331,7 @@ const Attempts = "attempts"
 // of it is in use once that is published or
 // retired; what is left is of attempts that lost. A failed generation keeps its own until it is retired: a redrive goes
 // on with what its steps made.
-func (s *Sweeper) attempts(ctx context.Context, folder string, known video.Remains, remove bool) (found []Item, err error) {
+func (s *Sweeper) attempts(ctx context.Context, folder string, known video.ObjectsToDelete, remove bool) (found []Item, err error) {
 	for sub, err := range s.Objects.Folders(ctx, s.Media, folder) {
 		if err != nil {
 			return found, err
@@ -361,7 +361,7 @@ func (s *Sweeper) attempts(ctx context.Context, folder string, known video.Remai
 }
 
 // over reports whether a generation is, and the job that removes it where its row has still to be told.
-func (s *Sweeper) over(known video.Remains, id video.ID, n int) (*engine.Job, bool) {
+func (s *Sweeper) over(known video.ObjectsToDelete, id video.ID, n int) (*engine.Job, bool) {
 	g, ok := known.Generations[n]
 	retire := s.Retire(id, n)
 	switch {

@@ -35,7 +35,7 @@ type yard struct {
 	t       *testing.T
 	objects *bucket.Store
 	s3      *s3.Client
-	door    *upload.Door
+	door    *upload.Service
 	sweeper *sweep.Sweeper
 	ahead   time.Duration // of the clock of the sweep
 	inUse   map[string]bool

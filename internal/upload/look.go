@@ -70,7 +70,7 @@ func (a lookArgs) job() ([]engine.Job, time.Time) {
 }
 
 // looks is the first look for the source of a grant; none where Config.FirstLook is 0.
-func (d *Door) looks(id video.ID, granted time.Time) ([]engine.Job, time.Time) {
+func (d *Service) looks(id video.ID, granted time.Time) ([]engine.Job, time.Time) {
 	if d.FirstLook == 0 {
 		return nil, time.Time{}
 	}
@@ -81,7 +81,7 @@ func (d *Door) looks(id video.ID, granted time.Time) ([]engine.Job, time.Time) {
 // scheduled makes one scheduled look. A look that fails because the storage is away counts as one that found nothing,
 // so that an outage adds no requests: the next
 // look comes as scheduled, and after the last one Reconcile finds the object.
-func (d *Door) scheduled(ctx context.Context, a engine.Attempt) error {
+func (d *Service) scheduled(ctx context.Context, a engine.Attempt) error {
 	var args lookArgs
 	if err := json.Unmarshal(a.Job.Args, &args); err != nil {
 		return fault.New(fault.Invalid, "upload.look", "bad_job", "The job's arguments are not those of a look.", err)
@@ -143,7 +143,7 @@ type completion struct {
 // It costs one read of the records; where the source isn't recorded, one look too: a HEAD, and on a storage of its own
 // a listing of one key if the HEAD finds nothing. Calls for one upload share looks, and the next look comes lookAgain
 // after one that recorded nothing, so a client that calls in a loop costs the storage one look a second.
-func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err error) {
+func (d *Service) Complete(ctx context.Context, id video.ID) (received bool, err error) {
 	asked := time.Now()
 	up, err := d.Store.Upload(ctx, id)
 	if err != nil {
@@ -182,7 +182,7 @@ func (d *Door) Complete(ctx context.Context, id video.ID) (received bool, err er
 
 // complete looks for the source of an upload when it is its turn, and then copies and records it when it is its turn.
 // It returns when it asked the storage last, as the time of this process; zero where it did not ask.
-func (d *Door) complete(ctx context.Context, up video.Upload) (began time.Time, err error) {
+func (d *Service) complete(ctx context.Context, up video.Upload) (began time.Time, err error) {
 	c := &d.completion
 	if err := c.space(ctx, up.Video); err != nil {
 		return began, err
@@ -222,7 +222,7 @@ func (d *Door) complete(ctx context.Context, up video.Upload) (began time.Time, 
 }
 
 // head is Objects.Head with lookLimit.
-func (d *Door) head(ctx context.Context, from, key string) (bucket.Object, error) {
+func (d *Service) head(ctx context.Context, from, key string) (bucket.Object, error) {
 	limited, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	o, err := d.Objects.Head(limited, from, key)
@@ -288,7 +288,7 @@ func (c *completion) ended(id video.ID, err error) {
 }
 
 // find records the source of an upload if head finds it. It calls ready before it copies a file of the right size.
-func (d *Door) find(ctx context.Context, up video.Upload, head describe, ready func() error) error {
+func (d *Service) find(ctx context.Context, up video.Upload, head describe, ready func() error) error {
 	const op = "upload.complete"
 	found, _, err := d.take(ctx, up.Bucket, up.Key, head, func(o bucket.Object) error {
 		if up.Size > 0 && o.Size != up.Size {

@@ -40,7 +40,7 @@ func (c *counted) Head(ctx context.Context, bucketName, key string) (bucket.Obje
 }
 
 // received wants the first complete call after a PUT to find its source.
-func received(t *testing.T, d *upload.Door, id video.ID) {
+func received(t *testing.T, d *upload.Service, id video.ID) {
 	t.Helper()
 	if ok, err := d.Complete(t.Context(), id); !ok || err != nil {
 		t.Fatalf("received %v, %v", ok, err)
@@ -221,7 +221,7 @@ func (j *journal) Looked(ctx context.Context, id video.ID, next time.Time, looks
 }
 
 // looking is a door on the embedded endpoint, which reports nothing, that looks for itself; its jobs are run by hand.
-func looking(t *testing.T, first, expiry time.Duration) (*house, *upload.Door, *journal, *counted) {
+func looking(t *testing.T, first, expiry time.Duration) (*house, *upload.Service, *journal, *counted) {
 	t.Helper()
 	h := newHouse(t)
 	h.quiet.Store(true)
@@ -232,7 +232,7 @@ func looking(t *testing.T, first, expiry time.Duration) (*house, *upload.Door, *
 }
 
 // run makes the newest look and returns whether another one follows.
-func (j *journal) run(t *testing.T, d *upload.Door) bool {
+func (j *journal) run(t *testing.T, d *upload.Service) bool {
 	t.Helper()
 	n := len(j.looks)
 	if err := d.Handlers()[j.looks[n-1].Kind](t.Context(), engine.Attempt{Job: j.looks[n-1]}); err != nil {

@@ -38,7 +38,7 @@ const (
 )
 
 // check returns the name of the source, or why it isn't taken.
-func (d *Door) check(r Request) (string, error) {
+func (d *Service) check(r Request) (string, error) {
 	const op = "upload.grant"
 	if len(r.Filename) > longestFilename || !utf8.ValidString(r.Filename) {
 		return "", fault.New(fault.Invalid, op, "bad_filename", "The filename is too long or isn't UTF-8; send the file's plain name.", nil)
@@ -71,7 +71,7 @@ func (d *Door) check(r Request) (string, error) {
 }
 
 // examples names a few suffixes, for a message.
-func (d *Door) examples() string {
+func (d *Service) examples() string {
 	const few = 5
 	if len(d.Suffixes) <= few {
 		return strings.Join(d.Suffixes, ", ")
@@ -82,7 +82,7 @@ func (d *Door) examples() string {
 // starts reports whether an object is one that becomes a video: in the uploads bucket, with a known suffix or a key of ours,
 // which Grant made for a name it took. What is no text that every database can keep (PostgreSQL, 8.3: no NUL, and UTF-8 alone) is no such key: one of them
 // would fail all that is told or compared with it, again and again.
-func (d *Door) starts(from, key string) bool {
+func (d *Service) starts(from, key string) bool {
 	if from != d.Bucket || strings.HasSuffix(key, "/") || strings.Contains(key, "\x00") || !utf8.ValidString(key) {
 		return false
 	}

@@ -10,8 +10,8 @@ import (
 	"sluice/internal/fault"
 )
 
-// Notice is somebody's word that an object may have been written. It is no fact: what is there, only the storage tells.
-type Notice struct {
+// StorageEvent is somebody's word that an object may have been written. It is no fact: what is there, only the storage tells.
+type StorageEvent struct {
 	Bucket string `json:"bucket"`
 	// Keys are the keys that may be meant, likeliest first: senders write "a b+c" as "a+b%2Bc", "a%20b+c" or as it is, and none says which.
 	Keys []string `json:"keys"`
@@ -65,9 +65,9 @@ type change struct {
 	Parent string `json:"new_parent_path"`
 }
 
-// ParseNotices reads a message about objects as Amazon S3, EventBridge, MinIO, versitygw and SeaweedFS's filer write it, and returns what it says was
+// ParseStorageEvents reads a message about objects as Amazon S3, EventBridge, MinIO, versitygw and SeaweedFS's filer write it, and returns what it says was
 // written. Events of other kinds, and those that only try the way, are no notices and no error. fault.Invalid, code "bad_event", where the body is none of these.
-func ParseNotices(body []byte) ([]Notice, error) {
+func ParseStorageEvents(body []byte) ([]StorageEvent, error) {
 	var m message
 	if err := json.Unmarshal(body, &m); err != nil {
 		return nil, badEvent(err)
@@ -86,21 +86,21 @@ func ParseNotices(body []byte) ([]Notice, error) {
 	}
 }
 
-func (m message) records() ([]Notice, error) {
-	var all []Notice
+func (m message) records() ([]StorageEvent, error) {
+	var all []StorageEvent
 	for _, r := range m.Records {
 		name := strings.TrimPrefix(r.Name, "s3:")
 		if name == "" {
 			return nil, badEvent(nil)
 		}
 		if strings.HasPrefix(name, "ObjectCreated:") {
-			all = append(all, Notice{Bucket: r.S3.Bucket.Name, Keys: spellings(r.S3.Object.Key)})
+			all = append(all, StorageEvent{Bucket: r.S3.Bucket.Name, Keys: spellings(r.S3.Object.Key)})
 		}
 	}
 	return checked(all)
 }
 
-func (m message) bridged() ([]Notice, error) {
+func (m message) bridged() ([]StorageEvent, error) {
 	if m.Source != "aws.s3" || m.DetailType != "Object Created" {
 		return nil, nil
 	}
@@ -108,11 +108,11 @@ func (m message) bridged() ([]Notice, error) {
 	if err := json.Unmarshal(m.Detail, &d); err != nil {
 		return nil, badEvent(err)
 	}
-	return checked([]Notice{{Bucket: d.Bucket.Name, Keys: []string{d.Object.Key}}})
+	return checked([]StorageEvent{{Bucket: d.Bucket.Name, Keys: []string{d.Object.Key}}})
 }
 
 // filer reads what a filer says of a path: a bucket's folder holds its objects, and what begins with a dot there is the filer's own.
-func (m message) filer() ([]Notice, error) {
+func (m message) filer() ([]StorageEvent, error) {
 	var c change
 	var path string
 	if err := errors.Join(json.Unmarshal(m.FilerBody, &c), json.Unmarshal(m.FilerKey, &path)); err != nil {
@@ -129,11 +129,11 @@ func (m message) filer() ([]Notice, error) {
 	if !ok || !inside || strings.HasPrefix(bucket, ".") || strings.HasPrefix(key, ".uploads/") {
 		return nil, nil
 	}
-	return checked([]Notice{{Bucket: bucket, Keys: []string{key}}})
+	return checked([]StorageEvent{{Bucket: bucket, Keys: []string{key}}})
 }
 
 // checked refuses notices that name nothing.
-func checked(all []Notice) ([]Notice, error) {
+func checked(all []StorageEvent) ([]StorageEvent, error) {
 	for _, n := range all {
 		if n.Bucket == "" || n.Keys[0] == "" {
 			return nil, badEvent(nil)

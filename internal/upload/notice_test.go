@@ -47,7 +47,7 @@ func TestEachSendersMessagesAreUnderstood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := upload.ParseNotices(sample(t, name))
+			got, err := upload.ParseStorageEvents(sample(t, name))
 			if err != nil || fmt.Sprintf("%q", got) != want {
 				t.Errorf("%q, %v; want %s", got, err, want)
 			}
@@ -65,7 +65,7 @@ func TestWhatIsNoMessageOfAStorageIsRefused(t *testing.T) {
 		`{"detail-type":"Object Created","source":"aws.s3"}`,
 		`{"event_type":"create","key":7,"message":{}}`,
 	} {
-		if got, err := upload.ParseNotices([]byte(body)); fault.Of(err).Code != "bad_event" || got != nil {
+		if got, err := upload.ParseStorageEvents([]byte(body)); fault.Of(err).Code != "bad_event" || got != nil {
 			t.Errorf("%s: %q, %v", body, got, err)
 		}
 	}
@@ -84,7 +84,7 @@ func FuzzParseNotices(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		notices, err := upload.ParseNotices(body)
+		notices, err := upload.ParseStorageEvents(body)
 		if err != nil && len(notices) > 0 {
 			t.Errorf("%q beside %v", notices, err)
 		}
@@ -103,7 +103,7 @@ func TestANoticeIsLookedAtUnderEachSpelling(t *testing.T) {
 		h.put(t, "a+b.mp4", "raw")
 		h.put(t, "courses/c d.mp4", "encoded")
 		h.quiet.Store(false)
-		notices := []upload.Notice{
+		notices := []upload.StorageEvent{
 			{Bucket: "uploads", Keys: []string{"a b.mp4", "a+b.mp4"}},
 			{Bucket: "uploads", Keys: []string{"courses/c d.mp4", "courses/c+d.mp4"}},
 			{Bucket: "uploads", Keys: []string{"../x.mp4"}},

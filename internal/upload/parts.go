@@ -37,7 +37,7 @@ type Part struct {
 // where first is behind the last one. It may be repeated, for the same parts too: the storage keeps the last PUT of a
 // part. Errors are fault.NotFound ("no_upload") and fault.Conflict ("no_parts") where the source comes in one PUT or was
 // received. It costs one read of the records.
-func (d *Door) Parts(ctx context.Context, id video.ID, first, count int) (parts []Part, expires time.Time, err error) {
+func (d *Service) Parts(ctx context.Context, id video.ID, first, count int) (parts []Part, expires time.Time, err error) {
 	up, err := d.Store.Upload(ctx, id)
 	if err != nil {
 		return nil, expires, err
@@ -63,7 +63,7 @@ func (d *Door) Parts(ctx context.Context, id video.ID, first, count int) (parts 
 // returns when the upload expires: the zero time where the storage has no such multipart upload, because an earlier
 // call completed it, whose object is then there, or because it was aborted. Errors are fault.Conflict ("parts_missing",
 // "wrong_size") and those of the storage.
-func (d *Door) join(ctx context.Context, up video.Upload, ready func() error) (expires time.Time, err error) {
+func (d *Service) join(ctx context.Context, up video.Upload, ready func() error) (expires time.Time, err error) {
 	parts, err := d.listed(ctx, up)
 	if fault.Is(err, fault.NotFound) {
 		return time.Time{}, nil
@@ -85,7 +85,7 @@ func (d *Door) join(ctx context.Context, up video.Upload, ready func() error) (e
 }
 
 // listed returns the parts of an upload that the storage has, when it is its turn to look.
-func (d *Door) listed(ctx context.Context, up video.Upload) ([]bucket.Part, error) {
+func (d *Service) listed(ctx context.Context, up video.Upload) ([]bucket.Part, error) {
 	turn, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	if err := d.completion.looks.Acquire(turn, 1); err != nil {

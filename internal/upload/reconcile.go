@@ -15,7 +15,7 @@ const listed = 1000
 // Reconcile records every object of the uploads bucket that no event told of, and returns how many those were. One object that fails doesn't hold up the
 // others; the first error is returned with the count. It costs one listing of the bucket (a request for each thousand objects) and one look-up in the database for each object
 // whose name may start a video; only an object that is not known costs what Created does.
-func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
+func (d *Service) Reconcile(ctx context.Context) (found int, err error) {
 	var page []video.Source
 	compare := func() error {
 		unknown, failed := d.Store.Unknown(ctx, page)
@@ -63,7 +63,7 @@ func (d *Door) Reconcile(ctx context.Context) (found int, err error) {
 // Inspect looks whether the next n videos still have their objects, from the newest to the oldest and then from the newest again, and marks those that
 // have not; it returns how many it marked. It costs two HEADs for each video, and a listing of one key for each object
 // that is gone. Which video is next, only this process remembers.
-func (d *Door) Inspect(ctx context.Context, n int) (marked int, err error) {
+func (d *Service) Inspect(ctx context.Context, n int) (marked int, err error) {
 	videos, err := d.Store.Videos(ctx, video.Query{Within: video.Everywhere(), Before: d.inspected, Limit: n})
 	if err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func (d *Door) Inspect(ctx context.Context, n int) (marked int, err error) {
 }
 
 // inspect looks at the objects of one video: the playlist by which players begin, and the pinned source.
-func (d *Door) inspect(ctx context.Context, v video.Video) (marked bool, err error) {
+func (d *Service) inspect(ctx context.Context, v video.Video) (marked bool, err error) {
 	if v.Source == nil || v.Published == 0 { // nothing is there yet, or its steps tell
 		return false, nil
 	}
@@ -106,7 +106,7 @@ func (d *Door) inspect(ctx context.Context, v video.Video) (marked bool, err err
 }
 
 // gone reports whether the media bucket answers and has no such object.
-func (d *Door) gone(ctx context.Context, key string) (bool, error) {
+func (d *Service) gone(ctx context.Context, key string) (bool, error) {
 	_, err := d.Objects.Head(ctx, d.MediaBucket, key)
 	if fault.Is(err, fault.NotFound) {
 		return true, nil

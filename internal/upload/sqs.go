@@ -19,7 +19,7 @@ type QueueConfig struct {
 	URL         string // of the queue, as Amazon gives it
 	Region      string
 	Credentials aws.CredentialsProvider
-	Tell        func(context.Context, []Notice) (int, error) // takes notices for good
+	Tell        func(context.Context, []StorageEvent) (int, error) // takes notices for good
 	Logger      *slog.Logger
 }
 
@@ -96,10 +96,10 @@ func (q *Queue) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var notices []Notice
+	var notices []StorageEvent
 	var done []types.DeleteMessageBatchRequestEntry
 	for i, m := range got.Messages {
-		found, err := ParseNotices([]byte(aws.ToString(m.Body)))
+		found, err := ParseStorageEvents([]byte(aws.ToString(m.Body)))
 		if err != nil && !q.hopeless(m, err) {
 			continue
 		}

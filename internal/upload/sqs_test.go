@@ -120,7 +120,7 @@ func play(t *testing.T, record func(url string) []exchange, tell func(times int)
 	q := upload.NewQueue(upload.QueueConfig{
 		URL: server.URL + queuePath, Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "not-a-secret", ""),
 		Logger: slog.New(slog.NewTextHandler(&text, nil)),
-		Tell: func(_ context.Context, notices []upload.Notice) (int, error) {
+		Tell: func(_ context.Context, notices []upload.StorageEvent) (int, error) {
 			times++
 			if err := tell(times); err != nil {
 				return 0, err

@@ -77,7 +77,7 @@ func (p *pins) unless(key string, remove func() error) error {
 // StrayPins finds pins of writes that were never recorded: while the database is away every try of a client leaves one, which keeps the bytes of a
 // whole source. Those older than that, and than a day, are returned, and removed where told to. One search runs at a time. It costs a listing of the
 // pins, and where some are that old a reading of all videos.
-func (d *Door) StrayPins(ctx context.Context, older time.Duration, remove bool) (found []bucket.Object, err error) {
+func (d *Service) StrayPins(ctx context.Context, older time.Duration, remove bool) (found []bucket.Object, err error) {
 	d.sweeping.Lock()
 	defer d.sweeping.Unlock()
 	d.pins.watch()

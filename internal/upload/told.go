@@ -18,7 +18,7 @@ const noticeKind = "notice"
 
 // Tell takes notices of objects: each that may start a video becomes a job that looks at the object itself, all in one transaction. When Tell returns
 // nil they are as safe as the database is, and their sender may forget them; how many times a write is told doesn't matter. It returns the number of jobs.
-func (d *Door) Tell(ctx context.Context, notices []Notice) (int, error) {
+func (d *Service) Tell(ctx context.Context, notices []StorageEvent) (int, error) {
 	var jobs []engine.Job
 	for _, n := range notices {
 		var keys []string
@@ -30,7 +30,7 @@ func (d *Door) Tell(ctx context.Context, notices []Notice) (int, error) {
 		if len(keys) == 0 {
 			continue
 		}
-		args, err := json.Marshal(Notice{Bucket: n.Bucket, Keys: keys})
+		args, err := json.Marshal(StorageEvent{Bucket: n.Bucket, Keys: keys})
 		if err != nil {
 			return 0, err
 		}
@@ -43,13 +43,13 @@ func (d *Door) Tell(ctx context.Context, notices []Notice) (int, error) {
 }
 
 // Handlers maps each kind of job to the function that does it.
-func (d *Door) Handlers() map[string]engine.Worker {
+func (d *Service) Handlers() map[string]engine.Worker {
 	return map[string]engine.Worker{noticeKind: d.look, lookKind: d.scheduled}
 }
 
 // look makes the facts of what a notice may mean. A job that has failed for good is no loss: the reconciler finds the object.
-func (d *Door) look(ctx context.Context, a engine.Attempt) error {
-	var n Notice
+func (d *Service) look(ctx context.Context, a engine.Attempt) error {
+	var n StorageEvent
 	if err := json.Unmarshal(a.Job.Args, &n); err != nil {
 		return fault.New(fault.Invalid, "upload.notice", "bad_job", "The job's arguments are not those of a notice.", err)
 	}

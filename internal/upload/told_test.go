@@ -36,7 +36,7 @@ var full = flag.Bool("full", false, "run the flood of events with 10,000 objects
 // station is what takes events of a foreign storage: records, jobs, door and webhook.
 type station struct {
 	store   *bucket.Store
-	door    *upload.Door
+	door    *upload.Service
 	catalog *catalog.Store
 	hook    string // URL of the webhook
 	posts   atomic.Int64
@@ -241,7 +241,7 @@ func TestAKeyThatNoRecordCanKeepHoldsUpNoOther(t *testing.T) {
 		}
 		defer records.Close()
 		door := upload.New(upload.Config{Store: records, Bucket: "uploads", MediaBucket: "media", Objects: odd{}})
-		notices, err := upload.ParseNotices([]byte(`{"Records":[
+		notices, err := upload.ParseStorageEvents([]byte(`{"Records":[
 			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"a%00.mp4"}}},
 			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"%FF.mp4"}}},
 			{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"b.mp4"}}}]}`))

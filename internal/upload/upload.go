@@ -85,8 +85,8 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 }
 
-// Door lets sources in.
-type Door struct {
+// Service lets sources in.
+type Service struct {
 	Config
 	suffixes   map[string]bool // in lower case
 	pins       pins
@@ -98,7 +98,7 @@ type Door struct {
 const defaultExpiry = 5 * time.Minute
 
 // New makes a Door.
-func New(c Config) *Door {
+func New(c Config) *Service {
 	if c.Expiry == 0 {
 		c.Expiry = defaultExpiry
 	}
@@ -111,7 +111,7 @@ func New(c Config) *Door {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Door{Config: c, suffixes: map[string]bool{}}
+	d := &Service{Config: c, suffixes: map[string]bool{}}
 	d.completion.looks, d.completion.copies = semaphore.NewWeighted(completing), semaphore.NewWeighted(completing)
 	d.completion.looked, d.completion.found = map[video.ID]time.Time{}, map[video.ID]bool{}
 	for _, s := range c.Suffixes {
@@ -136,7 +136,7 @@ type Request struct {
 // fault.Invalid (codes "bad_filename", "bad_content_type", "bad_size", "bad_max_resolution"), fault.Unsupported ("unsupported_type"),
 // fault.TooLarge ("too_large"), fault.Unavailable ("storage_unavailable") while Config.Away has an error, and what
 // Config.Room says.
-func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
+func (d *Service) Grant(ctx context.Context, r Request) (video.Upload, error) {
 	name, err := d.check(r)
 	if err != nil {
 		return video.Upload{}, err
@@ -181,14 +181,14 @@ func (d *Door) Grant(ctx context.Context, r Request) (video.Upload, error) {
 }
 
 // waiting is a video that has no source yet. What no grant was given for (an S3 client's object, one that was found) is the administrator's.
-func (d *Door) waiting(name string, now time.Time) video.Video {
+func (d *Service) waiting(name string, now time.Time) video.Video {
 	id := video.NewID(now)
 	return video.Video{ID: id, Name: name, Policy: d.Policy, Status: video.Waiting, Prefix: Prefix(name, id), Created: now, Updated: now}
 }
 
 // Created records that an object was written: it is pinned as it is now, and becomes a video unless it is one. Objects
 // that start no video, or are gone again, are passed over without an error.
-func (d *Door) Created(ctx context.Context, o bucket.Object) error {
+func (d *Service) Created(ctx context.Context, o bucket.Object) error {
 	_, err := d.receive(ctx, o.Bucket, o.Key)
 	if errors.Is(err, video.ErrStale) {
 		return nil
@@ -209,7 +209,7 @@ func (staleWrite) Error() string {
 func (staleWrite) Unwrap() error { return video.ErrStale }
 
 // receive is a staleWrite where the object came for a video that was deleted before.
-func (d *Door) receive(ctx context.Context, from, key string) (fresh bool, err error) {
+func (d *Service) receive(ctx context.Context, from, key string) (fresh bool, err error) {
 	_, fresh, err = d.take(ctx, from, key, d.Objects.Head, func(bucket.Object) error { return nil })
 	return fresh, err
 }
@@ -220,7 +220,7 @@ type describe func(ctx context.Context, bucket, key string) (bucket.Object, erro
 // take records an object that starts a video, if head finds it (found) and fits returns no error. fresh is whether the
 // write
 // was not recorded before.
-func (d *Door) take(ctx context.Context, from, key string, head describe, fits func(bucket.Object) error) (found, fresh bool, err error) {
+func (d *Service) take(ctx context.Context, from, key string, head describe, fits func(bucket.Object) error) (found, fresh bool, err error) {
 	if !d.starts(from, key) {
 		return false, false, nil
 	}
@@ -251,7 +251,7 @@ func (d *Door) take(ctx context.Context, from, key string, head describe, fits f
 }
 
 // pinAndRecord keeps the bytes of o and commits the fact, its video and the first job.
-func (d *Door) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, err error) {
+func (d *Service) pinAndRecord(ctx context.Context, o bucket.Object) (fresh bool, err error) {
 	pin := PinKey(o)
 	defer d.pins.begin(pin)()
 	if _, err := d.Objects.Pin(ctx, o, d.MediaBucket, pin); err != nil {

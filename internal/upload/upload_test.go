@@ -49,7 +49,7 @@ func (s *shelf) Received(ctx context.Context, v video.Video, src video.Source, n
 
 type house struct {
 	*shelf
-	door    *upload.Door
+	door    *upload.Service
 	store   *bucket.Store
 	foreign bool         // the storage is another's, and tells nobody: the tests do, as its events would
 	jobs    atomic.Int64 // made for ingest

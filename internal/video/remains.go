@@ -2,8 +2,8 @@ package video
 
 import "time"
 
-// Remains is what the records know of a video, whatever has become of it.
-type Remains struct {
+// ObjectsToDelete is what the records know of a video, whatever has become of it.
+type ObjectsToDelete struct {
 	Known       bool // it has a row
 	Deleting    bool
 	Updated     time.Time

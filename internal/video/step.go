@@ -60,8 +60,8 @@ type Attempt struct {
 	Detail   string // the tail of the tool's output, for operators only
 }
 
-// Work is what a step needs to begin: everything known of its generation.
-type Work struct {
+// StepInput is what a step needs to begin: everything known of its generation.
+type StepInput struct {
 	Video    Video
 	Settings Settings
 	Plan     *Plan // nil before ingest is done

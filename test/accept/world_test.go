@@ -39,7 +39,7 @@ type world struct {
 
 	endpoint *bucket.Embedded
 	front    *httptest.Server
-	door     *upload.Door
+	door     *upload.Service
 	way      *pipeline.Pipeline
 	absent   atomic.Bool // the database is away
 

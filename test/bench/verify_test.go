@@ -81,7 +81,7 @@ func (s *edgeStage) verify(pair signing.KeyPair, queries []string) (cold, cached
 		s.t.Fatal(err)
 	}
 	at := s.hot[s.rungs[0]][0]
-	check := func(query string, known *signing.Grant) *signing.Grant {
+	check := func(query string, known *signing.Verified) *signing.Verified {
 		p, err := signing.Normalize(at)
 		if err != nil {
 			s.t.Fatal(err)

@@ -64,7 +64,7 @@ var stores = []reflect.Type{
 	reflect.TypeFor[identity.Store](), reflect.TypeFor[notify.Letters](), reflect.TypeFor[oauth.Store](), reflect.TypeFor[grant.Store](), reflect.TypeFor[grant.KeyStore](),
 	reflect.TypeFor[delivery.Playbacks](), reflect.TypeFor[delivery.Objects](),
 	reflect.TypeFor[notify.Store](), reflect.TypeFor[sweep.Store](), reflect.TypeFor[sweep.History](), reflect.TypeFor[sweep.Objects](), reflect.TypeFor[engine.Duties](),
-	reflect.TypeFor[api.Copies](), reflect.TypeFor[purge.Store](),
+	reflect.TypeFor[api.CDNCopies](), reflect.TypeFor[purge.Store](),
 }
 
 // allPoints lists where the story can be killed.

@@ -173,7 +173,7 @@ func (d *delivered) ring() *signing.KeyRing {
 }
 
 // verified has a foreign eye on an address: whether its signature fits it, and by which policy.
-func verified(t *testing.T, ring *signing.KeyRing, address string) (signing.Grant, error) {
+func verified(t *testing.T, ring *signing.KeyRing, address string) (signing.Verified, error) {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {

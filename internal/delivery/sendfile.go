@@ -29,32 +29,32 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return c, nil //nolint:nilerr // it is closed already, which net/http will see
 	}
-	w := &wire{TCPConn: t, raw: raw}
+	w := &sendfileConn{TCPConn: t, raw: raw}
 	w.sendHeader, w.sendFile = w.header, w.body
 	return w, nil
 }
 
-type wireKey struct{}
+type connKey struct{}
 
 // OnConn lets requests find the connection that they came by (http.Server.ConnContext).
 func OnConn(ctx context.Context, c net.Conn) context.Context {
-	if w, ok := c.(*wire); ok {
-		return context.WithValue(ctx, wireKey{}, w)
+	if w, ok := c.(*sendfileConn); ok {
+		return context.WithValue(ctx, connKey{}, w)
 	}
 	return ctx
 }
 
-// wired is the connection of a request for all of an object, nil for any other: conditions and ranges are for http.ServeContent.
-func wired(p *paced, r *http.Request) *wire {
+// sendfileConnOf is the connection of a request for all of an object, nil for any other: conditions and ranges are for http.ServeContent.
+func sendfileConnOf(p *paced, r *http.Request) *sendfileConn {
 	if _, direct := p.ResponseWriter.(io.ReaderFrom); !direct || r.Method != http.MethodGet || conditional(r) || len(r.Header["Range"]) > 0 {
 		return nil
 	}
-	w, _ := r.Context().Value(wireKey{}).(*wire)
+	w, _ := r.Context().Value(connKey{}).(*sendfileConn)
 	return w
 }
 
-// wire is a connection that knows how to send files. Its fields are of the goroutine that answers.
-type wire struct {
+// sendfileConn is a connection that knows how to send files. Its fields are of the goroutine that answers.
+type sendfileConn struct {
 	*net.TCPConn
 	raw  syscall.RawConn
 	more bool // what is written next is the header of what follows at once
@@ -65,19 +65,19 @@ type wire struct {
 	sendHeader, sendFile func(fd uintptr) (done bool) // made once, not for each answer
 	bytes                []byte                       // of a header
 	sent                 int                          // of them
-	out                  *outgoing
+	out                  *fileResponse
 	mark                 int64 // of the file, where its client's time began
 	err                  error
 }
 
 // SetWriteDeadline remembers whether there is one.
-func (c *wire) SetWriteDeadline(t time.Time) error {
+func (c *sendfileConn) SetWriteDeadline(t time.Time) error {
 	c.late = !t.IsZero()
 	return c.TCPConn.SetWriteDeadline(t)
 }
 
 // Write has a header wait for what follows (MSG_MORE, send(2)): one packet instead of two, and one wake-up of the client.
-func (c *wire) Write(b []byte) (int, error) {
+func (c *sendfileConn) Write(b []byte) (int, error) {
 	if !c.more {
 		return c.TCPConn.Write(b)
 	}
@@ -96,7 +96,7 @@ func (c *wire) Write(b []byte) (int, error) {
 }
 
 // header sends as much of a header as there is room for.
-func (c *wire) header(fd uintptr) bool {
+func (c *sendfileConn) header(fd uintptr) bool {
 	const msgMore = 0x8000 // MSG_MORE, which package syscall doesn't name
 	n, err := syscall.SendmsgN(int(fd), c.bytes, nil, nil, syscall.MSG_NOSIGNAL|msgMore)
 	switch {
@@ -109,8 +109,8 @@ func (c *wire) header(fd uintptr) bool {
 }
 
 // ReadFrom sends a file, and hands anything else to net.
-func (c *wire) ReadFrom(src io.Reader) (int64, error) {
-	o, ok := src.(*outgoing)
+func (c *sendfileConn) ReadFrom(src io.Reader) (int64, error) {
+	o, ok := src.(*fileResponse)
 	if !ok {
 		return c.TCPConn.ReadFrom(src)
 	}
@@ -128,7 +128,7 @@ func (c *wire) ReadFrom(src io.Reader) (int64, error) {
 const mostAtOnce = 2 << 20
 
 // body sends as much of a file as there is room for. A client that makes others wait has its time for each stride; one that doesn't costs no timer.
-func (c *wire) body(fd uintptr) bool {
+func (c *sendfileConn) body(fd uintptr) bool {
 	for o := c.out; o.at < o.size; {
 		n, err := syscall.Sendfile(int(fd), o.fd, &o.at, int(min(o.size-o.at, mostAtOnce)))
 		switch {
@@ -150,14 +150,14 @@ func (c *wire) body(fd uintptr) bool {
 	return true
 }
 
-// outgoing is a file on its way out, with a place of its own.
-type outgoing struct {
-	*opened
+// fileResponse is a file on its way out, with a place of its own.
+type fileResponse struct {
+	*openObject
 	at int64
 }
 
 // Read is for a connection that isn't a wire.
-func (o *outgoing) Read(b []byte) (int, error) {
+func (o *fileResponse) Read(b []byte) (int, error) {
 	b = b[:min(int64(len(b)), o.size-o.at)]
 	if len(b) == 0 {
 		return 0, io.EOF

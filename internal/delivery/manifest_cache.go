@@ -28,8 +28,8 @@ const (
 	squeezeFrom = 1 << 10
 )
 
-// made is a manifest, as one choice of devices gets it, or a track. It never changes.
-type made struct {
+// entry is a manifest, as one choice of devices gets it, or a track. It never changes.
+type entry struct {
 	template *manifest.Template
 	text     []byte
 	squeezed []byte // by gzip; nil where that isn't worth it
@@ -38,8 +38,8 @@ type made struct {
 	bytes    int
 }
 
-// shelf keeps manifests, the last used longest. Nothing in it was signed: who may have it is decided before, each time.
-type shelf struct {
+// manifestCache keeps manifests, the last used longest. Nothing in it was signed: who may have it is decided before, each time.
+type manifestCache struct {
 	limit  int
 	flight singleflight.Group
 
@@ -51,13 +51,15 @@ type shelf struct {
 
 type shelved struct {
 	key string
-	*made
+	*entry
 }
 
-func newShelf(limit int) *shelf { return &shelf{limit: limit, known: map[string]*list.Element{}} }
+func newManifestCache(limit int) *manifestCache {
+	return &manifestCache{limit: limit, known: map[string]*list.Element{}}
+}
 
 // get returns what is kept under key, or makes it, once for all who ask at a time.
-func (s *shelf) get(ctx context.Context, key string, makeIt func(context.Context) (*made, error)) (*made, error) {
+func (s *manifestCache) get(ctx context.Context, key string, makeIt func(context.Context) (*entry, error)) (*entry, error) {
 	if m := s.recall(key); m != nil {
 		return m, nil
 	}
@@ -74,12 +76,12 @@ func (s *shelf) get(ctx context.Context, key string, makeIt func(context.Context
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case r := <-result:
-		m, _ := r.Val.(*made)
+		m, _ := r.Val.(*entry)
 		return m, r.Err
 	}
 }
 
-func (s *shelf) recall(key string) *made {
+func (s *manifestCache) recall(key string) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.known[key]
@@ -87,10 +89,10 @@ func (s *shelf) recall(key string) *made {
 		return nil
 	}
 	s.recent.MoveToFront(at)
-	return at.Value.(shelved).made
+	return at.Value.(shelved).entry
 }
 
-func (s *shelf) keep(key string, m *made) {
+func (s *manifestCache) keep(key string, m *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, there := s.known[key]; there || m.bytes > s.limit {
@@ -105,9 +107,9 @@ func (s *shelf) keep(key string, m *made) {
 }
 
 // manifest is what a device of a choice gets of a playlist or an MPD.
-func (e *edge) manifest(ctx context.Context, prefix string, t target, choice manifest.Choice) (*made, error) {
+func (e *edge) manifest(ctx context.Context, prefix string, t target, choice manifest.Choice) (*entry, error) {
 	object := t.key(prefix)
-	return e.manifests.get(ctx, object+"\x00"+choice.Key(), func(ctx context.Context) (*made, error) {
+	return e.manifests.get(ctx, object+"\x00"+choice.Key(), func(ctx context.Context) (*entry, error) {
 		text, modified, err := e.stored(ctx, object)
 		if err != nil {
 			return nil, err
@@ -117,8 +119,8 @@ func (e *edge) manifest(ctx context.Context, prefix string, t target, choice man
 }
 
 // compose makes it.
-func compose(text []byte, modified time.Time, t target, choice manifest.Choice) (_ *made, err error) {
-	m := &made{modified: modified}
+func compose(text []byte, modified time.Time, t target, choice manifest.Choice) (_ *entry, err error) {
+	m := &entry{modified: modified}
 	cut := manifest.CutPlaylist
 	switch t.kind {
 	case mpdKind:
@@ -142,7 +144,7 @@ func compose(text []byte, modified time.Time, t target, choice manifest.Choice) 
 	sum := sha256.Sum256(text)
 	m.tag = hex.EncodeToString(sum[:12])
 	if len(text) >= squeezeFrom {
-		if m.squeezed, err = squeeze(nil, text, gzip.DefaultCompression); err != nil {
+		if m.squeezed, err = gzipped(nil, text, gzip.DefaultCompression); err != nil {
 			return nil, err
 		}
 	}
@@ -183,8 +185,8 @@ var squeezers = sync.Pool{New: func() any {
 	return w
 }}
 
-// squeeze appends text to dst, by gzip.
-func squeeze(dst, text []byte, level int) ([]byte, error) {
+// gzipped appends text to dst, by gzip.
+func gzipped(dst, text []byte, level int) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	var w *gzip.Writer
 	if level == gzip.BestSpeed {

@@ -120,10 +120,10 @@ func TestAClientThatTakesNothingIsCutOffThoughItsFileWentOutAtOnce(t *testing.T)
 			t.Fatal(err)
 		}
 		o := &s.server.Config.Handler.(*edge).open
-		sent := func(f *opened) (is *opened) { // f, or any if it is nil, while it is being sent
+		sent := func(f *openObject) (is *openObject) { // f, or any if it is nil, while it is being sent
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			for _, all := range []map[string]*opened{o.young, o.old} {
+			for _, all := range []map[string]*openObject{o.young, o.old} {
 				for _, one := range all {
 					if f == nil && one.users > 0 {
 						f = one
@@ -181,7 +181,7 @@ func TestFilesThatAreKeptOpenAreClosedInTheEndAndNotWhileTheyAreSent(t *testing.
 				fds[f.fd] = true
 				mu.Unlock()
 				time.Sleep(time.Millisecond)
-				if got, err := io.ReadAll(&outgoing{opened: f}); err != nil || string(got) != name {
+				if got, err := io.ReadAll(&fileResponse{openObject: f}); err != nil || string(got) != name {
 					t.Errorf("%q, %v", got, err)
 				}
 				o.put(f)

@@ -12,8 +12,8 @@ import (
 )
 
 // opener is a gate of yes and no.
-func opener(ask func(context.Context, generation) (bool, error)) *gate[generation, bool] {
-	return newGate(ask, func(yes bool) bool { return yes }, freshFor, time.Now)
+func opener(ask func(context.Context, generation) (bool, error)) *coalescingCache[generation, bool] {
+	return newCoalescingCache(ask, func(yes bool) bool { return yes }, freshFor, time.Now)
 }
 
 func TestAGenerationThatIsRetiredStopsWithinTwoSeconds(t *testing.T) {

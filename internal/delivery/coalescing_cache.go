@@ -22,8 +22,8 @@ const (
 	patience = 5 * time.Second
 )
 
-// gate remembers answers of the catalog for a moment, and good ones longer while it can't be asked.
-type gate[K interface {
+// coalescingCache remembers answers of the catalog for a moment, and good ones longer while it can't be asked.
+type coalescingCache[K interface {
 	comparable
 	String() string
 }, V any] struct {
@@ -45,16 +45,16 @@ type answer[K, V any] struct {
 	asked    time.Time
 }
 
-func newGate[K interface {
+func newCoalescingCache[K interface {
 	comparable
 	String() string
-}, V any](ask func(context.Context, K) (V, error), good func(V) bool, fresh time.Duration, now func() time.Time) *gate[K, V] {
-	return &gate[K, V]{ask: ask, good: good, fresh: fresh, now: now, known: map[K]*list.Element{}}
+}, V any](ask func(context.Context, K) (V, error), good func(V) bool, fresh time.Duration, now func() time.Time) *coalescingCache[K, V] {
+	return &coalescingCache[K, V]{ask: ask, good: good, fresh: fresh, now: now, known: map[K]*list.Element{}}
 }
 
 // get is the answer as it was at most fresh ago, or, where that can't be told, a good one from within keptFor. One question of its kind is under way
 // at any time. Errors aren't remembered, but for a moment nothing that can be answered without is asked after one.
-func (g *gate[K, V]) get(ctx context.Context, question K) (V, error) {
+func (g *coalescingCache[K, V]) get(ctx context.Context, question K) (V, error) {
 	last, age, troubled := g.recall(question)
 	if last != nil && (age < g.fresh || troubled && g.good(*last)) {
 		return *last, nil
@@ -63,7 +63,7 @@ func (g *gate[K, V]) get(ctx context.Context, question K) (V, error) {
 }
 
 // renew asks, and falls back on last, if that is good.
-func (g *gate[K, V]) renew(ctx context.Context, question K, last *V) (none V, _ error) {
+func (g *coalescingCache[K, V]) renew(ctx context.Context, question K, last *V) (none V, _ error) {
 	result := g.flight.DoChan(question.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
@@ -95,14 +95,14 @@ func (g *gate[K, V]) renew(ctx context.Context, question K, last *V) (none V, _ 
 	}
 }
 
-func (g *gate[K, V]) noteFailure() {
+func (g *coalescingCache[K, V]) noteFailure() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failed = g.now()
 }
 
 // recall returns the last answer within keptFor, nil for none, and its age; and whether a question has failed a moment ago.
-func (g *gate[K, V]) recall(question K) (last *V, age time.Duration, troubled bool) {
+func (g *coalescingCache[K, V]) recall(question K) (last *V, age time.Duration, troubled bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
@@ -121,7 +121,7 @@ func (g *gate[K, V]) recall(question K) (last *V, age time.Duration, troubled bo
 	return &a.value, age, troubled
 }
 
-func (g *gate[K, V]) remember(a answer[K, V]) {
+func (g *coalescingCache[K, V]) remember(a answer[K, V]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if at, ok := g.known[a.question]; ok {
@@ -133,7 +133,7 @@ func (g *gate[K, V]) remember(a answer[K, V]) {
 	}
 }
 
-func (g *gate[K, V]) forget(at *list.Element) {
+func (g *coalescingCache[K, V]) forget(at *list.Element) {
 	delete(g.known, at.Value.(*answer[K, V]).question)
 	g.recent.Remove(at)
 }

@@ -45,9 +45,9 @@ func (c Connections) most() int {
 	return int(min(l.Cur/2, usualConnections))
 }
 
-// crowd bounds the connections of a server. Where there are too many, those go that are asking nothing, the longest waiting first: a client that is being answered keeps its connection, and one that
+// connLimiter bounds the connections of a server. Where there are too many, those go that are asking nothing, the longest waiting first: a client that is being answered keeps its connection, and one that
 // has just come has its chance, however many others only hold theirs. Where all are being answered, who comes is turned away.
-type crowd struct {
+type connLimiter struct {
 	most int
 	now  func() time.Time
 	log  *slog.Logger
@@ -60,21 +60,21 @@ type crowd struct {
 	told   time.Time
 }
 
-// member is a connection: since when it has waited for a request, in nanoseconds; 0 while it is being answered.
-type member struct{ waiting atomic.Int64 }
+// trackedConn is a connection: since when it has waited for a request, in nanoseconds; 0 while it is being answered.
+type trackedConn struct{ waiting atomic.Int64 }
 
 // batch is which part of all is closed at once, so that looking for them is rare.
 const batch = 64
 
 // follow is for http.Server.ConnState.
-func (c *crowd) follow(conn net.Conn, state http.ConnState) {
+func (c *connLimiter) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		m := &member{}
+		m := &trackedConn{}
 		m.waiting.Store(c.now().UnixNano())
 		c.members.Store(conn, m)
 		if c.number.Add(1) > int64(c.most) {
-			c.thin()
+			c.closeIdle()
 		}
 	case http.StateActive, http.StateIdle:
 		if m, ok := c.members.Load(conn); ok {
@@ -82,7 +82,7 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 			if state == http.StateIdle {
 				since = c.now().UnixNano()
 			}
-			m.(*member).waiting.Store(since)
+			m.(*trackedConn).waiting.Store(since)
 		}
 	case http.StateHijacked, http.StateClosed:
 		if _, ok := c.members.LoadAndDelete(conn); ok {
@@ -91,8 +91,8 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// thin closes those that have waited longest, as many as there are too many and some more.
-func (c *crowd) thin() {
+// closeIdle closes those that have waited longest, as many as there are too many and some more.
+func (c *connLimiter) closeIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	surplus := int(c.number.Load()) - c.most
@@ -105,7 +105,7 @@ func (c *crowd) thin() {
 	}
 	var waiting []one
 	c.members.Range(func(conn, m any) bool {
-		if since := m.(*member).waiting.Load(); since > 0 {
+		if since := m.(*trackedConn).waiting.Load(); since > 0 {
 			waiting = append(waiting, one{conn.(net.Conn), since})
 		}
 		return true
@@ -127,14 +127,14 @@ func (c *crowd) thin() {
 // portion is how much of a body has to come in Connections.Stall: 550 bytes a second is less than any network that is in use.
 const portion = 16 << 10
 
-// steadily has bodies go on coming. A deadline for all of one would cut off who is merely slow; none would let a byte now and then hold a connection for ever.
-func steadily(stall time.Duration, next http.Handler) http.Handler {
+// withBodyTimeout has bodies go on coming. A deadline for all of one would cut off who is merely slow; none would let a byte now and then hold a connection for ever.
+func withBodyTimeout(stall time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
 			next.ServeHTTP(w, r)
 			return
 		}
-		b := &steady{ReadCloser: r.Body, control: http.NewResponseController(w), stall: stall}
+		b := &timedBody{ReadCloser: r.Body, control: http.NewResponseController(w), stall: stall}
 		_ = b.control.SetReadDeadline(time.Now().Add(stall)) // what has no connection, as in a test, can't stall
 		r.Body = b
 		defer func() {
@@ -149,8 +149,8 @@ func steadily(stall time.Duration, next http.Handler) http.Handler {
 // restWithin is how long net/http may read what a handler left of a body, before it closes the connection instead.
 const restWithin = 5 * time.Second
 
-// steady is such a body. Only the time counts in which somebody waits for it: that we are slow is not the client's fault.
-type steady struct {
+// timedBody is such a body. Only the time counts in which somebody waits for it: that we are slow is not the client's fault.
+type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
@@ -159,7 +159,7 @@ type steady struct {
 	ended   bool
 }
 
-func (b *steady) Read(p []byte) (int, error) {
+func (b *timedBody) Read(p []byte) (int, error) {
 	began := time.Now()
 	_ = b.control.SetReadDeadline(began.Add(b.stall - b.waited))
 	n, err := b.ReadCloser.Read(p)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Door tells requests to the S3 endpoint from those to a server's other routes, which share its port.
-type Door struct {
+// Handler tells requests to the S3 endpoint from those to a server's other routes, which share its port.
+type Handler struct {
 	Buckets []string
 	Domain  string // host of the server's public address, with its port; empty where it is not known
 	// Taken reports whether the first element of a path belongs to another route, which is then stronger than a bucket
@@ -18,7 +18,7 @@ type Door struct {
 }
 
 // Match reports whether a request is one to S3: it has credentials of S3, or its path or its host is a bucket's.
-func (d Door) Match(r *http.Request) bool {
+func (d Handler) Match(r *http.Request) bool {
 	if IsS3Request(r) {
 		return true
 	}
@@ -31,7 +31,7 @@ func (d Door) Match(r *http.Request) bool {
 
 // hosted reports whether a request's host is a bucket's, which is how the SDKs of Amazon address buckets unless told to
 // do so by path.
-func (d Door) hosted(host string) bool {
+func (d Handler) hosted(host string) bool {
 	name, ok := strings.CutSuffix(strings.ToLower(host), "."+strings.ToLower(d.Domain))
 	return d.Domain != "" && ok && slices.Contains(d.Buckets, name)
 }
@@ -70,7 +70,7 @@ func IsS3Request(r *http.Request) bool {
 
 // checked refuses what the endpoint can't serve before it sees the request: keys that its disk has no distinct name for,
 // forms, and buckets in the host.
-func (d Door) checked(next http.Handler) http.Handler {
+func (d Handler) checked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := lowered{w}
 		if refused := d.refuse(r); refused != nil {
@@ -82,7 +82,7 @@ func (d Door) checked(next http.Handler) http.Handler {
 	})
 }
 
-func (d Door) refuse(r *http.Request) *Refusal {
+func (d Handler) refuse(r *http.Request) *Refusal {
 	if d.hosted(r.Host) {
 		return &Refusal{http.StatusBadRequest, "InvalidRequest",
 			"Buckets are addressed by path here, as in https://host/bucket/key; set the client to path style."}

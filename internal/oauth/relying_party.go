@@ -33,8 +33,8 @@ const (
 	mostAnswer   = 8 << 10          // bytes of what comes back in the address
 )
 
-// PartyConfig is what a Party works on.
-type PartyConfig struct {
+// RelyingPartyConfig is what a Party works on.
+type RelyingPartyConfig struct {
 	External *External // whose ID tokens count, and what they mean here
 	Client   string    // what the issuer knows this server as
 	Secret   string    // empty for a client without one
@@ -42,21 +42,21 @@ type PartyConfig struct {
 	Public   string    // public_url, without a slash at its end
 	Seal     []byte    // seals the cookie of a sign-in that is under way; the same in all processes
 	// Admit opens a session for somebody whom the issuer has signed in. Its errors are shown.
-	Admit func(ctx context.Context, who account.Visitor) (account.Admission, error)
+	Admit func(ctx context.Context, who account.ExternalUser) (account.Admission, error)
 	// Refused writes down that a sign-in failed, by the code of its refusal; of who no more is known than the issuer, unless it has said more. It reports whether it did: not
 	// where one address fails again and again.
-	Refused func(ctx context.Context, who account.Visitor, code string) (bool, error)
+	Refused func(ctx context.Context, who account.ExternalUser, code string) (bool, error)
 	// Expel ends sessions of somebody who has signed out at the issuer, and returns how many.
-	Expel func(ctx context.Context, issuer string, e account.Expulsion) (int, error)
+	Expel func(ctx context.Context, issuer string, e account.BackchannelLogout) (int, error)
 }
 
-// Party signs people in with a browser by an external issuer (OpenID Connect Core §3.1, authorization code with PKCE). It may be used by many goroutines.
+// RelyingParty signs people in with a browser by an external issuer (OpenID Connect Core §3.1, authorization code with PKCE). It may be used by many goroutines.
 //
 // What it must remember of a sign-in goes through the browser in a sealed cookie, so that who begins many fills no table. The cookie binds state, nonce and verifier to that
 // browser: an answer that another began is refused there (RFC 9700 §4.7), as is one that names another issuer (RFC 9207).
-type Party struct {
-	PartyConfig
-	seal   *seal.Seal
+type RelyingParty struct {
+	RelyingPartyConfig
+	seal   *seal.Box
 	cookie string
 	secure bool
 
@@ -84,10 +84,10 @@ type visit struct {
 	Ends     time.Time `json:"ends"`
 }
 
-// NewParty makes one; it asks nobody yet.
-func NewParty(c PartyConfig) (*Party, error) {
+// NewRelyingParty makes one; it asks nobody yet.
+func NewRelyingParty(c RelyingPartyConfig) (*RelyingParty, error) {
 	sealed, err := seal.New(c.Seal, "sluice external sign-in")
-	p := &Party{PartyConfig: c, seal: sealed, cookie: "sluice-external", secure: strings.HasPrefix(c.Public, "https://")}
+	p := &RelyingParty{RelyingPartyConfig: c, seal: sealed, cookie: "sluice-external", secure: strings.HasPrefix(c.Public, "https://")}
 	if p.secure {
 		p.cookie = "__Host-sluice-external"
 	}
@@ -95,7 +95,7 @@ func NewParty(c PartyConfig) (*Party, error) {
 }
 
 // ServeHTTP serves the two addresses of browsers, and that of the issuer.
-func (p *Party) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *RelyingParty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guarded(w.Header())
 	if r.URL.Path == PathExternalLogout {
 		if only(w, r, http.MethodPost) {
@@ -107,7 +107,7 @@ func (p *Party) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var err error
-	who := account.Visitor{Issuer: p.External.Issuer}
+	who := account.ExternalUser{Issuer: p.External.Issuer}
 	switch r.URL.Path {
 	case PathExternalLogin:
 		err = p.begin(w, r)
@@ -124,7 +124,7 @@ func (p *Party) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse tells a person why they are not signed in, and writes that down.
-func (p *Party) refuse(w http.ResponseWriter, r *http.Request, who account.Visitor, err error) {
+func (p *RelyingParty) refuse(w http.ResponseWriter, r *http.Request, who account.ExternalUser, err error) {
 	f, log := fault.Of(err), p.External.Logger
 	written, failed := p.Refused(r.Context(), who, f.Code)
 	if failed != nil {
@@ -142,7 +142,7 @@ var fragment = regexp.MustCompile(`^/([A-Za-z0-9_.~-]+/?)*$`)
 const mostFragment = 200
 
 // begin sends the browser to the issuer.
-func (p *Party) begin(w http.ResponseWriter, r *http.Request) error {
+func (p *RelyingParty) begin(w http.ResponseWriter, r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	to := query.Get("to")
 	if to == "" {
@@ -167,7 +167,7 @@ func (p *Party) begin(w http.ResponseWriter, r *http.Request) error {
 }
 
 // end takes what the issuer answered, and opens a session for who.
-func (p *Party) end(w http.ResponseWriter, r *http.Request, who *account.Visitor) error {
+func (p *RelyingParty) end(w http.ResponseWriter, r *http.Request, who *account.ExternalUser) error {
 	v, err := p.under(r)
 	p.set(w, "") // whatever comes of it, the sign-in is over
 	if err != nil {
@@ -211,7 +211,7 @@ func unsuitable(cause error) error {
 }
 
 // under is the sign-in that a browser has begun.
-func (p *Party) under(r *http.Request) (v visit, err error) {
+func (p *RelyingParty) under(r *http.Request) (v visit, err error) {
 	c, err := r.Cookie(p.cookie)
 	if err != nil {
 		return v, unsuitable(err)
@@ -230,7 +230,7 @@ func (p *Party) under(r *http.Request) (v visit, err error) {
 }
 
 // set gives the browser the cookie, or takes it; SameSite=Lax, because the issuer's page brings the browser back (RFC 6265bis §5.2).
-func (p *Party) set(w http.ResponseWriter, value string) {
+func (p *RelyingParty) set(w http.ResponseWriter, value string) {
 	c := http.Cookie{Name: p.cookie, Value: value, Path: "/", MaxAge: int(visitLife / time.Second), Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if value == "" {
 		c.MaxAge = -1
@@ -239,7 +239,7 @@ func (p *Party) set(w http.ResponseWriter, value string) {
 }
 
 // config is how the issuer is asked. A secret goes into the header, unless the issuer takes it in the body alone.
-func (p *Party) config(at entries) *oauth2.Config {
+func (p *RelyingParty) config(at entries) *oauth2.Config {
 	c := &oauth2.Config{ClientID: p.Client, ClientSecret: p.Secret, Scopes: p.Scopes, RedirectURL: p.Public + PathExternalCallback,
 		Endpoint: oauth2.Endpoint{AuthURL: at.Authorize, TokenURL: at.Token, AuthStyle: oauth2.AuthStyleInHeader}}
 	if p.Secret == "" || len(at.TokenAuth) > 0 && !slices.Contains(at.TokenAuth, "client_secret_basic") {
@@ -249,16 +249,16 @@ func (p *Party) config(at entries) *oauth2.Config {
 }
 
 // redeem asks the issuer for the ID token that a code stands for, and says who it is.
-func (p *Party) redeem(ctx context.Context, at entries, v visit, code string) (account.Visitor, error) {
+func (p *RelyingParty) redeem(ctx context.Context, at entries, v visit, code string) (account.ExternalUser, error) {
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, p.External.keys.client) // which follows no redirect, and is patient for a while
 	tokens, err := p.config(at).Exchange(ctx, code, oauth2.VerifierOption(v.Verifier))
 	var refusal *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &refusal):
-		return account.Visitor{}, fault.New(fault.Unauthorized, "oauth.external", "sign_in_refused",
+		return account.ExternalUser{}, fault.New(fault.Unauthorized, "oauth.external", "sign_in_refused",
 			"The issuer takes back that it signed you in: what it gave this browser is used, or too old; sign in again.", errors.New(clean(refusal.ErrorCode, mostName)))
 	case err != nil:
-		return account.Visitor{}, fault.New(fault.Unavailable, "oauth.external", "issuer_unavailable", "The issuer can't be reached; try again later.", err)
+		return account.ExternalUser{}, fault.New(fault.Unavailable, "oauth.external", "issuer_unavailable", "The issuer can't be reached; try again later.", err)
 	}
 	id, _ := tokens.Extra("id_token").(string)
 	who, err := p.External.visitor(ctx, id, tokens.AccessToken, p.Client, v.Nonce)
@@ -267,7 +267,7 @@ func (p *Party) redeem(ctx context.Context, at entries, v visit, code string) (a
 }
 
 // discover reads what the issuer says of itself, once in a while.
-func (p *Party) discover(ctx context.Context) (entries, error) {
+func (p *RelyingParty) discover(ctx context.Context) (entries, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.External.Now()

@@ -18,7 +18,7 @@ const (
 // verifyFor says whether a CDN's client may have what it asks for: 204 or 403, and 401 where an access token is no good. The CORS headers are those of the answer. Nothing is vouched for here: the
 // secret, or the certificate, proves who asks, not that its client may. To anybody else there is no such address.
 func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
-	if !e.vouched(r) {
+	if !e.fromTrustedCDN(r) {
 		e.share(w.Header(), r, nil)
 		e.fail(w, r, missing(nil))
 		return
@@ -41,7 +41,7 @@ func (e *edge) verifyFor(w http.ResponseWriter, r *http.Request) {
 }
 
 // permits decides about the request that a CDN tells of.
-func (e *edge) permits(r *http.Request) (*visit, error) {
+func (e *edge) permits(r *http.Request) (*request, error) {
 	lines := r.Header.Values(originalURI)
 	if len(lines) != 1 {
 		return nil, missing(nil)

@@ -19,7 +19,7 @@ import (
 func reader(t *testing.T, stall, answer time.Duration) (address string, ended chan error) {
 	t.Helper()
 	ended = make(chan error, 1)
-	server := httptest.NewServer(steadily(stall, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(withBodyTimeout(stall, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		ended <- err
 		select {
@@ -94,7 +94,7 @@ func (h hanging) Read([]byte) (int, error) {
 
 func TestABodyThatNobodyReadsHoldsNoConnection(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(steadily(time.Hour, http.NotFoundHandler()))
+	server := httptest.NewServer(withBodyTimeout(time.Hour, http.NotFoundHandler()))
 	t.Cleanup(server.Close)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -112,10 +112,10 @@ func TestABodyThatNobodyReadsHoldsNoConnection(t *testing.T) {
 }
 
 // held is a server of at most so many connections, whose path /wait is answered when it is told.
-func held(t *testing.T, most int) (dial func() net.Conn, release chan struct{}, c *crowd) {
+func held(t *testing.T, most int) (dial func() net.Conn, release chan struct{}, c *connLimiter) {
 	t.Helper()
 	release = make(chan struct{})
-	c = &crowd{most: most, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	c = &connLimiter{most: most, now: time.Now, log: slog.New(slog.DiscardHandler)}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			w.WriteHeader(http.StatusOK)
