@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,7 @@ func TestAKeyThatCloudFrontWouldNotTakeIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := pkcs8(t, made()[ECDSAP256].private)
+	longest := append(slices.Clone(good), bytes.Repeat([]byte("\n"), longestPEM-len(good))...)
 	public, err := made()[ECDSAP256].PublicPEM()
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +127,8 @@ func TestAKeyThatCloudFrontWouldNotTakeIsRefused(t *testing.T) {
 		"two keys":             {append(append([]byte(nil), good...), good...), "", "key_malformed"},
 		"something behind":     {append(append([]byte(nil), good...), "x"...), "", "key_malformed"},
 		"damaged":              {encode(t, "PRIVATE KEY", []byte{0x30, 0x03, 1, 2, 3}, nil), "", "key_malformed"},
-		"too long":             {bytes.Repeat([]byte("\n"), longestPEM+1), "", "key_malformed"},
+		"as long as allowed":   {longest, strings.Repeat("K", longestKeyID), ""},
+		"too long":             {append(slices.Clone(longest), '\n'), "", "key_malformed"},
 		"encrypted":            {encode(t, "ENCRYPTED PRIVATE KEY", []byte{1}, nil), "", "key_encrypted"},
 		"encrypted by openssl": {pem.EncodeToMemory(legacy), "", "key_encrypted"},
 		"an id with a slash":   {good, "K/1", "key_bad_id"},

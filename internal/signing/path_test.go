@@ -64,6 +64,13 @@ func TestAPlainPathIsNotCopied(t *testing.T) {
 	}
 }
 
+func TestNormalize_LongestPath_IsAccepted(t *testing.T) {
+	t.Parallel()
+	if _, err := Normalize("/" + strings.Repeat("a", longestPath-1)); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzAPathIsCanonicalOrRefused(f *testing.F) {
 	for _, s := range []string{"/", "/a/b.m4s", "/a%2e%2e", "/%C3%A9/x", "/a/../b", "/%252e", "//", "/a;b", "/\xff", "/%2", "/é", "/100%25", "/%25%32%65"} {
 		f.Add(s)
