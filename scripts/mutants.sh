@@ -32,7 +32,7 @@ for name in "${packages[@]}"; do
 		continue
 	fi
 	echo "== internal/$name"
-	# A mutant that loops is ended after 20 times what the package's tests take. -1 as the index beside an error is no bound.
+	# A mutant that loops is ended after 20 times what the package's tests take.
 	GOFLAGS="${GOFLAGS:-} -short" "$gremlins" unleash --workers 1 --timeout-coefficient 20 \
 		--invert-logical --invert-negatives=false --exclude-files '^sqlc/|/sqlc/' "./internal/$name" >out.txt 2>&1 || { cat out.txt; exit 1; }
 	grep -E '(LIVED|TIMED OUT) ' out.txt | while read -r line; do
